@@ -1,0 +1,15 @@
+//! Tiltmeter: a streaming behavioural anomaly detector for AI agents.
+//!
+//! Floors (a module imports only from lower ones; `tests/it/floors.rs` enforces it):
+//!
+//! 1. `event`, `time`, `finding`, `stats`
+//! 2. `baseline`
+//! 3. `detect`
+//! 4. `assess`
+//! 5. `engine`
+//! 6. `wire`, `models`, `simulate`
+//! 7. `config`, `evaluate`, `demo`, `cli`
+
+pub mod cli;
+pub mod event;
+pub mod time;
