@@ -12,4 +12,6 @@
 
 pub mod cli;
 pub mod event;
+pub mod identity;
+pub mod stats;
 pub mod time;
