@@ -10,8 +10,14 @@
 //! 6. `wire`, `models`, `simulate`
 //! 7. `config`, `evaluate`, `demo`, `cli`
 
+pub mod alert;
+pub mod assess;
+pub mod baseline;
 pub mod cli;
+pub mod detect;
+pub mod engine;
 pub mod event;
+pub mod finding;
 pub mod identity;
 pub mod stats;
 pub mod time;
