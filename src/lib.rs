@@ -13,3 +13,4 @@
 pub mod cli;
 pub mod event;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,6 @@
+//! The edge to the outside: bytes become audit events, judgements become bytes.
+//!
+//! Knows the wire formats, their limits and what to do with input that breaks them.
+//! Must not know what is done with an event, nor how a finding came about.
+
+pub mod input;
