@@ -190,7 +190,11 @@ mod tests {
             (r#"{"unfinished"#, 1, 1),
             (r#"{"unfinished\"#, 1, 1),
         ] {
-            assert_eq!((openings(line.as_bytes()), depth(line.as_bytes())), (expected_openings, expected_depth), "{line}");
+            assert_eq!(
+                (openings(line.as_bytes()), depth(line.as_bytes())),
+                (expected_openings, expected_depth),
+                "{line}"
+            );
         }
         let many = "[".repeat(100_000);
         assert_eq!((openings(many.as_bytes()), depth(many.as_bytes())), (100_000, 100_000));

@@ -176,8 +176,7 @@ impl DeadLetters {
     ///
     /// When the file cannot be created.
     pub fn to_file(path: &Path) -> Result<Self, DeadLetterError> {
-        let file =
-            File::create(path).map_err(|source| DeadLetterError { path: path.to_owned(), source })?;
+        let file = File::create(path).map_err(|source| DeadLetterError { path: path.to_owned(), source })?;
         Ok(Self { file: Some((path.to_owned(), BufWriter::new(file))), ..Self::default() })
     }
 

@@ -226,13 +226,18 @@ fn check_field(value: &RawValue, place: &str, field: &Field) -> Result<(), Refus
             }
             Ok(())
         }
-        Form::Time | Form::OtherTime => match EventTime::parse(&string(value, place)?) {
-            None => refuse(Reason::InvalidValue, "is no RFC 3339 time; write 2026-01-22T18:50:59.000Z"),
-            Some(time) if matches!(field.form, Form::Time) && !time.is_plausible() => {
-                refuse(Reason::OutOfRange, "lies outside the years 2000 to 2100; mend the sender's clock")
+        Form::Time | Form::OtherTime => {
+            let text = string(value, place)?;
+            match EventTime::parse(&text) {
+                None if !is_time_of_another_year(&text) => {
+                    refuse(Reason::InvalidValue, "is no RFC 3339 time; write 2026-01-22T18:50:59.000Z")
+                }
+                Some(time) if matches!(field.form, Form::OtherTime) || time.is_plausible() => Ok(()),
+                _ => {
+                    refuse(Reason::OutOfRange, "lies outside the years 2000 to 2100; mend the sender's clock")
+                }
             }
-            Some(_) => Ok(()),
-        },
+        }
         Form::Number { min, max } => check_number(value, place, min, max),
         Form::Flag if matches!(value.get(), "true" | "false") => Ok(()),
         Form::Flag => refuse(Reason::WrongType, "is neither true nor false; write one of them"),
@@ -240,7 +245,10 @@ fn check_field(value: &RawValue, place: &str, field: &Field) -> Result<(), Refus
             Ok(_) => Ok(()),
             Err(_) => {
                 string(value, place)?;
-                refuse(Reason::InvalidValue, "is not 12 hexadecimal digits; write the first 48 bits of the hash")
+                refuse(
+                    Reason::InvalidValue,
+                    "is not 12 hexadecimal digits; write the first 48 bits of the hash",
+                )
             }
         },
         Form::Name(names) if names.contains(&&*string(value, place)?) => Ok(()),
@@ -252,7 +260,8 @@ fn check_field(value: &RawValue, place: &str, field: &Field) -> Result<(), Refus
                 return refuse(Reason::WrongType, "is no list; write a list of objects");
             };
             if list.len() > ARGUMENTS_LIMIT {
-                let why = format!("has {} entries; at most {ARGUMENTS_LIMIT} are read; leave some out", list.len());
+                let why =
+                    format!("has {} entries; at most {ARGUMENTS_LIMIT} are read; leave some out", list.len());
                 return refuse(Reason::TooMany, &why);
             }
             list.iter()
@@ -277,6 +286,13 @@ fn check_number(value: &RawValue, place: &str, min: u64, max: u64) -> Result<(),
         }
         _ => refuse(Reason::OutOfRange, &format!("does not lie between {min} and {max}; mend the sender")),
     }
+}
+
+/// Whether `text` would be a time in another year: the last hours of 9999, a favourite for "never", are
+/// beyond what the time library can hold.
+fn is_time_of_another_year(text: &str) -> bool {
+    text.get(..4).is_some_and(|year| year.bytes().all(|digit| digit.is_ascii_digit()))
+        && text.get(4..).is_some_and(|rest| EventTime::parse(&format!("2000{rest}")).is_some())
 }
 
 fn string<'a>(value: &'a RawValue, place: &str) -> Result<Cow<'a, str>, Refusal> {
@@ -326,7 +342,11 @@ mod tests {
                 Form::Id => assert_eq!(property["maxLength"], ID_LIMIT_BYTES, "{name}"),
                 Form::Text => assert_eq!(property["maxLength"], TEXT_LIMIT_BYTES, "{name}"),
                 Form::Number { min, max } => {
-                    assert_eq!((&property["minimum"], &property["maximum"]), (&min.into(), &max.into()), "{name}");
+                    assert_eq!(
+                        (&property["minimum"], &property["maximum"]),
+                        (&min.into(), &max.into()),
+                        "{name}"
+                    );
                 }
                 Form::Name(names) => {
                     let mut allowed: Vec<Value> = names.iter().map(|name| (*name).into()).collect();
@@ -336,7 +356,11 @@ mod tests {
                 Form::Arguments => assert_eq!(property["maxItems"], ARGUMENTS_LIMIT, "{name}"),
                 Form::Time | Form::OtherTime | Form::Flag | Form::Hash => {}
             }
-            assert_eq!(property["minLength"] == 1, !field.may_be_empty && matches!(field.form, Form::Id | Form::Text), "{name}");
+            assert_eq!(
+                property["minLength"] == 1,
+                !field.may_be_empty && matches!(field.form, Form::Id | Form::Text),
+                "{name}"
+            );
             assert!(property["description"].as_str().is_some_and(|text| text.ends_with('.')), "{name}");
         }
     }
