@@ -21,3 +21,4 @@ pub mod finding;
 pub mod identity;
 pub mod stats;
 pub mod time;
+pub mod wire;
