@@ -37,10 +37,18 @@ impl Fade {
         Self { share: (share * 4_294_967_296.0).round() as u64 }
     }
 
-    /// What is left of `votes`, rounded to the nearest 1/256 vote.
+    /// What is left of `votes`, rounded to the nearest 1/256 vote; a fade that takes anything takes at least
+    /// 1/256 vote.
+    ///
+    /// Rounding alone would never let a small count go: with a half-life of 45 days 32/256 vote lose less than
+    /// half a step a day, and would stay for ever.
     #[inline]
     pub fn apply(self, votes: Votes) -> Votes {
-        ((u128::from(votes) * u128::from(self.share) + (1 << 31)) >> 32) as u64
+        if self.is_nothing() {
+            return votes;
+        }
+        let rounded = ((u128::from(votes) * u128::from(self.share) + (1 << 31)) >> 32) as u64;
+        rounded.min(votes.saturating_sub(1))
     }
 
     /// Whether anything is lost at all.
@@ -71,7 +79,7 @@ impl DecayedSum {
         if self.votes == 0 {
             return 0;
         }
-        Fade::after(day - self.day, half_life_days).apply(self.votes)
+        Fade::after(day.saturating_sub(self.day), half_life_days).apply(self.votes)
     }
 
     /// Adds another sum of the same half-life.
