@@ -105,7 +105,8 @@ impl Distinct {
             z = 0.5 * (z + at(k));
         }
         z += m * sigma(at(0) / m);
-        let keys = m * m / (2.0 * std::f64::consts::LN_2 * z);
+        // Chosen keys can fill every register (z = 0); there are no more than 2⁶⁴ keys.
+        let keys = (m * m / (2.0 * std::f64::consts::LN_2 * z)).min(u64::MAX as f64);
         Count { keys, error: keys * RELATIVE_ERROR }
     }
 }

@@ -33,7 +33,7 @@ pub fn lower_edge(cell: u8) -> f64 {
 /// Middle of a cell. Bits.
 #[inline]
 pub fn middle(cell: u8) -> f64 {
-    0.5 * (lower_edge(cell) + lower_edge(cell + 1))
+    0.5 * (lower_edge(cell) + lower_edge(cell.saturating_add(1)))
 }
 
 /// A histogram of bits. 500 bytes.
