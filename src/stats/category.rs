@@ -247,3 +247,6 @@ fn as_cell(votes: Votes) -> u32 {
 fn cell_key(context: u64, symbol: u64) -> u64 {
     super::key::mix(context, symbol)
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -130,3 +130,6 @@ pub fn learn(table: &mut Table, contexts: &[u64], symbol: u64, votes: Votes, sur
     }
     new
 }
+
+#[cfg(test)]
+mod tests;
