@@ -2,7 +2,8 @@
 //!
 //! Knows symbols as 64-bit keys. Must not know what they stand for.
 
-use super::category::Table;
+use super::category::{Counted, Table};
+use super::decay::{VOTE, Votes, as_votes};
 use super::key::mix;
 
 /// The longest context: this many symbols back.
@@ -72,7 +73,7 @@ pub struct Prediction {
 /// surprise of a symbol of which nothing is known.
 ///
 /// The loop runs from the general to the particular and stops at the first unknown context: every longer one
-/// is unknown too. Cost: two look-ups an order.
+/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: two look-ups an order.
 ///
 /// # Formula
 ///
@@ -87,25 +88,48 @@ pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction
             break;
         }
         at.probability = table.probability_given(total, table.votes(context, symbol), at.probability);
-        at.expected_bits = (super::decay::as_votes(total.surprise) + at.expected_bits)
-            / (super::decay::as_votes(total.votes) + 1.0);
+        at.expected_bits = (as_votes(total.surprise) + at.expected_bits) / (as_votes(total.judged) + 1.0);
         at.order = order as u8;
     }
     at
 }
 
-/// Learns one observation: its longest context first, then shorter ones until the symbol is known there.
+/// Learns one observation: its longest context gets its votes, and each shorter one gets one vote the first time
+/// since the last fade that the symbol follows the next longer one. Every context of it notes what it cost.
+///
+/// * `contexts`: most general first, as of [`Contexts::as_slice`];
+/// * `votes`: 1/256 vote; nothing is learned from 0;
+/// * `surprise`: votes × bits it cost when it was judged; 1/256 bit.
+///
 /// Returns true when the symbol was new even in the most general context.
 ///
 /// Counting a symbol in a shorter context once per *longer context* it was seen in, not once per occurrence, is
-/// what makes the short contexts good priors (Kneser & Ney, ICASSP 1995; Teh 2006, §4).
-pub fn learn(table: &mut Table, contexts: &[u64], symbol: u64, votes: u64, surprise: u64) -> bool {
-    let mut votes = votes;
+/// what makes the short contexts good priors (Kneser & Ney, ICASSP 1995; Teh 2006, §4). It is once per longer
+/// context *and fade*, because the votes of the shorter one fade too: told only once, the short contexts of an
+/// agent that never changes would be forgotten while its long ones are still in use.
+///
+/// Between two fades the order of learning does not matter. That is why the cost is noted in every context, not
+/// only in those that got a vote: which observation brings the vote depends on the order.
+pub fn learn(table: &mut Table, contexts: &[u64], symbol: u64, votes: Votes, surprise: Votes) -> bool {
+    let mut new = true;
+    let mut cast = Some(votes);
     for &context in contexts.iter().rev() {
-        if !table.add(context, symbol, votes, surprise) {
-            return false;
-        }
-        votes = super::decay::VOTE;
+        cast = match cast.map(|votes| table.count(context, symbol, votes)) {
+            Some(Counted::Refused) => return false,
+            Some(Counted::New) => Some(VOTE),
+            Some(Counted::Again) => {
+                new = false;
+                Some(VOTE)
+            }
+            Some(Counted::Known) | None => {
+                new = false;
+                None
+            }
+        };
+        table.cost(context, votes, surprise);
     }
-    true
+    new
 }
+
+#[cfg(test)]
+mod tests;
