@@ -19,6 +19,7 @@ pub mod engine;
 pub mod event;
 pub mod finding;
 pub mod identity;
+pub mod models;
 pub mod stats;
 pub mod time;
 pub mod wire;
