@@ -26,10 +26,11 @@ Weights = Sequence[float]
 class Judged:
     """The sessions of one judged run under one or more orders of learning.
 
-    Figures are means over the orders. `tasks` gives each task its place in the weights.
+    Figures are means over the orders. `tasks` gives each task its place in the weights. Without `matched` no pairs
+    of equal length are made (and that figure is None).
     """
 
-    def __init__(self, orders: list[list[Unit]], tasks: Sequence[str]):
+    def __init__(self, orders: list[list[Unit]], tasks: Sequence[str], matched: bool = True):
         first = orders[0]
         for units in orders:
             if [unit.id for unit in units] != [unit.id for unit in first]:
@@ -42,7 +43,7 @@ class Judged:
             (self.attacks if unit.attack else self.normals)[place[unit.task]] += 1
         share = 1.0 / len(orders)
         self._wins = _win_matrix(orders, place, self.normals, share)
-        self._pairs = _matched_pairs(orders, place, share)
+        self._pairs = _matched_pairs(orders, place, share) if matched else []
         self._steps = [_steps(units, place) for units in orders]
         self._alarms = {
             level: [sum(share for units in orders for unit in units
