@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 from evaluation import adfa, gates, plots, report, tables
 from evaluation.agentdyn import CURVE, Bench, Row
 from evaluation.gates import at_least, at_most, between
+from evaluation.provenance import provenance
 from evaluation.runner import TIERS, Runner, RunFailed
 from evaluation.streams import Corpus, corpus_files
 from evaluation.units import BadUnits
@@ -201,30 +200,6 @@ def traces(options: argparse.Namespace, draws: int) -> dict:
     return {"tables": made, "figures": figures, "sessions_judged_in_parts": summary["split"]}
 
 
-def provenance(arguments: list[str], draws: int) -> dict[str, str | int]:
-    """Who measured this: command (paths by their last name), machine, date, commit."""
-    words = [Path(word).name if "/" in word else word for word in arguments]
-    processor = next((line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-                     "unknown processor")
-    commit = _git("rev-parse", "--short=12", "HEAD") or "unknown"
-    changed = _git("status", "--porcelain", "--", "src", "models", "scripts", "Cargo.toml", "Cargo.lock")
-    return {"command": " ".join(["scripts/evaluate.py", *words]), "machine": f"{processor}, {os.cpu_count()} cores",
-            "date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit + (" with changes" if changed else ""),
-            "bootstrap_draws": draws}
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
 def measured(options: argparse.Namespace, arguments: list[str], results: dict) -> None:
     """Runs the wanted sections and puts them in the place of what the results held of them."""
     wanted = list(dict.fromkeys(options.only or SECTIONS))
@@ -240,7 +215,7 @@ def measured(options: argparse.Namespace, arguments: list[str], results: dict) -
             sections["adfa-ld"] = traces(options, draws)
         else:
             print(f"left out: {options.data} has no adfa-ld/traces.tsv.gz", file=sys.stderr)
-    run = provenance(arguments, draws)
+    run = provenance(ROOT, options.binary, arguments, draws)
     for name, section in sections.items():
         made = section.pop("tables")
         for gone in results["sections"].get(name, {}).get("tables", []):
@@ -298,17 +273,16 @@ def main(arguments: list[str]) -> int:
     print()
     for verdict in verdicts:
         print(verdict.line())
-    missed = [verdict for verdict in verdicts if verdict.first and not verdict.first[1]]
-    stretched = [verdict for verdict in verdicts if verdict.stretch and verdict.stretch[1]]
-    print(f"{len(verdicts) - len(missed)} of {len(verdicts)} figures pass their first gate, "
-          f"{len(stretched)} of {sum(v.stretch is not None for v in verdicts)} reach the stretch, "
-          f"{len(GATES) - len(verdicts)} gates were not measured")
+    first = [verdict.first[1] for verdict in verdicts if verdict.first]
+    stretch = [verdict.stretch[1] for verdict in verdicts if verdict.stretch]
+    print(f"{sum(first)} of {len(first)} figures pass their first gate, {sum(stretch)} of {len(stretch)} reach the "
+          f"stretch, {len(GATES) - len(verdicts)} gates were not measured")
     checks = [section["cross_check"] for section in stored["sections"].values() if "cross_check" in section]
     astray = [check for check in checks if check["worst"] > TOLERANCE]
     for check in checks[:1] if not astray else astray[:1]:
         print(f"{'FAIL' if astray else 'PASS'}  cross-check with the binary's own figures: {check['compared']} compared, "
               f"worst difference {check['worst']:.2g} {check['where']}")
-    return 1 if options.gates and (missed or astray) else 0
+    return 1 if options.gates and (not all(first) or astray) else 0
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ class Verdict(NamedTuple):
 
     def line(self) -> str:
         """One line for a person at a terminal."""
-        words = [f"{'PASS' if self.first is None or self.first[1] else 'FAIL'}  {self.name}: {number(self.value)['text']}"]
+        mark = "    " if self.first is None else "PASS" if self.first[1] else "FAIL"
+        words = [f"{mark}  {self.name}: {number(self.value)['text']}"]
         for word, gate in (("first gate", self.first), ("stretch", self.stretch)):
             if gate:
                 words.append(f"{word} {gate[0].cell()['text']} {'reached' if gate[1] else 'missed'}")

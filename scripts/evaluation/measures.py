@@ -45,12 +45,7 @@ class Judged:
         self._wins = _win_matrix(orders, place, self.normals, share)
         self._pairs = _matched_pairs(orders, place, share) if matched else []
         self._steps = [_steps(units, place) for units in orders]
-        self._alarms = {
-            level: [sum(share for units in orders for unit in units
-                        if not unit.attack and place[unit.task] == i and unit.p <= level)
-                    for i in range(len(tasks))]
-            for level in NOMINAL
-        }
+        self._alarms = {level: _alarms(orders, place, level, share) for level in NOMINAL}
 
     def measure(self, weights: Weights) -> dict[str, float | None]:
         """All figures of one draw of tasks: auc, matched, tpr@F and fpr@F; None where a draw has no pairs."""
@@ -104,7 +99,7 @@ class Judged:
         * `median`: of the exposed attacks without an alarm before exposure; 1 = the exposed call itself,
           infinite when half of them never alarm;
         * `within_3`: the share of them with at most 3;
-        * `before`, `unexposed`: attacks with an alarm before exposure, and those never exposed; sessions.
+        * `before`, `unexposed`: of all attacks, the shares with an alarm before exposure and never exposed.
         """
         rows = [delays(units, threshold([u.score for u in units if not u.attack], level)) for units in self.orders]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -120,9 +115,8 @@ def delays(units: Sequence[Unit], limit: float) -> dict[str, float]:
     """Calls from exposure to the first alarm above `limit`, for one order; see `Judged.delays`."""
     calls: list[float] = []
     before = unexposed = 0
-    for unit in units:
-        if not unit.attack:
-            continue
+    attacks = [unit for unit in units if unit.attack]
+    for unit in attacks:
         alarm = unit.alarm_above(limit)
         if unit.exposed is None:
             unexposed += 1
@@ -132,7 +126,8 @@ def delays(units: Sequence[Unit], limit: float) -> dict[str, float]:
             calls.append(math.inf if alarm is None else alarm - unit.exposed + 1)
     calls.sort()
     within = sum(n <= 3 for n in calls) / len(calls) if calls else math.nan
-    return {"median": median(calls), "within_3": within, "before": before, "unexposed": unexposed}
+    count = len(attacks) or math.nan
+    return {"median": median(calls), "within_3": within, "before": before / count, "unexposed": unexposed / count}
 
 
 def median(ordered: Sequence[float]) -> float:
@@ -145,6 +140,16 @@ def median(ordered: Sequence[float]) -> float:
 
 def _dot(values: Sequence[float], weights: Weights) -> float:
     return sum(map(mul, values, weights))
+
+
+def _alarms(orders: list[list[Unit]], place: dict[str, int], level: float, share: float) -> list[float]:
+    """Per task, its normal sessions with p ≤ level; mean over the orders."""
+    alarms = [0.0] * len(place)
+    for units in orders:
+        for unit in units:
+            if not unit.attack and unit.p <= level:
+                alarms[place[unit.task]] += share
+    return alarms
 
 
 def _win_matrix(orders: list[list[Unit]], place: dict[str, int], normals: list[int], share: float) -> list[list[float]]:

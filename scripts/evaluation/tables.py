@@ -51,7 +51,7 @@ def detection(summaries: list[dict], attempts: dict[str, dict]) -> tuple[dict[st
     headers = {
         "detection": ["row", *HEADER],
         "models": ["left-out model", "normal", "attack", *HEADER],
-        "delay": ["left-out model", "median calls", "within 3", "alarm before exposure", "never exposed"],
+        "delay": ["left-out model", "median calls", "within 3", "of all: alarm before exposure", "of all: never exposed"],
         "calibration": ["row", "mean over models", "false alarms, pooled", "exact interval"],
         "controls": ["control", "AUC", "TPR at 1 % FPR", "TPR at 5 % FPR", "fires on normal", "fires on attack"],
         "families": ["family alone", "AUC"],
@@ -81,7 +81,7 @@ def _delays(name: str, summary: dict) -> list[list]:
     for who, delay in summary["delay"].items():
         if delay:
             rows.append([f"{name[0]}, {'**mean**' if who == 'mean' else who}", number(delay["median"], 2),
-                         number(delay["within_3"]), number(delay["before"], 1), number(delay["unexposed"], 1)])
+                         number(delay["within_3"]), number(delay["before"]), number(delay["unexposed"])])
     return rows
 
 

@@ -106,7 +106,7 @@ class Measures(unittest.TestCase):
             unit("never exposed", True, 8.0, trajectory=rising),
             unit("normal", False, 9.0, exposed=0, trajectory=[(0, 9.0)]),
         ]
-        self.assertEqual(delays(units, 5.0), {"median": 3.5, "within_3": 0.5, "before": 1, "unexposed": 1})
+        self.assertEqual(delays(units, 5.0), {"median": 3.5, "within_3": 0.5, "before": 1 / 6, "unexposed": 1 / 6})
 
     def test_a_score_that_rises_at_the_close_alarms_at_the_last_call(self):
         self.assertEqual(unit(1, True, 8.0, calls=4, trajectory=[(0, 1.0)]).alarm_above(5.0), 3)

@@ -42,6 +42,7 @@ class Gates(unittest.TestCase):
                          [(True, False), (False, None), (None, True), (False, None)])
         self.assertEqual(got[0].line(), "PASS  a: .900; first gate ≥ .9 reached; stretch ≥ .95 missed")
         self.assertTrue(got[1].line().startswith("FAIL  b: ∞; first gate ≤ 2 missed"))
+        self.assertTrue(got[2].line().startswith("      c: .150; stretch"))
         self.assertEqual(len(gates.table(got)["rows"]), 4)
 
 

@@ -1,0 +1,3 @@
+//! The integration tests: one binary, because each costs a link.
+
+mod evaluation_docs;
