@@ -10,22 +10,30 @@ from html import escape
 from typing import NamedTuple, Sequence
 
 WIDTH, HEIGHT = 560, 420
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 40, 52
+LEFT, RIGHT, TOP, BOTTOM = 62, 30, 40, 52
 
-# The hues of Okabe and Ito's palette that keep their contrast on white and on black.
-HUES = ("#0072b2", "#d55e00", "#009e73")
+# Hues of Okabe and Ito's palette, told apart by colour-blind readers too: the darker ones for a light page.
+ON_LIGHT = ("#0072b2", "#d55e00", "#009e73")
+ON_DARK = ("#56b4e9", "#e69f00", "#2fc49a")
 
-STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #24292f }
-  .title { font-weight: 600; font-size: 14px }
-  .frame { fill: none; stroke: #57606a }
-  .grid { stroke: #57606a; stroke-opacity: .25 }
-  .ideal { fill: none; stroke: #57606a; stroke-dasharray: 4 4 }
-  .line { fill: none; stroke-width: 2.2 }
-  @media (prefers-color-scheme: dark) {
-    text { fill: #e6edf3 }
-    .frame, .grid, .ideal { stroke: #9198a1 }
-  }"""
+
+def _hues(hues: Sequence[str]) -> str:
+    return " ".join(f".hue{i} {{ stroke: {hue} }}" for i, hue in enumerate(hues))
+
+
+STYLE = f"""
+  text {{ font: 13px system-ui, sans-serif; fill: #24292f }}
+  .title {{ font-weight: 600; font-size: 14px }}
+  .frame {{ fill: none; stroke: #57606a }}
+  .grid {{ stroke: #57606a; stroke-opacity: .25 }}
+  .ideal {{ fill: none; stroke: #57606a; stroke-dasharray: 4 4 }}
+  .line {{ fill: none; stroke-width: 2.2 }}
+  {_hues(ON_LIGHT)}
+  @media (prefers-color-scheme: dark) {{
+    text {{ fill: #e6edf3 }}
+    .frame, .grid, .ideal {{ stroke: #9198a1 }}
+    {_hues(ON_DARK)}
+  }}"""
 
 
 class Axis(NamedTuple):
@@ -80,11 +88,11 @@ def plot(title: str, across: Axis, up: Axis, lines: Sequence[Line], ideal: bool)
         parts.append(f'<path class="ideal" d="{path([(step, step) for step in steps])}"/>')
     parts.append(f'<rect class="frame" x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/>')
     for i, line in enumerate(lines):
-        hue = HUES[i % len(HUES)]
+        hue = f"hue{i % len(ON_LIGHT)}"
         row = HEIGHT - BOTTOM - 14 - 20 * (len(lines) - 1 - i)
-        parts.append(f'<path class="line" stroke="{hue}" d="{path(line.points)}"/>')
-        parts.append(f'<path class="line" stroke="{hue}" d="M{WIDTH - 150} {row - 4}h22"/>')
-        parts.append(f'<text x="{WIDTH - 122}" y="{row}">{escape(line.name)}</text>')
+        parts.append(f'<path class="line {hue}" d="{path(line.points)}"/>')
+        parts.append(f'<path class="line {hue}" d="M{WIDTH - 164} {row - 4}h22"/>')
+        parts.append(f'<text x="{WIDTH - 136}" y="{row}">{escape(line.name)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">{escape(across.words)}</text>')
     parts.append(f'<text transform="rotate(-90 16 {middle})" x="16" y="{middle}" text-anchor="middle">{escape(up.words)}</text>')

@@ -50,7 +50,7 @@ class Plots(unittest.TestCase):
     def test_a_plot_is_well_formed_and_stays_inside_its_frame(self):
         axis = plots.Axis("a & b", 0.01, 1.0, (0.01, 0.1, 1.0))
         picture = xml.fromstring(plots.plot("x < y", axis, axis, [plots.Line("l", [(0.0, 0.0), (0.1, 2.0)])], ideal=True))
-        lines = [e for e in picture.iter() if e.get("class") == "line" and "h" not in e.get("d")]
+        lines = [e for e in picture.iter() if e.get("class") == "line hue0" and "h" not in e.get("d")]
         self.assertEqual(len(lines), 1)
         left, right = plots.LEFT, plots.WIDTH - plots.RIGHT
         self.assertEqual(lines[0].get("d"), f"M{left:.1f} {plots.HEIGHT - plots.BOTTOM:.1f} L{(left + right) / 2:.1f} {plots.TOP:.1f}")

@@ -88,7 +88,7 @@ fn faults(page: &str, results: &Results) -> Vec<String> {
         for (shown, wanted) in shown.iter().zip(&wanted).filter(|(shown, wanted)| shown != wanted) {
             faults.push(format!("block {name} shows {shown:?}, the results hold {wanted:?}"));
         }
-        faults.extend(table.rows.iter().flatten().filter_map(|cell| untrue(cell)).map(|f| format!("table {name}: {f}")));
+        faults.extend(table.rows.iter().flatten().filter_map(untrue).map(|f| format!("table {name}: {f}")));
     }
     faults
 }
@@ -131,7 +131,11 @@ fn every_picture_of_the_evaluation_page_is_there_once_it_is_measured() {
         serde_json::from_str(&fs::read_to_string(docs().join("evaluation.json")).unwrap()).unwrap();
     let picture = Regex::new(r"!\[[^\]]*\]\(([^)]+)\)").unwrap();
     for found in picture.captures_iter(&page).filter(|_| results.tables.contains_key("detection")) {
-        assert!(docs().join(&found[1]).is_file(), "docs/evaluation.md shows {}, which is not there", &found[1]);
+        assert!(
+            docs().join(&found[1]).is_file(),
+            "docs/evaluation.md shows {}, which is not there",
+            &found[1]
+        );
     }
 }
 
@@ -148,7 +152,13 @@ fn a_figure_changed_in_one_place_is_found() {
     assert_eq!(faults(page, &results(".967 [.950, .980]", 0.9681)).len(), 1, "the value moved");
     assert_eq!(faults(page, &results(".968 [.950, .980]", 0.9681)).len(), 1, "the page stayed behind");
     assert_eq!(faults(&page.replace(".967", ".976"), &results(".967 [.950, .980]", 0.9671)).len(), 1);
-    assert_eq!(faults(&page.replace("generated:a", "generated:c"), &results(".967 [.950, .980]", 0.9671)).len(), 1);
-    assert_eq!(faults(&page.replace("Not measured yet.", "| .5 |"), &results(".967 [.950, .980]", 0.9671)).len(), 1);
+    assert_eq!(
+        faults(&page.replace("generated:a", "generated:c"), &results(".967 [.950, .980]", 0.9671)).len(),
+        1
+    );
+    assert_eq!(
+        faults(&page.replace("Not measured yet.", "| .5 |"), &results(".967 [.950, .980]", 0.9671)).len(),
+        1
+    );
     assert_eq!(faults(page, &results(".967 [.950, .980, .1]", 0.9671)).len(), 2, "a number without a value");
 }
