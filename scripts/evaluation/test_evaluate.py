@@ -12,6 +12,8 @@ import unittest
 from pathlib import Path
 
 import evaluate
+from evaluation.agentdyn import differences
+from evaluation.runner import Answer
 from evaluation.streams import HIDDEN, Corpus, Judging, dealt_anew, milliseconds, timestamp, write_stream
 from evaluation.units import BadUnits, read_units
 
@@ -166,6 +168,17 @@ class PerUnit(unittest.TestCase):
                                ([self.ROW | {"score": None}], ["s"]), ([{"id": "s"}], ["s"])]:
             with self.assertRaises(BadUnits):
                 read_units(map(json.dumps, rows), expected)
+
+
+class CrossCheck(unittest.TestCase):
+    def test_a_figure_of_the_binary_that_differs_is_measured_and_a_missing_one_is_left_out(self):
+        rows = [PerUnit.ROW | {"id": "a", "score": 3.0}, PerUnit.ROW | {"id": "n", "label": "normal", "score": 1.0}]
+        units, _ = read_units(map(json.dumps, rows), ["a", "n"])
+        said = {"auc": 0.9, "tpr_at_fpr": {"0.01": 1.0}, "calls_to_alarm": {"median": None, "within_3": 1.0}}
+        got = differences(Answer(units, said, 0), ["shop/t"])
+        self.assertEqual(got.keys(), {"auc", "tpr@0.01", "within_3"})
+        self.assertAlmostEqual(got["auc"], 0.1)
+        self.assertEqual((got["tpr@0.01"], got["within_3"]), (0.0, 0.0))
 
 
 class Whole(unittest.TestCase):
