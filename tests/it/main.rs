@@ -7,5 +7,7 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod evaluation_docs;
 mod floors;
+mod simulate;
 mod wire;
