@@ -12,4 +12,5 @@
 
 pub mod cli;
 pub mod event;
+pub mod simulate;
 pub mod time;
