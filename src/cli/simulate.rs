@@ -27,7 +27,7 @@ pub struct Simulate {
     #[arg(long, default_value_t = Scenario::default().agents)]
     agents: u32,
     /// Length in days of event time.
-    #[arg(long, default_value_t = Scenario::default().days)]
+    #[arg(long, default_value_t = Scenario::default().days, allow_negative_numbers = true)]
     days: f64,
     /// First instant, RFC 3339.
     #[arg(long, default_value = "2026-01-05T00:00:00Z", value_parser = parse_start)]
@@ -36,17 +36,17 @@ pub struct Simulate {
     #[arg(long, default_value_t = Scenario::default().seed)]
     seed: u64,
     /// Sessions of an average agent on an average day.
-    #[arg(long, value_name = "RATE", default_value_t = Scenario::default().sessions_per_day)]
+    #[arg(long, value_name = "RATE", default_value_t = Scenario::default().sessions_per_day, allow_negative_numbers = true)]
     sessions_per_day: f64,
     /// Attacks to choose from: none, all, or names separated by commas (hijacked-goal, data-theft, enumeration,
     /// privilege-probing, runaway-loop, tool-swap).
     #[arg(long, value_name = "NAMES", default_value = "all", value_parser = parse_attacks)]
     attacks: Attacks,
     /// Share of sessions that are attacked, 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value_t = Scenario::default().attack_share)]
+    #[arg(long, value_name = "SHARE", default_value_t = Scenario::default().attack_share, allow_negative_numbers = true)]
     attack_share: f64,
     /// How blatant the attacks are: 0 = indistinguishable from normal work, 1 = blatant.
-    #[arg(long, default_value_t = Scenario::default().strength)]
+    #[arg(long, default_value_t = Scenario::default().strength, allow_negative_numbers = true)]
     strength: f64,
     /// No attack before this much event time, such as 2d or 36h.
     #[arg(long, value_name = "DURATION", default_value = "2d", value_parser = parse_duration_ms)]

@@ -1,1 +1,3 @@
+//! Integration tests: one binary, because each costs a link.
+
 mod simulate;
