@@ -14,6 +14,7 @@ pub mod alert;
 pub mod assess;
 pub mod baseline;
 pub mod cli;
+pub mod config;
 pub mod detect;
 pub mod engine;
 pub mod event;
