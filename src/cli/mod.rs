@@ -4,8 +4,10 @@
 
 mod check;
 mod detect;
+mod evaluate;
 mod explain;
 mod output;
+mod simulate;
 mod source;
 
 use std::process::ExitCode;
@@ -30,18 +32,22 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Detect(detect::Detect),
-    Explain(explain::Explain),
     Check(check::Check),
+    Detect(detect::Detect),
+    Evaluate(evaluate::Evaluate),
+    Explain(explain::Explain),
+    Simulate(simulate::Simulate),
 }
 
 impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
-            Command::Detect(command) => command.run(),
-            Command::Explain(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Detect(command) => command.run(),
+            Command::Evaluate(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Simulate(command) => command.run(),
         };
         match result {
             Ok(code) => code,
