@@ -93,7 +93,7 @@ brokers = "localhost:9092"
             line 13: [detect.content] fine = 1 is not allowed: give true or false (judge six kinds of origin: with form, and anchored in the request or not), or leave it out for true
             line 14: [detect.content] verb_weights = [0.1, 0.2] is not allowed: it is a table; write [detect.content.verb_weights] and its settings below
             line 15: [detect.content.lexicon] is unknown: did you mean [detect.content]?
-            line 16: [learn.quarantine_p] is not allowed: it is a setting; write [learn] quarantine_p = and its value
+            line 16: [learn.quarantine_p] is not allowed: it is a setting, not a table; write [learn] quarantine_p = VALUE
             line 17: [kafka] is unknown: remove it; known here: alerts, agents, detect, learn
             line 19: [detekt] is unknown: did you mean [detect]?
         "#]],
@@ -102,11 +102,14 @@ brokers = "localhost:9092"
 
 #[test]
 fn a_file_that_is_no_toml_is_told_by_line() {
-    check_faults("[alerts\nper_day = 3\nx = = 1\n", expect![[r#"
+    check_faults(
+        "[alerts\nper_day = 3\nx = = 1\n",
+        expect![[r#"
         line 1: unclosed table, expected `]`; this is no valid TOML, see https://toml.io
         line 3: extra `=`, expected nothing; this is no valid TOML, see https://toml.io
         line 3: unexpected key or value, expected newline, `#`; this is no valid TOML, see https://toml.io
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

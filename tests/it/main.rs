@@ -7,6 +7,8 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod cli;
+mod configuration_docs;
 mod evaluation_docs;
 mod floors;
 mod simulate;
