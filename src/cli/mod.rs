@@ -2,6 +2,8 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+pub mod annotate;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,12 +17,16 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Annotate(annotate::Annotate),
+}
 
 impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
-        let result: anyhow::Result<ExitCode> = match self.command {};
+        let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Annotate(command) => command.run(),
+        };
         match result {
             Ok(code) => code,
             Err(error) => {

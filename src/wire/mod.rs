@@ -3,4 +3,6 @@
 //! Knows the wire formats, their limits and what to do with input that breaks them.
 //! Must not know what is done with an event, nor how a finding came about.
 
+pub mod annotate;
 pub mod input;
+pub mod sources;

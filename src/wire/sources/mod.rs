@@ -1,0 +1,6 @@
+//! Sources: foreign formats in, one small internal form each.
+//!
+//! Knows what foreign records look like. Must not know what is made of them.
+
+pub mod node;
+pub mod transcript;
