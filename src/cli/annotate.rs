@@ -12,6 +12,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::event::AuditEvent;
+use crate::time::EventTime;
 use crate::wire::annotate::keyed_hash::HashKey;
 use crate::wire::annotate::resource::ResourceForm;
 use crate::wire::annotate::{Annotator, Refused};
@@ -45,6 +46,11 @@ pub struct Annotate {
     /// or not at all.
     #[arg(long, value_enum, default_value_t = Resource::Clear, value_name = "FORM")]
     resource: Resource,
+
+    /// When conversations began that do not say so (RFC 3339). Their hours and rates then mean nothing;
+    /// without this option they are refused.
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    assume_started: Option<EventTime>,
 
     /// Where events go instead of standard output.
     #[arg(long, short, value_name = "FILE")]
@@ -112,7 +118,7 @@ impl Annotate {
             let outcome = if line.is_cut() {
                 Err(Refused::too_long(&line, source))
             } else {
-                transcript::parse(line.bytes).map_err(|error| Refused::new(&line, source, error))
+                transcript::parse(line.bytes, self.assume_started).map_err(|error| Refused::new(&line, source, error))
             };
             match outcome {
                 Ok(conversation) => {
@@ -193,6 +199,12 @@ fn small(value: &Node) -> Option<serde_json::Value> {
         Node::Text(text) if text.len() <= MAX_KEPT_BYTES => Some(text.as_str().into()),
         _ => None,
     }
+}
+
+fn instant(text: &str) -> Result<EventTime, String> {
+    EventTime::parse(text)
+        .filter(|time| time.is_plausible())
+        .ok_or_else(|| format!("{text:?} is no time between 2000 and 2100: write it like 2026-01-22T18:50:59Z"))
 }
 
 fn sources(files: &[PathBuf]) -> Vec<String> {

@@ -191,7 +191,9 @@ fn parts(normal: &str, class: ValueClass) -> Vec<String> {
             let whole = bare(normal);
             let Some((folder, file)) = whole.rsplit_once('/') else { return Vec::new() };
             let enough = |part: &str| part.chars().count() >= STRONG_CHARS;
-            if enough(folder) && enough(file) { clean(vec![folder, file]) } else { Vec::new() }
+            // `…/download` is a guess; only a name that nobody writes by chance shows where it is from.
+            let telling = file.contains(|c: char| c.is_ascii_digit() || matches!(c, '.' | '_' | '-'));
+            if enough(folder) && enough(file) && telling { clean(vec![folder, file]) } else { Vec::new() }
         }
         // Digits and blanks of a time are everywhere; it is looked for whole, or by day and clock.
         ValueClass::Time => clean(normal.split([' ', 't']).collect()),

@@ -79,7 +79,9 @@ fn is_one_value(text: &str) -> bool {
     if text.len() > 512 || text.contains('\n') {
         return false;
     }
-    !matches!(class("", text), ValueClass::Phrase | ValueClass::Text) && !text.ends_with(':')
+    // A key or secret alone is the content of a file, not a field that something put there.
+    let words = [ValueClass::Phrase, ValueClass::Text, ValueClass::Key, ValueClass::Secret];
+    !words.contains(&class("", text)) && !text.ends_with(':')
 }
 
 /// Cells of a table with bars (`| a | b |` over a line of dashes) or tabs, at least two rows of one width.

@@ -90,7 +90,7 @@ pub enum TranscriptError {
     #[error("{0} is too long: split the conversation or shorten the id")]
     TooLong(&'static str),
     /// There is nothing to take the calls' times from.
-    #[error("started is missing, and neither the conversation nor its messages carry a time: add started")]
+    #[error("started is missing, and neither the conversation nor its messages carry a time: add started, or give one to all such conversations with --assume-started")]
     NoTime,
 }
 
@@ -107,7 +107,7 @@ impl TranscriptError {
     }
 }
 
-/// Reads one line.
+/// Reads one line. `assume_started` is when a conversation began that does not say so.
 ///
 /// Results are matched to calls by id; without one (or with an unknown one) by order: the first
 /// unanswered call before it of the same function, else the first unanswered call before it, else the
@@ -116,7 +116,7 @@ impl TranscriptError {
 /// # Errors
 ///
 /// [`TranscriptError`] says what is missing or wrong, without content.
-pub fn parse(line: &[u8]) -> Result<Conversation, TranscriptError> {
+pub fn parse(line: &[u8], assume_started: Option<EventTime>) -> Result<Conversation, TranscriptError> {
     let line = std::str::from_utf8(line).map_err(|_| TranscriptError::NotUtf8)?;
     let root = Node::from_json(line).ok_or(TranscriptError::NotJson)?;
     let Node::Map(fields) = root else { return Err(TranscriptError::NotJson) };
@@ -153,7 +153,7 @@ pub fn parse(line: &[u8]) -> Result<Conversation, TranscriptError> {
     let Some(Node::List(messages)) = messages else {
         return Err(TranscriptError::Missing("messages"));
     };
-    Timeline::default().read(messages, conversation)
+    Timeline::default().read(messages, conversation, assume_started)
 }
 
 /// Where a conversation is being read: which calls and answers were seen, and which belong together.
@@ -168,7 +168,12 @@ struct Timeline {
 }
 
 impl Timeline {
-    fn read(mut self, messages: Vec<Node>, mut conversation: Conversation) -> Result<Conversation, TranscriptError> {
+    fn read(
+        mut self,
+        messages: Vec<Node>,
+        mut conversation: Conversation,
+        assume_started: Option<EventTime>,
+    ) -> Result<Conversation, TranscriptError> {
         for message in messages {
             let role = message.field("role").and_then(Node::as_text).ok_or(TranscriptError::Wrong("role"))?;
             let time = ["time", "timestamp", "created_at"]
@@ -192,7 +197,7 @@ impl Timeline {
             Turn::Calls(calls) => calls.iter().any(|call| call.time.is_none()),
             _ => false,
         });
-        conversation.started = conversation.started.or(self.first_time);
+        conversation.started = conversation.started.or(self.first_time).or(assume_started);
         if untimed && conversation.started.is_none() {
             return Err(TranscriptError::NoTime);
         }
