@@ -175,8 +175,8 @@ fn outcome(answer: &Answer) -> Outcome {
         "not allowed", "permission denied", "access denied", "forbidden", "unauthorized", "unauthorised",
         "not authorized", "refused",
     ];
-    const FAILED: [&str; 7] =
-        ["error", "traceback (most recent call last)", "exception", "failed", "failure", "invalid tool", "{\"error\""];
+    const FAILED: [&str; 5] =
+        ["traceback (most recent call last)", "failed", "failure", "invalid tool", "{\"error\""];
     let denied = |text: &str| {
         let text = normalise(text.get(..text.floor_char_boundary(400)).unwrap_or(""));
         REFUSED.iter().any(|mark| text.contains(mark))

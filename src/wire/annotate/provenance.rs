@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
-use super::text_index::{TextIndex, bare, words};
+use super::text_index::{TextIndex, bare, forms, hash, words};
 use super::value::{canonical_number, normalise};
 use super::{literal, structure};
 use crate::event::{Origin, OriginForm, ValueClass};
@@ -40,6 +41,10 @@ pub struct Sources {
     request_words: HashSet<String>,
     systems: Vec<TextIndex>,
     answers: Vec<(Option<usize>, TextIndex)>,
+    /// Whole values of structured answers, in every form, and which of `answers` hold them, in order.
+    fields: HashMap<String, SmallVec<[u32; 2]>>,
+    /// Hashes of all words of all answers: a value with any other word is in none of them.
+    answer_words: HashSet<u32>,
     /// How each value was judged when the model first used it, and in which call.
     used: HashMap<String, Find>,
 }
@@ -85,7 +90,17 @@ impl Sources {
     /// An answer of a tool; `call` is the call it belongs to.
     pub fn add_answer(&mut self, call: Option<usize>, text: &str) {
         if !text.trim().is_empty() {
-            self.answers.push((call, TextIndex::new(text, &structure::values(text))));
+            let values = structure::values(text);
+            let index = TextIndex::new(text, &values);
+            let number = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
+            for form in values.iter().map(|value| normalise(value)).filter(|v| !v.is_empty()).flat_map(|v| forms(&v)) {
+                let holders = self.fields.entry(form).or_default();
+                if holders.last() != Some(&number) {
+                    holders.push(number);
+                }
+            }
+            self.answer_words.extend(index.word_hashes());
+            self.answers.push((call, index));
         }
     }
 
@@ -121,13 +136,16 @@ impl Sources {
         if matches!(normal, "true" | "false") {
             return Find::MODEL; // a decision of one bit has no traceable origin
         }
-        let visible = || self.answers.iter().filter(|(of, _)| of.is_none_or(|of| of < call));
+        let visible = |answer: &&(Option<usize>, TextIndex)| answer.0.is_none_or(|of| of < call);
         // A field in any answer before running text in any: the value could be had without obeying a text.
         // Among equals the first, because it named the value.
-        let field = visible().find(|(_, text)| text.has_field(normal)).map(|found| (found, OriginForm::Field));
-        let found = field.or_else(|| {
-            let found = visible().find(|(_, text)| stands_in(text, normal, class))?;
-            Some((found, OriginForm::FreeText))
+        let holders = forms(normal).into_iter().filter_map(|form| self.fields.get(&form)).flatten();
+        let field = holders.filter_map(|n| self.answers.get(*n as usize).filter(visible).map(|a| (*n, a))).min_by_key(|(n, _)| *n);
+        let found = field.map(|(_, answer)| (answer, OriginForm::Field)).or_else(|| {
+            let known = words(bare(normal)).all(|(_, word)| self.answer_words.contains(&hash(word)));
+            let mut texts = self.answers.iter().filter(|_| known || canonical_number(normal).is_some());
+            let answer = texts.find(|answer| visible(answer) && stands_in(&answer.1, normal, class))?;
+            Some((answer, OriginForm::FreeText))
         });
         if let Some(((of, _), form)) = found {
             return Find { origin: Origin::Tool, form: Some(form), call: *of };

@@ -98,7 +98,7 @@ fn how_an_answer_begins_tells_how_the_call_ended() {
         ("ok", Outcome::Ok),
         ("", Outcome::Ok),
         ("No error was found", Outcome::Ok),
-        ("Errors: none", Outcome::Error),
+        ("Errors: none", Outcome::Ok),
         ("<<ValueError: x>>", Outcome::Error),
         ("Access denied to /x", Outcome::Denied),
         ("Error: permission denied", Outcome::Denied),
@@ -109,9 +109,8 @@ fn how_an_answer_begins_tells_how_the_call_ended() {
 }
 
 #[test]
-fn a_large_answer_costs_milliseconds_per_thousand_arguments_not_seconds() {
-    // Work is counted, not time: the index is built once per answer, and a value whose words are absent
-    // never reads the text. Here 1 MiB of words meets 3,000 values; a search per value would read 3 GiB.
+fn three_thousand_values_made_of_the_words_of_a_large_answer_are_not_found_in_it() {
+    // A search of 1 MiB per value would read 3 GiB; the index reads the text once.
     let answer: String = (0..150_000).map(|i| format!("w{i} ")).collect();
     let calls: Vec<String> = (0..250)
         .map(|c| {

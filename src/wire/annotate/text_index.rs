@@ -3,13 +3,14 @@
 //! Knows where each word of a text stands. Must not know what the text is or who wrote it.
 
 use hashbrown::HashSet;
+use smallvec::SmallVec;
 
 use super::value::{canonical_number, normalise};
 
 /// A word that occurs more often than this is no help in finding a value; then the text is searched.
 const MAX_PLACES: usize = 64;
 
-/// The words and fields of one normalised text. Memory: the text, eight bytes per word, the fields.
+/// The words of one normalised text. Memory: the text and eight bytes per word.
 #[derive(Debug, Default)]
 pub struct TextIndex {
     text: String,
@@ -17,35 +18,21 @@ pub struct TextIndex {
     words: Vec<(u32, u32)>,
     /// Canonical texts of the numbers.
     numbers: HashSet<String>,
-    /// Whole values of structured data: their normal forms, and those of their variants.
-    fields: HashSet<String>,
 }
 
 impl TextIndex {
     /// Indexes a text and its structured values. O(n log n).
     ///
-    /// Values whose escapes or line folds hide them from a search of the text are appended to it.
+    /// Values whose escapes hide them from a search of the text are appended to it.
     pub fn new(raw: &str, fields: &[String]) -> Self {
         let mut text = normalise(raw);
         let hidden = raw.contains('\\') || raw.contains("''");
-        let mut set = HashSet::with_capacity(fields.len());
-        for field in fields {
+        for field in fields.iter().filter(|_| hidden) {
             let normal = normalise(field);
-            if normal.is_empty() {
-                continue;
-            }
-            if hidden && normal.contains(|c: char| !c.is_alphanumeric()) {
+            if normal.contains(|c: char| !c.is_alphanumeric()) {
                 text.push('\u{1e}'); // a separator that no value contains
                 text.push_str(&normal);
             }
-            if let Some(number) = canonical_number(&normal) {
-                set.insert(number);
-            }
-            let bare = bare(&normal);
-            if bare != normal {
-                set.insert(bare.to_owned());
-            }
-            set.insert(normal);
         }
         if fields.is_empty() && hidden {
             text.push('\u{1e}');
@@ -55,14 +42,12 @@ impl TextIndex {
             words(&text).filter_map(|(at, word)| Some((hash(word), u32::try_from(at).ok()?))).collect();
         words.sort_unstable();
         let numbers = tokens(&text).filter_map(canonical_number).collect();
-        Self { text, words, numbers, fields: set }
+        Self { text, words, numbers }
     }
 
-    /// Whether a value with this normal form stands here as a whole field.
-    pub fn has_field(&self, normal: &str) -> bool {
-        self.fields.contains(normal)
-            || self.fields.contains(bare(normal))
-            || canonical_number(normal).is_some_and(|number| self.fields.contains(&number))
+    /// Hashes of the text's words, ascending, with repetitions: to ask many texts at once.
+    pub fn word_hashes(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().map(|(hash, _)| *hash)
     }
 
     /// Whether the text contains `normal`, not inside a longer word.
@@ -164,6 +149,18 @@ pub fn bare(normal: &str) -> &str {
     if text.is_empty() { normal } else { text }
 }
 
+/// The forms under which a whole value is known: as it is, without what does not change it, as a number.
+pub fn forms(normal: &str) -> SmallVec<[String; 3]> {
+    let mut forms: SmallVec<[String; 3]> = SmallVec::new();
+    forms.push(normal.to_owned());
+    let bare = bare(normal);
+    if bare != normal {
+        forms.push(bare.to_owned());
+    }
+    forms.extend(canonical_number(normal).filter(|number| number != normal));
+    forms
+}
+
 /// The words of a text with their places: runs of letters and digits.
 pub fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.split(|c: char| !c.is_alphanumeric())
@@ -179,7 +176,7 @@ fn tokens(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// 32-bit FNV-1a; a collision costs one comparison, never a wrong answer.
-fn hash(word: &str) -> u32 {
+pub fn hash(word: &str) -> u32 {
     word.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 

@@ -159,8 +159,8 @@ pub fn parse(line: &[u8], assume_started: Option<EventTime>) -> Result<Conversat
 /// Where a conversation is being read: which calls and answers were seen, and which belong together.
 #[derive(Default)]
 struct Timeline {
-    /// Per call: its id, its function, the turn it stands in, whether it is answered.
-    calls: Vec<(Option<String>, String, usize, bool)>,
+    /// Per call: its id, its function, the turn it stands in.
+    calls: Vec<(Option<String>, String, usize)>,
     /// Per answer: its id, its function where stated, the turn it stands in.
     answers: Vec<(Option<String>, Option<String>, usize)>,
     /// Time of the last message that had one.
@@ -210,16 +210,18 @@ impl Timeline {
         if message.field("error").is_some_and(|error| *error != Node::Null) {
             return true;
         }
-        if self.calls.is_empty() && self.answers.is_empty() && !text.contains("[CALL ERROR]") {
-            return false;
+        /// Reports begin with what went wrong. Bytes.
+        const HEAD: usize = 4096;
+        let head = text.get(..text.floor_char_boundary(HEAD)).unwrap_or("");
+        let reports = ["[CALL ERROR]", "Traceback (most recent call last)", "<function_error>", "</function_error>"];
+        if reports.iter().any(|mark| head.contains(mark)) {
+            return true;
         }
-        let repeats_a_call = self.calls.iter().any(|(id, function, _, _)| {
-            id.as_ref().is_some_and(|id| id.len() >= 6 && text.contains(id.as_str()))
-                || (function.contains('_') && text.contains(function.as_str()))
-        });
-        let complains = ["[CALL ERROR]", "Traceback (most recent call last)", "<function_error>", "Running the code gave"];
-        complains.iter().any(|mark| text.contains(mark))
-            || (repeats_a_call && ["rror", "xception", "refused", "denied"].iter().any(|mark| text.contains(mark)))
+        ["rror", "xception", "refused", "denied"].iter().any(|mark| head.contains(mark))
+            && self.calls.iter().any(|(id, function, _)| {
+                id.as_ref().is_some_and(|id| id.len() >= 6 && head.contains(id.as_str()))
+                    || (function.contains('_') && head.contains(function.as_str()))
+            })
     }
 
     fn read_calls(
@@ -249,7 +251,7 @@ impl Timeline {
             if self.calls.len() >= MAX_CALLS {
                 return Err(TranscriptError::TooLong("the list of tool calls"));
             }
-            self.calls.push((id, function.clone(), turns.len(), false));
+            self.calls.push((id, function.clone(), turns.len()));
             calls.push(Call { function, arguments, time });
         }
         if !calls.is_empty() {
