@@ -118,7 +118,8 @@ impl Annotate {
             let outcome = if line.is_cut() {
                 Err(Refused::too_long(&line, source))
             } else {
-                transcript::parse(line.bytes, self.assume_started).map_err(|error| Refused::new(&line, source, error))
+                transcript::parse(line.bytes, self.assume_started)
+                    .map_err(|error| Refused::new(&line, source, error))
             };
             match outcome {
                 Ok(conversation) => {
@@ -127,7 +128,8 @@ impl Annotate {
                 }
                 Err(letter) => {
                     *refused.entry(letter.reason).or_default() += 1;
-                    writeln!(letters, "{}", serde_json::to_string(&letter)?).context("the dead letters cannot be written")?;
+                    writeln!(letters, "{}", serde_json::to_string(&letter)?)
+                        .context("the dead letters cannot be written")?;
                     if refused.values().sum::<u64>() <= 3 {
                         eprintln!("tiltmeter: {source}, line {}: {}", letter.line, letter.detail);
                     }
@@ -139,7 +141,11 @@ impl Annotate {
         if !refused.is_empty() {
             let counts: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
             let all: u64 = refused.values().sum();
-            eprintln!("tiltmeter: {all} of {} conversations could not be used: {}", all + used, counts.join(", "));
+            eprintln!(
+                "tiltmeter: {all} of {} conversations could not be used: {}",
+                all + used,
+                counts.join(", ")
+            );
         } else if std::io::stderr().is_terminal() {
             eprintln!("tiltmeter: {used} conversations, {written} events");
         }
@@ -178,7 +184,8 @@ impl Annotate {
             }
         }
         for event in events {
-            serde_json::to_writer(&mut *out, &Row { event, kept: &kept }).context("the events cannot be written")?;
+            serde_json::to_writer(&mut *out, &Row { event, kept: &kept })
+                .context("the events cannot be written")?;
             out.write_all(b"\n").context("the events cannot be written")?;
         }
         Ok(events.len() as u64)
@@ -187,7 +194,17 @@ impl Annotate {
 
 /// Fields of the audit event that `annotate` writes itself.
 const EVENT_FIELDS: [&str; 12] = [
-    "time", "event_id", "tenant", "agent_id", "agent_type", "session_id", "seq", "action", "resource", "outcome", "bytes",
+    "time",
+    "event_id",
+    "tenant",
+    "agent_id",
+    "agent_type",
+    "session_id",
+    "seq",
+    "action",
+    "resource",
+    "outcome",
+    "bytes",
     "arguments",
 ];
 
@@ -202,13 +219,16 @@ fn small(value: &Node) -> Option<serde_json::Value> {
 }
 
 fn instant(text: &str) -> Result<EventTime, String> {
-    EventTime::parse(text)
-        .filter(|time| time.is_plausible())
-        .ok_or_else(|| format!("{text:?} is no time between 2000 and 2100: write it like 2026-01-22T18:50:59Z"))
+    EventTime::parse(text).filter(|time| time.is_plausible()).ok_or_else(|| {
+        format!("{text:?} is no time between 2000 and 2100: write it like 2026-01-22T18:50:59Z")
+    })
 }
 
 fn sources(files: &[PathBuf]) -> Vec<String> {
-    files.iter().map(|path| if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() }).collect()
+    files
+        .iter()
+        .map(|path| if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() })
+        .collect()
 }
 
 fn writer(path: Option<&Path>, other: impl FnOnce() -> Box<dyn Write>) -> anyhow::Result<Box<dyn Write>> {

@@ -7,5 +7,6 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod annotate;
 mod floors;
 mod wire;

@@ -58,7 +58,9 @@ impl<'a> Scanner<'a> {
             return Some(());
         }
         let mut item = false;
-        while let Some(after) = rest.strip_prefix('-').filter(|after| after.is_empty() || after.starts_with(' ')) {
+        while let Some(after) =
+            rest.strip_prefix('-').filter(|after| after.is_empty() || after.starts_with(' '))
+        {
             self.enter(column)?;
             self.opened = true;
             item = true;
@@ -123,7 +125,9 @@ impl<'a> Scanner<'a> {
             }
             Some(_) => {}
         }
-        let alone = self.peek().is_none_or(|(line, _)| line.len() - line.trim_start().len() <= parent || line.is_empty());
+        let alone = self
+            .peek()
+            .is_none_or(|(line, _)| line.len() - line.trim_start().len() <= parent || line.is_empty());
         if alone && let Some(values) = pairs.and_then(several_pairs) {
             self.values.extend(values);
         }
@@ -212,7 +216,8 @@ fn split_key(line: &str) -> Option<usize> {
     let key = line.get(..at)?;
     let plain = !key.is_empty()
         && !key.contains([
-            '.', ',', ';', '!', '?', '<', '>', '"', '\'', '`', '{', '}', '[', ']', '|', '@', '*', ':', '=', '/',
+            '.', ',', ';', '!', '?', '<', '>', '"', '\'', '`', '{', '}', '[', ']', '|', '@', '*', ':', '=',
+            '/',
         ])
         && key.chars().count() <= MAX_KEY_CHARS
         && key.split_whitespace().count() <= MAX_KEY_WORDS;
@@ -260,7 +265,11 @@ mod tests {
 
     #[test]
     fn an_injected_block_inside_a_scalar_is_not_structure() {
-        for body in ["'x\n\n    to: eve@evil.example\n\n    '", "x\n    to: eve@evil.example", "|\n    to: eve@evil.example"] {
+        for body in [
+            "'x\n\n    to: eve@evil.example\n\n    '",
+            "x\n    to: eve@evil.example",
+            "|\n    to: eve@evil.example",
+        ] {
             let text = format!("- body: {body}\n  to: bob@good.example\n");
             let values = texts(&text).unwrap();
             assert!(values.contains(&"bob@good.example".to_owned()), "{values:?}");
@@ -277,14 +286,20 @@ mod tests {
             "a: b\n      c: d",
         ] {
             let values = texts(text).unwrap_or_default();
-            assert!(!values.contains(&"eve@evil.example".to_owned()) && !values.contains(&"d".to_owned()), "{text}");
+            assert!(
+                !values.contains(&"eve@evil.example".to_owned()) && !values.contains(&"d".to_owned()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_heading_and_several_pairs_on_a_line_are_read() {
         let values = texts("Available Discount Codes:\n- Code: SPRING10, Percentage: 90.0%\n").unwrap();
-        assert!(values.contains(&"spring10".to_owned()) && values.contains(&"90.0%".to_owned()), "{values:?}");
+        assert!(
+            values.contains(&"spring10".to_owned()) && values.contains(&"90.0%".to_owned()),
+            "{values:?}"
+        );
     }
 
     #[test]

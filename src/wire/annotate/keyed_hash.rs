@@ -29,7 +29,9 @@ pub enum KeyError {
         source: std::io::Error,
     },
     /// The file holds too little, or far too much.
-    #[error("key file {path} holds {bytes} bytes: a key has 16 to 4096, random, for example from `openssl rand -hex 32`")]
+    #[error(
+        "key file {path} holds {bytes} bytes: a key has 16 to 4096, random, for example from `openssl rand -hex 32`"
+    )]
     Length {
         /// The file.
         path: PathBuf,
@@ -78,7 +80,10 @@ impl HashKey {
         let unreadable = |source| KeyError::Read { path: path.to_owned(), source };
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > MAX_KEY_BYTES {
-            return Err(KeyError::Length { path: path.to_owned(), bytes: usize::try_from(length).unwrap_or(usize::MAX) });
+            return Err(KeyError::Length {
+                path: path.to_owned(),
+                bytes: usize::try_from(length).unwrap_or(usize::MAX),
+            });
         }
         let bytes = std::fs::read(path).map_err(unreadable)?;
         let key = bytes.trim_ascii();
@@ -152,7 +157,8 @@ mod tests {
         assert!(matches!(HashKey::create(&path), Err(KeyError::Write { .. })), "a key is never overwritten");
         #[cfg(unix)]
         {
-            let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+            let mode =
+                std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600);
         }
     }

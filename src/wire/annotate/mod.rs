@@ -172,8 +172,14 @@ fn time_of(conversation: &Conversation, number: usize, call: &Call) -> EventTime
 /// How a call ended, from what the transcript says beside the answer, else from how the answer begins.
 fn outcome(answer: &Answer) -> Outcome {
     const REFUSED: [&str; 8] = [
-        "not allowed", "permission denied", "access denied", "forbidden", "unauthorized", "unauthorised",
-        "not authorized", "refused",
+        "not allowed",
+        "permission denied",
+        "access denied",
+        "forbidden",
+        "unauthorized",
+        "unauthorised",
+        "not authorized",
+        "refused",
     ];
     const FAILED: [&str; 5] =
         ["traceback (most recent call last)", "failed", "failure", "invalid tool", "{\"error\""];

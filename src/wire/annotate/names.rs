@@ -82,7 +82,9 @@ fn walk<'a>(node: &'a Node, name: String, depth: usize, leaves: &mut Vec<Leaf<'a
 /// The name of a tool, or `unnamed` where it is not shaped like one: a model can be made to "call" text.
 pub fn action(function: &str) -> &str {
     let shaped = (1..=128).contains(&function.len())
-        && function.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/'))
+        && function
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'/'))
         && !has_long_number(function);
     if shaped { function } else { "unnamed" }
 }

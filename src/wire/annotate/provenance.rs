@@ -83,7 +83,8 @@ impl Sources {
     /// Words of the principal.
     pub fn add_request(&mut self, text: &str) {
         let normal = normalise(text);
-        self.request_words.extend(words(&normal).map(|(_, word)| word.to_owned()).filter(|word| anchors(word)));
+        self.request_words
+            .extend(words(&normal).map(|(_, word)| word.to_owned()).filter(|word| anchors(word)));
         self.requests.push(TextIndex::new(text, &[]));
     }
 
@@ -93,7 +94,9 @@ impl Sources {
             let values = structure::values(text);
             let index = TextIndex::new(text, &values);
             let number = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
-            for form in values.iter().map(|value| normalise(value)).filter(|v| !v.is_empty()).flat_map(|v| forms(&v)) {
+            for form in
+                values.iter().map(|value| normalise(value)).filter(|v| !v.is_empty()).flat_map(|v| forms(&v))
+            {
                 let holders = self.fields.entry(form).or_default();
                 if holders.last() != Some(&number) {
                     holders.push(number);
@@ -140,7 +143,9 @@ impl Sources {
         // A field in any answer before running text in any: the value could be had without obeying a text.
         // Among equals the first, because it named the value.
         let holders = forms(normal).into_iter().filter_map(|form| self.fields.get(&form)).flatten();
-        let field = holders.filter_map(|n| self.answers.get(*n as usize).filter(visible).map(|a| (*n, a))).min_by_key(|(n, _)| *n);
+        let field = holders
+            .filter_map(|n| self.answers.get(*n as usize).filter(visible).map(|a| (*n, a)))
+            .min_by_key(|(n, _)| *n);
         let found = field.map(|(_, answer)| (answer, OriginForm::Field)).or_else(|| {
             let known = words(bare(normal)).all(|(_, word)| self.answer_words.contains(&hash(word)));
             let mut texts = self.answers.iter().filter(|_| known || canonical_number(normal).is_some());
@@ -195,7 +200,12 @@ fn stands_in(text: &TextIndex, normal: &str, class: ValueClass) -> bool {
 /// The parts a value was put together from.
 fn parts(normal: &str, class: ValueClass) -> Vec<String> {
     let clean = |parts: Vec<&str>| {
-        parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        parts
+            .into_iter()
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     if normal.starts_with(['[', '(', '{'])
         && let Some((node, "")) = literal::read(normal)
@@ -233,9 +243,10 @@ fn scalars(node: &Node, found: &mut Vec<String>) {
 
 /// The words of the principal's name in a system prompt: the capitalised words after `name is`.
 fn principal(system: &str) -> Vec<String> {
-    let after = ["user's name is ", "user\u{2019}s name is ", "user name is ", "principal is ", "on behalf of "]
-        .iter()
-        .find_map(|mark| system.find(mark).and_then(|at| system.get(at + mark.len()..)));
+    let after =
+        ["user's name is ", "user\u{2019}s name is ", "user name is ", "principal is ", "on behalf of "]
+            .iter()
+            .find_map(|mark| system.find(mark).and_then(|at| system.get(at + mark.len()..)));
     let Some(after) = after else { return Vec::new() };
     after
         .split(' ')
@@ -259,7 +270,8 @@ fn anchors(word: &str) -> bool {
         through time today under until upon used user using very want well were what when where whether which while will \
         with within without would yesterday your yours \
         http https html mailto gmail outlook hotmail yahoo icloud proton mail email emails file files ";
-    word.chars().filter(|c| c.is_alphabetic()).count() >= ANCHOR_LETTERS && !FILLER.contains(&format!(" {word} "))
+    word.chars().filter(|c| c.is_alphabetic()).count() >= ANCHOR_LETTERS
+        && !FILLER.contains(&format!(" {word} "))
 }
 
 #[cfg(test)]

@@ -104,7 +104,11 @@ mod tests {
     #[test]
     fn only_the_place_is_said() {
         for (class, raw, expected) in [
-            (ValueClass::Url, "https://user:pw@Forum.school.edu:8443/post?thread=26840#x", "forum.school.edu"),
+            (
+                ValueClass::Url,
+                "https://user:pw@Forum.school.edu:8443/post?thread=26840#x",
+                "forum.school.edu",
+            ),
             (ValueClass::Url, "www.a.example/secret", "www.a.example"),
             (ValueClass::Url, "mailto:bob@a.example?subject=x", "a.example"),
             (ValueClass::Url, "https://10.0.0.7/x", "10.0.0.7"),
@@ -122,7 +126,9 @@ mod tests {
         ] {
             assert_eq!(said(class, raw, ResourceForm::Clear).as_deref(), Some(expected), "{raw}");
         }
-        for class in [ValueClass::Secret, ValueClass::Text, ValueClass::Phrase, ValueClass::Num, ValueClass::Word] {
+        for class in
+            [ValueClass::Secret, ValueClass::Text, ValueClass::Phrase, ValueClass::Num, ValueClass::Word]
+        {
             assert_eq!(said(class, "/a/b", ResourceForm::Clear), None);
         }
     }

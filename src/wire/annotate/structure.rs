@@ -50,8 +50,16 @@ fn nodes(text: &str) -> Vec<Node> {
 
 /// Takes away what wraps an answer: `<<…>>`, a code fence, one pair of tags named like a wrapper.
 fn unwrap(text: &str) -> &str {
-    const WRAPPERS: [&str; 8] =
-        ["tool_result", "tool_output", "function_result", "result", "output", "data", "document", "untrusted"];
+    const WRAPPERS: [&str; 8] = [
+        "tool_result",
+        "tool_output",
+        "function_result",
+        "result",
+        "output",
+        "data",
+        "document",
+        "untrusted",
+    ];
     let mut text = text.trim();
     for _ in 0..3 {
         let inner = text
@@ -79,9 +87,7 @@ fn is_one_value(text: &str) -> bool {
     if text.len() > 512 || text.contains('\n') {
         return false;
     }
-    // A key or secret alone is the content of a file, not a field that something put there.
-    let words = [ValueClass::Phrase, ValueClass::Text, ValueClass::Key, ValueClass::Secret];
-    !words.contains(&class("", text)) && !text.ends_with(':')
+    !matches!(class("", text), ValueClass::Phrase | ValueClass::Text) && !text.ends_with(':')
 }
 
 /// Cells of a table with bars (`| a | b |` over a line of dashes) or tabs, at least two rows of one width.
@@ -121,7 +127,9 @@ fn collect(node: &Node, nested: usize, found: &mut Vec<String>) {
             }
             found.push(text.clone());
         }
-        node => found.extend(node.scalar().map(|text| canonical_number(text).unwrap_or_else(|| text.to_owned()))),
+        node => {
+            found.extend(node.scalar().map(|text| canonical_number(text).unwrap_or_else(|| text.to_owned())))
+        }
     }
 }
 

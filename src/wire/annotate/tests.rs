@@ -1,3 +1,5 @@
+//! Whole conversations in, events out: matching of answers, times, outcomes, refusals.
+
 use super::*;
 use crate::wire::sources::transcript::parse;
 
@@ -138,9 +140,15 @@ fn unusable_lines_are_refused_with_their_reason() {
         (r#"{"agent_id": "a"}"#, TranscriptError::Missing("messages")),
         (r#"{"agent_id": ["a"], "messages": []}"#, TranscriptError::Wrong("agent_id")),
         (r#"{"agent_id": "a", "started": "soon", "messages": []}"#, TranscriptError::Wrong("started")),
-        (r#"{"agent_id": "a", "duration_seconds": -1, "messages": []}"#, TranscriptError::Wrong("duration_seconds")),
+        (
+            r#"{"agent_id": "a", "duration_seconds": -1, "messages": []}"#,
+            TranscriptError::Wrong("duration_seconds"),
+        ),
         (r#"{"agent_id": "a", "messages": [{"role": "wizard"}]}"#, TranscriptError::Wrong("role")),
-        (r#"{"agent_id": "a", "messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]}"#, TranscriptError::NoTime),
+        (
+            r#"{"agent_id": "a", "messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]}"#,
+            TranscriptError::NoTime,
+        ),
     ] {
         assert_eq!(parse(line.as_bytes(), None), Err(expected), "{line}");
     }

@@ -101,21 +101,23 @@ impl TextIndex {
         if let Some(number) = canonical_number(normal) {
             return self.numbers.contains(&number);
         }
-        let glue = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+' | '%' | '=');
+        let glue =
+            |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+' | '%' | '=');
         let free = |start: usize| {
             let before = self.text.get(..start).and_then(|text| text.chars().next_back());
             let mut after = self.text.get(start + normal.len()..).unwrap_or("").chars();
             let next = after.next();
             // A full stop or a colon at the end of a clause belongs to nobody.
-            let clause_ends = matches!(next, Some('.' | ':')) && after.next().is_none_or(|c| !c.is_alphanumeric());
+            let clause_ends =
+                matches!(next, Some('.' | ':')) && after.next().is_none_or(|c| !c.is_alphanumeric());
             !before.is_some_and(glue) && (clause_ends || !next.is_some_and(glue))
         };
         let Some((at, word)) = words(normal).next() else { return false };
         let places = self.places(word);
         places.iter().take(4096).any(|(_, place)| {
-            (*place as usize)
-                .checked_sub(at)
-                .is_some_and(|start| self.text.get(start..).is_some_and(|t| t.starts_with(normal)) && free(start))
+            (*place as usize).checked_sub(at).is_some_and(|start| {
+                self.text.get(start..).is_some_and(|t| t.starts_with(normal)) && free(start)
+            })
         })
     }
 
@@ -127,7 +129,9 @@ impl TextIndex {
     }
 
     fn stands_at(&self, start: usize, normal: &str) -> bool {
-        let Some(rest) = self.text.get(start..).and_then(|rest| rest.strip_prefix(normal)) else { return false };
+        let Some(rest) = self.text.get(start..).and_then(|rest| rest.strip_prefix(normal)) else {
+            return false;
+        };
         let before = self.text.get(..start).and_then(|text| text.chars().next_back());
         let joins = |a: Option<char>, b: Option<char>| {
             a.is_some_and(char::is_alphanumeric) && b.is_some_and(char::is_alphanumeric)
@@ -170,9 +174,15 @@ pub fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// The tokens of a text: what stands between blanks, without brackets, quotes and punctuation around it.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || matches!(c, '\u{1e}' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '<' | '>' | '=' | ';' | '|'))
-        .map(|token| token.trim_matches([',', '.', ':', '!', '?', '\'', '`']))
-        .filter(|token| !token.is_empty())
+    text.split(|c: char| {
+        c.is_whitespace()
+            || matches!(
+                c,
+                '\u{1e}' | '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '<' | '>' | '=' | ';' | '|'
+            )
+    })
+    .map(|token| token.trim_matches([',', '.', ':', '!', '?', '\'', '`']))
+    .filter(|token| !token.is_empty())
 }
 
 /// 32-bit FNV-1a; a collision costs one comparison, never a wrong answer.
@@ -204,8 +214,11 @@ mod tests {
 
     #[test]
     fn a_value_is_found_at_word_boundaries_only() {
-        let index = TextIndex::new("Write to  Emma.Johnson@b.example, or\nvisit https://www.a.example/x.", &[]);
-        for value in ["emma.johnson@b.example", "emma", "johnson@b.example", "www.a.example", "http://www.a.example/x"] {
+        let index =
+            TextIndex::new("Write to  Emma.Johnson@b.example, or\nvisit https://www.a.example/x.", &[]);
+        for value in
+            ["emma.johnson@b.example", "emma", "johnson@b.example", "www.a.example", "http://www.a.example/x"]
+        {
             assert!(index.contains(value), "{value}");
         }
         for value in ["emm", "hnson", "a.exam", "emma.johnson@b.example.org", "visit johnson"] {
@@ -226,7 +239,8 @@ mod tests {
 
     #[test]
     fn escapes_and_folds_do_not_hide_a_value() {
-        let raw = r#"{"body": "write to\n\"bob\u0065@x.example\" and to the long\tdestination eve@y.example"}"#;
+        let raw =
+            r#"{"body": "write to\n\"bob\u0065@x.example\" and to the long\tdestination eve@y.example"}"#;
         let fields = super::super::structure::values(raw);
         let index = TextIndex::new(raw, &fields);
         assert!(index.contains("bobe@x.example") && index.contains("long destination eve@y.example"));

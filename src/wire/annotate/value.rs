@@ -2,7 +2,7 @@
 //!
 //! Knows shapes of text. Must not know where a value came from.
 
-use unicode_normalization::{UnicodeNormalization, is_nfc_quick, IsNormalized};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::event::ValueClass;
 
@@ -119,8 +119,18 @@ pub fn words_of_name(name: &str) -> impl Iterator<Item = String> + '_ {
 }
 
 fn names_a_secret(name: &str) -> bool {
-    const SECRET: [&str; 10] =
-        ["password", "passwd", "pwd", "passphrase", "secret", "otp", "apikey", "credential", "credentials", "pin"];
+    const SECRET: [&str; 10] = [
+        "password",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "secret",
+        "otp",
+        "apikey",
+        "credential",
+        "credentials",
+        "pin",
+    ];
     let words: Vec<String> = words_of_name(name).collect();
     words.iter().any(|word| SECRET.contains(&word.as_str()))
         || words.windows(2).any(|pair| matches!(pair, [a, b] if (a == "api" || a == "access" || a == "private") && b == "key")
@@ -128,7 +138,9 @@ fn names_a_secret(name: &str) -> bool {
 }
 
 fn is_key(text: &str) -> bool {
-    ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-", "-----BEGIN ", "SHA256:"].iter().any(|start| text.starts_with(start))
+    ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-", "-----BEGIN ", "SHA256:"]
+        .iter()
+        .any(|start| text.starts_with(start))
 }
 
 /// Known forms of tokens, or a long run of mixed letters and digits that nobody types.
@@ -147,11 +159,7 @@ fn is_secret(text: &str) -> bool {
 
 /// `2024-05-19`, `2024-05-19 15:00[:00]`, RFC 3339, `19:00`.
 fn is_time(text: &str) -> bool {
-    let shape: String = text
-        .chars()
-        .take(40)
-        .map(|c| if c.is_ascii_digit() { '9' } else { c })
-        .collect();
+    let shape: String = text.chars().take(40).map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
     let clock = |rest: &str| {
         let rest = rest.trim_start_matches(['T', ' ']);
         let rest = rest.strip_prefix("99:99").or_else(|| rest.strip_prefix("9:99"))?;
@@ -178,22 +186,28 @@ fn is_email(text: &str) -> bool {
 
 /// Whether a host without a scheme ends like one on the public internet, rather than like a file.
 fn ends_like_a_host(host: &str) -> bool {
-    const ENDINGS: [&str; 16] =
-        ["com", "org", "net", "edu", "gov", "io", "dev", "ai", "app", "co", "de", "uk", "eu", "fr", "info", "cloud"];
-    host.rsplit_once('.').is_some_and(|(name, end)| !name.is_empty() && ENDINGS.contains(&end.to_ascii_lowercase().as_str()))
+    const ENDINGS: [&str; 16] = [
+        "com", "org", "net", "edu", "gov", "io", "dev", "ai", "app", "co", "de", "uk", "eu", "fr", "info",
+        "cloud",
+    ];
+    host.rsplit_once('.')
+        .is_some_and(|(name, end)| !name.is_empty() && ENDINGS.contains(&end.to_ascii_lowercase().as_str()))
 }
 
 fn is_url(text: &str) -> bool {
     let lower = text.get(..12.min(text.len())).unwrap_or("").to_ascii_lowercase();
     if text.split_once("://").is_some_and(|(scheme, rest)| {
-        !rest.is_empty() && !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-'))
+        !rest.is_empty()
+            && !scheme.is_empty()
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-'))
     }) || lower.starts_with("www.")
         || lower.starts_with("mailto:")
     {
         return true;
     }
     let host = text.split(['/', '?', '#']).next().unwrap_or("");
-    ends_like_a_host(host) && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
+    ends_like_a_host(host)
+        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
 }
 
 /// Two letters, then at least eight digits in 10 to 32 letters and digits; blanks between groups are allowed.
@@ -210,19 +224,21 @@ fn is_iban(text: &str) -> bool {
 
 fn is_path(text: &str, token: bool) -> bool {
     const FILES: [&str; 44] = [
-        "txt", "md", "pdf", "doc", "docx", "xls", "xlsx", "csv", "tsv", "json", "yaml", "yml", "xml", "html", "htm", "js",
-        "ts", "py", "rs", "go", "java", "c", "h", "cpp", "sh", "png", "jpg", "jpeg", "gif", "svg", "zip", "gz", "tar", "exe",
-        "bin", "log", "conf", "cfg", "toml", "ini", "pem", "pub", "sql", "db",
+        "txt", "md", "pdf", "doc", "docx", "xls", "xlsx", "csv", "tsv", "json", "yaml", "yml", "xml", "html",
+        "htm", "js", "ts", "py", "rs", "go", "java", "c", "h", "cpp", "sh", "png", "jpg", "jpeg", "gif",
+        "svg", "zip", "gz", "tar", "exe", "bin", "log", "conf", "cfg", "toml", "ini", "pem", "pub", "sql",
+        "db",
     ];
     let rooted = ["/", "./", "../", "~/"].iter().any(|start| text.starts_with(start))
         || matches!(text.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
     if rooted {
-        return text.len() <= 1024 && (token || !text.contains(['\n', '?', '!']) && text.split_whitespace().count() <= 8);
+        return text.len() <= 1024
+            && (token || !text.contains(['\n', '?', '!']) && text.split_whitespace().count() <= 8);
     }
     token
-        && text.rsplit_once('.').is_some_and(|(name, end)| {
-            !name.is_empty() && FILES.contains(&end.to_ascii_lowercase().as_str())
-        })
+        && text
+            .rsplit_once('.')
+            .is_some_and(|(name, end)| !name.is_empty() && FILES.contains(&end.to_ascii_lowercase().as_str()))
 }
 
 fn is_repo(text: &str) -> bool {
@@ -267,7 +283,11 @@ mod tests {
             ("start", "2026-01-24T05:20:16.755Z", ValueClass::Time),
             ("at", "19:00", ValueClass::Time),
             ("title", "Dinner with Alice and Bob", ValueClass::Phrase),
-            ("body", "Please find the resume template attached to this email, as you asked.", ValueClass::Text),
+            (
+                "body",
+                "Please find the resume template attached to this email, as you asked.",
+                ValueClass::Text,
+            ),
             ("username", "emma.student", ValueClass::Word),
         ] {
             assert_eq!(class(name, value), expected, "{name} = {value}");

@@ -90,7 +90,9 @@ pub enum TranscriptError {
     #[error("{0} is too long: split the conversation or shorten the id")]
     TooLong(&'static str),
     /// There is nothing to take the calls' times from.
-    #[error("started is missing, and neither the conversation nor its messages carry a time: add started, or give one to all such conversations with --assume-started")]
+    #[error(
+        "started is missing, and neither the conversation nor its messages carry a time: add started, or give one to all such conversations with --assume-started"
+    )]
     NoTime,
 }
 
@@ -184,7 +186,9 @@ impl Timeline {
             let text = content(&message);
             match role {
                 "system" | "developer" => conversation.turns.push(Turn::System(text)),
-                "user" if !self.is_of_the_runtime(&message, &text) => conversation.turns.push(Turn::User(text)),
+                "user" if !self.is_of_the_runtime(&message, &text) => {
+                    conversation.turns.push(Turn::User(text))
+                }
                 "user" => {}
                 "assistant" => self.read_calls(&message, time, &mut conversation.turns)?,
                 "tool" | "function" => self.read_answer(&message, text, &mut conversation.turns),
@@ -213,7 +217,8 @@ impl Timeline {
         /// Reports begin with what went wrong. Bytes.
         const HEAD: usize = 4096;
         let head = text.get(..text.floor_char_boundary(HEAD)).unwrap_or("");
-        let reports = ["[CALL ERROR]", "Traceback (most recent call last)", "<function_error>", "</function_error>"];
+        let reports =
+            ["[CALL ERROR]", "Traceback (most recent call last)", "<function_error>", "</function_error>"];
         if reports.iter().any(|mark| head.contains(mark)) {
             return true;
         }
@@ -272,7 +277,8 @@ impl Timeline {
             .or_else(|| message.field("name"))
             .and_then(|name| name.as_text().or_else(|| name.field("name").and_then(Node::as_text)))
             .map(str::to_owned);
-        let error = message.field("error").and_then(Node::scalar).filter(|text| !text.is_empty()).map(str::to_owned);
+        let error =
+            message.field("error").and_then(Node::scalar).filter(|text| !text.is_empty()).map(str::to_owned);
         let failed = matches!(message.field("is_error"), Some(Node::Bool(true)));
         self.answers.push((id, function, turns.len()));
         turns.push(Turn::Answer(Answer { call: None, text, error, failed }));
@@ -304,7 +310,9 @@ impl Timeline {
             }
             let before = |number: &usize| self.calls.get(*number).is_some_and(|call| call.2 < *turn);
             let same = |number: &usize| {
-                function.as_ref().is_none_or(|function| self.calls.get(*number).is_some_and(|call| call.1 == *function))
+                function
+                    .as_ref()
+                    .is_none_or(|function| self.calls.get(*number).is_some_and(|call| call.1 == *function))
             };
             let near = || open.iter().take(LOOK_AHEAD);
             let place = near()
@@ -328,9 +336,9 @@ fn content(message: &Node) -> String {
         Some(Node::List(parts)) => {
             let mut text = String::new();
             for part in parts {
-                let part = part
-                    .as_text()
-                    .or_else(|| ["text", "content"].iter().find_map(|name| part.field(name).and_then(Node::as_text)));
+                let part = part.as_text().or_else(|| {
+                    ["text", "content"].iter().find_map(|name| part.field(name).and_then(Node::as_text))
+                });
                 if let Some(part) = part {
                     if !text.is_empty() {
                         text.push('\n');
@@ -375,7 +383,10 @@ fn instant(name: &'static str, value: &Node) -> Result<Option<EventTime>, Transc
             let text = text.trim().replacen(' ', "T", 1);
             EventTime::parse(&text).or_else(|| EventTime::parse(&format!("{text}Z")))
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and the range is checked below")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float cast saturates, and the range is checked below"
+        )]
         Node::Number(text) => text.parse::<f64>().ok().map(|seconds| EventTime((seconds * 1000.0) as i64)),
         _ => None,
     };
