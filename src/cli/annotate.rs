@@ -17,8 +17,9 @@ use crate::wire::annotate::keyed_hash::HashKey;
 use crate::wire::annotate::resource::ResourceForm;
 use crate::wire::annotate::{Annotator, Refused};
 use crate::wire::input::Lines;
+use crate::wire::sources::conversation::Conversation;
 use crate::wire::sources::node::Node;
-use crate::wire::sources::transcript::{self, Conversation};
+use crate::wire::sources::transcript;
 
 /// Where a fresh key is written when no key file is named.
 const FRESH_KEY_FILE: &str = "tiltmeter.key";

@@ -9,6 +9,7 @@ pub mod keyed_hash;
 pub mod resource;
 
 mod block;
+mod class;
 mod literal;
 mod names;
 mod provenance;
@@ -24,10 +25,11 @@ use self::provenance::Sources;
 use self::resource::ResourceForm;
 use crate::event::{Argument, AuditEvent, Outcome};
 use crate::time::EventTime;
-use crate::wire::sources::transcript::{Answer, Call, Conversation, Turn};
+use crate::wire::sources::conversation::{Answer, Call, Conversation, Turn};
 
+pub use self::class::class;
 pub use self::refused::Refused;
-pub use self::value::{class, normalise};
+pub use self::value::normalise;
 
 #[cfg(test)]
 mod tests;
@@ -91,7 +93,7 @@ impl Annotator {
         let mut arguments = SmallVec::new();
         let mut resource = None;
         for leaf in names::flatten(&call.arguments) {
-            let class = value::class(&leaf.name, leaf.value);
+            let class = class::class(&leaf.name, leaf.value);
             if resource.is_none() {
                 resource = resource::resource(class, leaf.value, self.resources, &self.key);
             }

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::value::words_of_name;
+use super::class::words_of_name;
 use crate::wire::sources::node::Node;
 
 /// Most elements of one list that are looked at; the rest adds nothing but length.

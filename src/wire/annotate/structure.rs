@@ -3,7 +3,8 @@
 //! Knows the forms tools answer in: JSON, Python's `repr`, indented text, tables, one bare value.
 //! Must not take structure from inside a value, except where a value as a whole is a JSON-like literal.
 
-use super::value::{canonical_number, class};
+use super::class::class;
+use super::value::canonical_number;
 use super::{block, literal};
 use crate::event::ValueClass;
 use crate::wire::sources::node::Node;

@@ -2,5 +2,6 @@
 //!
 //! Knows what foreign records look like. Must not know what is made of them.
 
+pub mod conversation;
 pub mod node;
 pub mod transcript;

@@ -1,6 +1,6 @@
 //! Each rule of provenance with the case it is for and the case it must not catch.
 
-use super::super::value::class;
+use super::super::class::class;
 use super::*;
 
 /// A conversation in which the user says `request` and calls 0, 1, … answered `answers`.
