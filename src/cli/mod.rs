@@ -2,7 +2,9 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
-pub mod annotate;
+mod annotate;
+mod evaluate;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Annotate(annotate::Annotate),
+    Evaluate(evaluate::Evaluate),
+    Simulate(simulate::Simulate),
 }
 
 impl Cli {
@@ -26,6 +30,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
             Command::Annotate(command) => command.run(),
+            Command::Evaluate(command) => command.run(),
+            Command::Simulate(command) => command.run(),
         };
         match result {
             Ok(code) => code,

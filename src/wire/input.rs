@@ -3,15 +3,17 @@
 //! Knows gzip, zstd, line ends, positions and the longest line it keeps.
 //! Must not know what a line says.
 
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
-use std::path::{Path, PathBuf};
+mod stream;
+
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 use sha2::{Digest, Sha256};
+
+use self::stream::Stream;
 
 /// The longest line that is kept whole. Bytes, without the line end. A source record may have 1 MiB.
 pub const LINE_LIMIT_BYTES: usize = 1 << 20;
@@ -19,8 +21,8 @@ pub const LINE_LIMIT_BYTES: usize = 1 << 20;
 const FIRST_BUFFER_BYTES: usize = 256 << 10;
 /// Last size of the line buffer: the longest kept line with its CR and LF. Bytes.
 const LAST_BUFFER_BYTES: usize = LINE_LIMIT_BYTES + 2;
-/// Buffer between a file and its decompressor. Bytes.
-const COMPRESSED_BUFFER_BYTES: usize = 64 << 10;
+/// Room for the pieces of the dropped part of a longer line. Bytes.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Why input could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +121,7 @@ pub struct Lines {
     sources: Vec<Source>,
     /// Index of the source being read.
     at: usize,
-    reader: Option<Open>,
+    stream: Option<Stream>,
     buffer: Vec<u8>,
     /// The unread part of `buffer` is `start..end`; `start..scanned` holds no line end.
     start: usize,
@@ -137,11 +139,6 @@ struct Source {
     name: String,
     /// `None` is standard input.
     path: Option<PathBuf>,
-}
-
-struct Open {
-    stream: Box<dyn Read + Send>,
-    format: Format,
 }
 
 /// Where in the buffer a found line lies, and what was seen of the part that was not kept.
@@ -191,7 +188,7 @@ impl Lines {
         Ok(Self {
             sources,
             at: 0,
-            reader: None,
+            stream: None,
             buffer: vec![0; FIRST_BUFFER_BYTES],
             start: 0,
             scanned: 0,
@@ -212,9 +209,9 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<Line<'_>>, InputError> {
         let found = loop {
             let Some(source) = self.sources.get(self.at) else { return Ok(None) };
-            if self.reader.is_none() {
-                match Open::new(source.path.as_deref(), &self.compressed_read) {
-                    Ok(reader) => self.reader = Some(reader),
+            if self.stream.is_none() {
+                match Stream::open(source.path.as_deref(), &self.compressed_read) {
+                    Ok(stream) => self.stream = Some(stream),
                     Err(error) => {
                         let path = source.path.clone().unwrap_or_else(|| PathBuf::from("stdin"));
                         self.leave_source();
@@ -256,7 +253,7 @@ impl Lines {
 
     fn leave_source(&mut self) {
         self.at += 1;
-        self.reader = None;
+        self.stream = None;
         (self.start, self.scanned, self.end) = (0, 0, 0);
         (self.number, self.offset) = (0, 0);
     }
@@ -315,7 +312,7 @@ impl Lines {
         let mut seen = first.len() as u64;
         // The kept part stays at the front of the buffer; what follows is read into the room behind it.
         self.buffer.copy_within(self.start..self.end, 0);
-        let (room_from, room_to) = (LINE_LIMIT_BYTES, LINE_LIMIT_BYTES + COMPRESSED_BUFFER_BYTES);
+        let (room_from, room_to) = (LINE_LIMIT_BYTES, LINE_LIMIT_BYTES + PIECE_BYTES);
         self.buffer.resize(self.buffer.len().max(room_to), 0);
         loop {
             let got = self.read(room_from, room_to)?;
@@ -355,10 +352,10 @@ impl Lines {
     }
 
     fn read(&mut self, from: usize, to: usize) -> io::Result<usize> {
-        let Some(reader) = &mut self.reader else { return Ok(0) };
+        let Some(stream) = &mut self.stream else { return Ok(0) };
         let room = self.buffer.get_mut(from..to).unwrap_or_default();
         loop {
-            match reader.stream.read(room) {
+            match stream.read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -367,8 +364,7 @@ impl Lines {
 
     fn explain(&self, source: io::Error) -> InputError {
         let (name, line) = (self.name(self.at).to_owned(), self.number);
-        let format = self.reader.as_ref().map_or(Format::Plain, |reader| reader.format);
-        match format.name() {
+        match self.stream.as_ref().and_then(Stream::compression) {
             // An error of the operating system is not the fault of the data.
             Some(format) if source.raw_os_error().is_none() => {
                 if source.kind() == io::ErrorKind::UnexpectedEof {
@@ -406,91 +402,6 @@ impl Whole {
 
     fn finish(self) -> (u64, [u8; 32]) {
         (self.length, self.hash.finalize().into())
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Format {
-    Plain,
-    Gzip,
-    Zstd,
-}
-
-impl Format {
-    const MAGIC: [(Self, &'static [u8]); 2] =
-        [(Self::Gzip, &[0x1f, 0x8b]), (Self::Zstd, &[0x28, 0xb5, 0x2f, 0xfd])];
-
-    /// Name of a compressed format.
-    fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Plain => None,
-            Self::Gzip => Some("gzip"),
-            Self::Zstd => Some("zstd"),
-        }
-    }
-
-    /// What the first bytes say, or else what the file name says: a damaged head is then reported as damage.
-    fn of(head: &[u8], path: Option<&Path>) -> Self {
-        if let Some((format, _)) = Self::MAGIC.iter().find(|(_, magic)| head.starts_with(magic)) {
-            return *format;
-        }
-        match path.and_then(Path::extension).and_then(|ending| ending.to_str()) {
-            Some("gz" | "gzip") => Self::Gzip,
-            Some("zst" | "zstd") => Self::Zstd,
-            _ => Self::Plain,
-        }
-    }
-}
-
-impl Open {
-    fn new(path: Option<&Path>, count: &Arc<AtomicU64>) -> io::Result<Self> {
-        let raw: Box<dyn Read + Send> = match path {
-            Some(path) => Box::new(File::open(path)?),
-            None => Box::new(io::stdin()),
-        };
-        let mut raw = Counted { inner: raw, count: Arc::clone(count) };
-        let head = read_head(&mut raw)?;
-        let format = Format::of(&head, path);
-        let whole = Cursor::new(head).chain(raw);
-        let buffered = |whole| BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
-        let stream: Box<dyn Read + Send> = match format {
-            Format::Plain => Box::new(whole),
-            Format::Gzip => Box::new(MultiGzDecoder::new(buffered(whole))),
-            Format::Zstd => Box::new(zstd::Decoder::with_buffer(buffered(whole))?),
-        };
-        Ok(Self { stream, format })
-    }
-}
-
-/// Reads no further than it takes to tell the formats apart, so that a slow pipe is not waited for.
-fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(4);
-    let undecided = |head: &[u8]| {
-        Format::MAGIC.iter().any(|(_, magic)| magic.len() > head.len() && magic.starts_with(head))
-    };
-    let mut byte = [0u8];
-    while undecided(&head) {
-        match raw.read(&mut byte) {
-            Ok(0) => break,
-            Ok(_) => head.extend_from_slice(&byte),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(head)
-}
-
-/// Counts the bytes that come from the disk or pipe.
-struct Counted {
-    inner: Box<dyn Read + Send>,
-    count: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.inner.read(buffer)?;
-        self.count.fetch_add(got as u64, Ordering::Relaxed);
-        Ok(got)
     }
 }
 

@@ -8,5 +8,7 @@
 )]
 
 mod annotate;
+mod evaluation_docs;
 mod floors;
+mod simulate;
 mod wire;
