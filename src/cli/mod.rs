@@ -2,6 +2,7 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+mod annotate;
 mod check;
 mod detect;
 mod evaluate;
@@ -10,6 +11,7 @@ mod output;
 mod simulate;
 mod source;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Annotate(annotate::Annotate),
     Check(check::Check),
     Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
@@ -43,6 +46,7 @@ impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Annotate(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),
@@ -57,7 +61,9 @@ impl Cli {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    if matches!(error.downcast_ref(), Some(OutputError::Closed)) {
+    // Whoever read the output has seen enough (`| head`): no failure, and nothing to say.
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_closed) {
         return ExitCode::SUCCESS;
     }
     eprintln!("tiltmeter: {}", told(error));

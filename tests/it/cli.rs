@@ -239,3 +239,36 @@ fn check_tells_every_fault_and_what_the_detectors_would_miss() {
     }
     assert_eq!(run(folder.path(), &["check"]).code, 0);
 }
+
+#[test]
+fn transcripts_are_judged_and_leave_no_content_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("id.key"), "000102030405060708090a0b0c0d0e0f").unwrap();
+    std::fs::write(folder.path().join("t.toml"), "agents.identity_key_file = \"id.key\"").unwrap();
+    let talk = |to: &str| {
+        format!(
+            "{{\"agent_id\":\"mail-1\",\"started\":\"2026-03-01T00:00:00Z\",\"messages\":[\
+             {{\"role\":\"user\",\"content\":\"write to {to}\"}},\
+             {{\"role\":\"assistant\",\"tool_calls\":[{{\"id\":\"1\",\"function\":{{\"name\":\"send\",\
+             \"arguments\":{{\"to\":\"{to}\"}}}}}}]}}]}}\n"
+        )
+    };
+    let input = format!("{}{{\"secret\": \"swordfish\"}}\n{}", talk("a@b.example"), talk("c@d.example"));
+    let arguments =
+        ["detect", "--config", "t.toml", "--source", "transcript", "--dead-letters", "dead.jsonl"];
+    let judged = run_with_input(folder.path(), &arguments, input.as_bytes());
+    assert_eq!(judged.code, 0, "{}", judged.err);
+    assert!(judged.err.contains("2 events in ") && judged.err.contains("missing_field 1"), "{}", judged.err);
+    assert!(!judged.err.contains("key"), "{}", judged.err);
+    let dead = std::fs::read_to_string(folder.path().join("dead.jsonl")).unwrap();
+    let letter = &alerts(&dead)[0];
+    assert_eq!((&letter["line"], &letter["data"], &letter["length"]), (&2.into(), &"".into(), &23.into()));
+    assert!(!dead.contains("swordfish"));
+    let checked = run_with_input(folder.path(), &["check", "--source", "transcript", "-"], input.as_bytes());
+    assert_eq!(checked.code, 64);
+    assert!(
+        checked.out.contains("stdin:2: missing_field") && checked.out.contains("origin in all 2"),
+        "{}",
+        checked.out
+    );
+}

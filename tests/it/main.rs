@@ -7,6 +7,7 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod annotate;
 mod cli;
 mod configuration_docs;
 mod evaluation_docs;
