@@ -7,6 +7,9 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod annotate;
+mod cli;
+mod configuration_docs;
 mod evaluation_docs;
 mod floors;
 mod simulate;
