@@ -188,3 +188,18 @@ fn a_hash_is_twelve_hexadecimal_digits() {
     }
     assert_eq!(serde_json::from_str::<ValueHash>("\"ABCDEF012345\"").unwrap(), ValueHash(0xabcd_ef01_2345));
 }
+
+#[test]
+fn every_field_has_the_name_that_is_published() {
+    let line = concat!(
+        r#"{"time":"2026-01-22T18:50:59.000Z","event_id":"1","tenant":"2","agent_id":"3","agent_type":"4","#,
+        r#""agent_version":"5","instance_id":"6","session_id":"7","seq":8,"action":"9","resource":"10","#,
+        r#""outcome":"denied","bytes":11,"count":12,"source_ip":"13","location":"14","user_agent":"15","#,
+        r#""credential_id":"16","credential_type":"17","credential_issued_at":"2026-01-01T00:00:00.000Z","#,
+        r#""on_behalf_of":"18","delegated_by":"19","decision":"20","decision_key":"21","attestation":"22","#,
+        r#""arguments":[{"name":"23","class":"email","hash":"000000000018","length":25,"origin":"tool","#,
+        r#""origin_form":"free_text","anchored":false,"origin_event":"26"}]}"#,
+    );
+    let event: AuditEvent = serde_json::from_str(line).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), line);
+}
