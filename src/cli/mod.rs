@@ -2,6 +2,9 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+mod evaluate;
+mod simulate;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,12 +18,18 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Evaluate(evaluate::Evaluate),
+    Simulate(simulate::Simulate),
+}
 
 impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
-        let result: anyhow::Result<ExitCode> = match self.command {};
+        let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Evaluate(command) => command.run(),
+            Command::Simulate(command) => command.run(),
+        };
         match result {
             Ok(code) => code,
             Err(error) => {

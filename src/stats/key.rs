@@ -8,7 +8,8 @@
 /// xor-ed. The inputs are keyed already, so that no key is needed here.
 #[inline]
 pub fn mix(a: u64, b: u64) -> u64 {
-    let product = u128::from(a ^ 0x9E37_79B9_7F4A_7C15) * u128::from(b.rotate_left(32) ^ 0xD1B5_4A32_D192_ED03);
+    let product =
+        u128::from(a ^ 0x9E37_79B9_7F4A_7C15) * u128::from(b.rotate_left(32) ^ 0xD1B5_4A32_D192_ED03);
     (product as u64) ^ ((product >> 64) as u64) ^ a
 }
 
