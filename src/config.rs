@@ -256,11 +256,6 @@ fn read_content(from: &mut Reader<'_>) -> ContentSettings {
             "weight of an unusual order where no origin is known",
             default.bare_order_excess,
         ),
-        bare_rarity: weight(
-            "detect.content.bare_rarity",
-            "weight of a rare action where no origin is known",
-            default.bare_rarity,
-        ),
         verb_weights: {
             let mut weights = default.verb_weights;
             for (name, value) in VERB_WEIGHTS.into_iter().zip(&mut weights) {

@@ -36,7 +36,7 @@ fn every_setting_reaches_the_engine() {
     let config = parse(
         "alerts.per_day = 1\nagents.max = 1_007\nlearn.quarantine_p = 0.5\ndetect.lexicon = false\n\
          [detect.content]\nfine = false\ncoarse = false\nvalue_novelty = 11\norder_excess = 12\n\
-         bare_value_novelty = 13\nbare_order_excess = 14\nbare_rarity = 15\n\
+         bare_value_novelty = 13\nbare_order_excess = 14\n\
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
          destructive = 7",
     );
@@ -50,7 +50,6 @@ fn every_setting_reaches_the_engine() {
         order_excess: 12.0,
         bare_value_novelty: 13.0,
         bare_order_excess: 14.0,
-        bare_rarity: 15.0,
         verb_weights: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
     };
     assert_eq!(settings.content, expected);

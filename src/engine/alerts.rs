@@ -55,7 +55,7 @@ impl<'t> Moment<'_, 't> {
         out: &mut Vec<Alert>,
     ) {
         let unit = units.worse();
-        let shares = self.shares(units, unit);
+        let shares = Self::shares(unit);
         let Some(family) = leading(&shares) else { return };
         let time = self.call.event.time;
         let open = watched.open.iter().position(|a| a.family == family);
@@ -173,7 +173,7 @@ impl<'t> Moment<'_, 't> {
     }
 
     /// Each detector's share: a family's term in the harmonic sum, divided among its detectors by their bits.
-    fn shares(&self, units: &Units<'_>, unit: &Unit) -> Vec<Share> {
+    fn shares(unit: &Unit) -> Vec<Share> {
         let terms = Unit::terms(unit.kind, &unit.running_p());
         let families = unit.kind.families().iter().copied();
         let mut all = Vec::new();
