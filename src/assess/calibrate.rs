@@ -251,11 +251,11 @@ impl Calibration {
         scale.map_or(0.0, |s| s.quantile(share))
     }
 
-    /// p of the combined evidence of a session unit (0) or an hour unit (1). In (0, 1]; never below 2^−bits, the
-    /// harmonic mean of the families' p-values itself.
+    /// p of the combined evidence of a session unit (0) or an hour unit (1), whose families have the smallest p
+    /// `least`. In (0, 1]; never below `least`: a unit is not less probable than the most improbable thing in it.
     #[inline]
-    pub fn evidence_p(&self, kind: usize, bits: f64) -> f64 {
-        self.evidence.get(kind).map_or(1.0, |scale| scale.p(bits)).max((-bits).exp2())
+    pub fn evidence_p(&self, kind: usize, bits: f64, least: f64) -> f64 {
+        self.evidence.get(kind).map_or(1.0, |scale| scale.p(bits)).max(least)
     }
 }
 

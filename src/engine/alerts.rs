@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use super::explain::{Moment, shown};
-use super::unit::{Lead, Unit, UnitKind};
+use super::unit::{Lead, Unit, UnitKind, least};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
@@ -245,7 +245,7 @@ impl<'t> Moment<'_, 't> {
             }
         };
         let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p));
-        let again = self.calibration.evidence_p(unit.kind as usize, evidence);
+        let again = self.calibration.evidence_p(unit.kind as usize, evidence, least(&p));
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
     }
 

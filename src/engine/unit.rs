@@ -60,6 +60,11 @@ fn weight(family: Family) -> f64 {
     }
 }
 
+/// The smallest p of any family.
+pub(super) fn least(p: &[f64; Family::COUNT]) -> f64 {
+    p.iter().copied().fold(1.0, f64::min)
+}
+
 /// Where an event stands in the input.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Position {
@@ -241,7 +246,7 @@ impl Unit {
     /// Brings combined evidence and calibrated p up to date.
     pub fn assess(&mut self, calibration: &Calibration) {
         self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
-        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits);
+        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
 
     /// Peaks per stage reached of a family, if the unit says anything about it.
