@@ -29,11 +29,14 @@ TUNING = ["gpt-4o-mini", "gemini-2.5-flash"]
 """Every weight, word list and other choice was fixed on these left-out models before any other was judged."""
 
 ABLATIONS: dict[str, str] = {
-    "without the origin of values": "[detect.provenance]\norigin = false\n",
-    "without new values": "[detect.provenance]\nvalue_novelty = false\n",
-    "without sequence excess": "[detect.provenance]\nsequence_excess = false\n",
-    "without the three-symbol score": "[detect.provenance]\nthree_symbols = false\n",
-    "without the verb lexicon": "[detect.provenance]\nlexicon = false\n",
+    "without form and anchoring (three symbols alone)": "[detect.content]\nfine = false\n",
+    "without the three-symbol score": "[detect.content]\ncoarse = false\n",
+    "without new values": "[detect.content]\nvalue_novelty = 0.0\n",
+    "without sequence excess": "[detect.content]\norder_excess = 0.0\n",
+    "without weights by verb (all .6)": "[detect.content.verb_weights]\n" + "".join(
+        f"{verb} = 0.6\n" for verb in ("read", "other", "write", "egress", "pay", "privilege", "destructive")),
+    "without the lexicon (weights and destination words)": "[detect]\nlexicon = false\n",
+    "without quarantine of values": "[learn]\nquarantine_p = 0.0\n",
 }
 """Row of the ablation table: text of the configuration file that takes the part away."""
 

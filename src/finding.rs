@@ -8,29 +8,32 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
-    /// What a call carries, where its arguments' origin is known.
+    /// What a call carries that was lifted out of free text and is not anchored in the request.
     CallContent = 0,
+    /// What a call carries that came from a tool in any form.
+    ToolValues = 1,
     /// What a call carries, where nothing is known about origins.
-    BareContent = 1,
+    BareContent = 2,
     /// The order of actions over a whole unit.
-    Order = 2,
+    Order = 3,
     /// Repetition of the same few actions.
-    Loops = 3,
+    Loops = 4,
     /// Resources, actions and destinations that are new or rare.
-    Novelty = 4,
+    Novelty = 5,
 }
 
 impl Family {
     /// Number of families.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
     /// Every family, in order.
     pub const ALL: [Self; Self::COUNT] =
-        [Self::CallContent, Self::BareContent, Self::Order, Self::Loops, Self::Novelty];
+        [Self::CallContent, Self::ToolValues, Self::BareContent, Self::Order, Self::Loops, Self::Novelty];
 
     /// The name used in configuration, output and documentation.
     pub fn name(self) -> &'static str {
         match self {
             Self::CallContent => "call_content",
+            Self::ToolValues => "tool_values",
             Self::BareContent => "bare_content",
             Self::Order => "order",
             Self::Loops => "loops",

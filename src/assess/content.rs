@@ -10,7 +10,6 @@ use smallvec::SmallVec;
 
 use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::detect::lexicon::Verb;
-use crate::detect::provenance::{OriginBits, Symbol};
 use crate::detect::sequence::OrderBits;
 use crate::detect::{ArgumentKeys, Call, Tier, provenance};
 use crate::finding::Family;
@@ -55,16 +54,16 @@ impl Default for ContentSettings {
     }
 }
 
-/// Evidence about one call. Bits.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+/// Evidence about one call, of one family. Bits.
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Content {
-    /// The family it belongs to; none for a call that says nothing.
-    pub family: Option<Family>,
+    /// The family it belongs to.
+    pub family: Family,
     /// The sum.
     pub bits: f64,
     /// Part of `provenance`: origins of arguments.
     pub provenance: f64,
-    /// Part of `access`: values and actions that are new or rare.
+    /// Part of `access`: values that are new or rare.
     pub novelty: f64,
     /// Part of `sequence`: an action out of order.
     pub order: f64,
@@ -72,87 +71,111 @@ pub struct Content {
     pub lead: Option<usize>,
 }
 
-/// Adds up what the detectors say about one call.
+impl Content {
+    /// A call that says nothing.
+    pub fn nothing(family: Family) -> Self {
+        Self { family, bits: 0.0, provenance: 0.0, novelty: 0.0, order: 0.0, lead: None }
+    }
+}
+
+/// The evidence about one call: at most two families have any.
+pub type Contents = [Option<Content>; 2];
+
+/// Adds up what the detectors say about one call, per family.
 ///
 /// # Formula
 ///
-/// With origins: c = w·(½(fine + coarse) + .3·novelty + .3·excess), the last two only beside an argument of
-/// suspicious origin; without: c = w·(.6·largest novelty + .3·excess). w by verb class.
-/// Weights as in [`ContentSettings`].
+/// c = w·(Σ (o + .3·novelty) + .3·excess), the sum over the arguments that count (once a name), the excess only
+/// where one does; w by verb class. `call_content`: arguments lifted out of free text and not anchored, with
+/// o = ½(fine + coarse). `tool_values`: all arguments named by a tool, with o = coarse; it cannot be evaded by
+/// making an injected value look like a field. `bare_content`, where no origin is known: c = w·(.6·largest novelty
+/// + .3·excess). Weights as in [`ContentSettings`].
 pub fn judge(
     settings: &ContentSettings,
     baselines: &Baselines,
     own: Option<&TypeBaseline>,
     call: &Call<'_, '_>,
     order: &OrderBits,
-) -> Content {
+) -> Contents {
     let weight = settings.verb_weights.get(call.verb as usize).copied().unwrap_or(0.6);
-    let carries = own.is_some_and(TypeBaseline::carries_provenance);
     match call.tier {
         Tier::Full | Tier::Origin => {
-            let mut content = Content { family: Some(Family::CallContent), ..Content::default() };
-            let mut strongest = 0.0;
-            let mut judged: SmallVec<[(Key, f64, f64); 6]> = SmallVec::new();
+            let knows_form = settings.fine && call.tier == Tier::Full;
+            let mut lifted = Sum::new(Family::CallContent);
+            let mut named = Sum::new(Family::ToolValues);
             for (index, argument) in call.arguments.iter().enumerate() {
                 let origin = provenance::judge(baselines, own, call, argument);
-                let bits = origin_bits(settings, call.tier, argument, origin);
-                if bits <= 0.0 {
+                if origin.coarse <= 0.0 {
                     continue;
                 }
-                let novelty = value_bits(own, call, argument) * settings.value_novelty;
-                let said = judged.iter_mut().find(|(name, _, _)| *name == argument.name);
-                match said {
-                    // The elements of a list are one argument: the one that says most counts.
-                    Some(slot) if slot.1 + slot.2 < bits + novelty => (slot.1, slot.2) = (bits, novelty),
-                    Some(_) => {}
-                    None => judged.push((argument.name, bits, novelty)),
+                let novelty = settings.value_novelty * value_bits(own, call, argument);
+                if knows_form && origin.fine > 0.0 {
+                    let bits = if settings.coarse { 0.5 * (origin.fine + origin.coarse) } else { origin.fine };
+                    lifted.add(index, argument.name, bits, novelty);
                 }
-                if bits + novelty > strongest {
-                    strongest = bits + novelty;
-                    content.lead = Some(index);
+                if settings.coarse {
+                    named.add(index, argument.name, origin.coarse, novelty);
                 }
             }
-            for (_, bits, novelty) in judged {
-                content.provenance += weight * bits;
-                content.novelty += weight * novelty;
-            }
-            if content.lead.is_some() {
-                content.order = weight * settings.order_excess * order.excess;
-            }
-            content.bits = content.provenance + content.novelty + content.order;
-            content
+            let excess = settings.order_excess * order.excess;
+            let lifted = knows_form.then(|| lifted.content(weight, excess));
+            [lifted, settings.coarse.then(|| named.content(weight, excess))]
         }
-        Tier::NoArguments if carries => Content { family: Some(Family::CallContent), ..Content::default() },
-        Tier::None | Tier::NoArguments => {
-            let mut content = Content { family: Some(Family::BareContent), ..Content::default() };
-            let mut strongest = 0.0;
+        Tier::NoArguments => {
+            let carries = own.is_some_and(TypeBaseline::carries_provenance);
+            [(!carries).then(|| Content::nothing(Family::BareContent)), None]
+        }
+        Tier::None => {
+            let mut content = Content::nothing(Family::BareContent);
             for (index, argument) in call.arguments.iter().enumerate() {
-                let novelty = value_bits(own, call, argument) * settings.bare_value_novelty;
-                if novelty > strongest {
-                    strongest = novelty;
-                    content.novelty = weight * novelty;
+                let novelty = weight * settings.bare_value_novelty * value_bits(own, call, argument);
+                if novelty > content.novelty {
+                    content.novelty = novelty;
                     content.lead = Some(index);
                 }
             }
             content.order = weight * settings.bare_order_excess * order.excess;
             content.bits = content.novelty + content.order;
-            content
+            [Some(content), None]
         }
     }
 }
 
-/// Bits of one argument's origin in the alphabets that the call's tier allows. Where form and anchoring are known
-/// only unanchored free text counts: a field, or text that the request has to do with, is how agents work.
-fn origin_bits(settings: &ContentSettings, tier: Tier, argument: &ArgumentKeys, origin: OriginBits) -> f64 {
-    let knows_form = tier == Tier::Full && settings.fine;
-    if knows_form && argument.symbol != Some(Symbol::Text) {
-        return 0.0;
+/// A sum over arguments. The elements of a list are one argument: the one that says most counts.
+struct Sum {
+    family: Family,
+    judged: SmallVec<[(Key, f64, f64); 6]>,
+    lead: Option<(usize, f64)>,
+}
+
+impl Sum {
+    fn new(family: Family) -> Self {
+        Self { family, judged: SmallVec::new(), lead: None }
     }
-    match (knows_form, settings.coarse) {
-        (true, true) => 0.5 * (origin.fine + origin.coarse),
-        (true, false) => origin.fine,
-        (false, true) => origin.coarse,
-        (false, false) => 0.0,
+
+    fn add(&mut self, index: usize, name: Key, bits: f64, novelty: f64) {
+        match self.judged.iter_mut().find(|(n, _, _)| *n == name) {
+            Some(slot) if slot.1 + slot.2 < bits + novelty => (slot.1, slot.2) = (bits, novelty),
+            Some(_) => {}
+            None => self.judged.push((name, bits, novelty)),
+        }
+        if self.lead.is_none_or(|(_, most)| bits + novelty > most) {
+            self.lead = Some((index, bits + novelty));
+        }
+    }
+
+    fn content(self, weight: f64, excess: f64) -> Content {
+        let mut content = Content::nothing(self.family);
+        for (_, bits, novelty) in self.judged {
+            content.provenance += weight * bits;
+            content.novelty += weight * novelty;
+        }
+        content.lead = self.lead.map(|(index, _)| index);
+        if content.lead.is_some() {
+            content.order = weight * excess;
+        }
+        content.bits = content.provenance + content.novelty + content.order;
+        content
     }
 }
 

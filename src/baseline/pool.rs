@@ -33,6 +33,8 @@ pub const ACCESS_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 1.0 };
 
 /// Cells of one table of a type. 24 bytes each.
 const TYPE_CELLS: usize = 1 << 16;
+/// Cells of the orders of actions of a type.
+const SEQUENCE_CELLS: usize = 1 << 18;
 /// Cells of one table of the fleet.
 const FLEET_CELLS: usize = 1 << 18;
 
@@ -131,7 +133,7 @@ impl TypeBaseline {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            sequence: Table::new(SEQUENCE_LAW, TYPE_CELLS),
+            sequence: Table::new(SEQUENCE_LAW, SEQUENCE_CELLS),
             origins: Table::new(ORIGIN_LAW, TYPE_CELLS),
             values: Table::new(VALUE_LAW, TYPE_CELLS),
             access: Table::new(ACCESS_LAW, TYPE_CELLS),

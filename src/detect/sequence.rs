@@ -16,25 +16,25 @@ const UNKNOWN: Prediction = Prediction { probability: 1.0 / 4096.0, expected_bit
 pub const START: Key = 0x57A2_7000;
 /// Longest cycle that is recognised. Calls.
 pub const CYCLE: usize = 4;
-/// Observations of usual surprise that a mean starts with.
+/// Calls without any excess that the mean starts with.
 const MEAN_WEIGHT: f64 = 200.0;
 /// Drift says something from this many calls on: in a short unit it is the model's habits, not the agent's
 /// order.
 const DRIFT_CALLS: f64 = 64.0;
+/// A single transition adds at most this much to the drift: what counts is how many are unusual. Bits.
+const DRIFT_BITS: f64 = 3.0;
 /// Repetitions in a row that are everyday retries and pages.
-const EVERYDAY_REPETITIONS: f64 = 4.0;
-/// Memory of the moving average. Calls.
-const AVERAGE_SPAN: f64 = 256.0;
+const EVERYDAY_REPETITIONS: f64 = 16.0;
+/// What each doubling beyond everyday repetitions says. Bits.
+const DOUBLING_BITS: f64 = 3.0;
 
 /// Where a unit stands in its sequence.
 #[derive(Clone, Debug)]
 pub struct Progress {
     history: History,
-    /// Σ of excess bits so far.
+    /// Σ of excess so far, each at most [`DRIFT_BITS`]. Bits.
     sum: f64,
     calls: f64,
-    /// Exponentially weighted mean of excess bits.
-    average: f64,
     /// Last (action, resource) pairs, newest first.
     recent: [Key; CYCLE],
     /// Calls in a row that equal the one p calls before, for p = 1…[`CYCLE`].
@@ -45,7 +45,7 @@ impl Default for Progress {
     fn default() -> Self {
         let mut history = History::default();
         history.push(START);
-        Self { history, sum: 0.0, calls: 0.0, average: 0.0, recent: [0; CYCLE], runs: [0; CYCLE] }
+        Self { history, sum: 0.0, calls: 0.0, recent: [0; CYCLE], runs: [0; CYCLE] }
     }
 }
 
@@ -60,7 +60,7 @@ pub struct OrderBits {
     pub expected_bits: f64,
     /// Surprise beyond what is usual here; ≥ 0. Bits.
     pub excess: f64,
-    /// Mean excess of the unit so far, the larger of the whole and the recent mean; 0 in a short unit. Bits a
+    /// Mean excess of the unit so far, drawn towards 0; 0 in a short unit. Bits a
     /// call, ×100.
     pub drift: f64,
     /// Repetitions in a row of a cycle of at most [`CYCLE`] calls.
@@ -79,8 +79,7 @@ pub fn judge(
     let prediction = probability(baselines, own, progress, call.agent_type, call.symbol);
     let bits = -prediction.probability.log2();
     let excess = (bits - prediction.expected_bits).max(0.0);
-    let (sum, calls) = (progress.sum + excess, progress.calls + 1.0);
-    let average = progress.average + (excess - progress.average) / AVERAGE_SPAN;
+    let (sum, calls) = (progress.sum + excess.min(DRIFT_BITS), progress.calls + 1.0);
     let repetition = progress
         .runs_with(repeat_key(call))
         .iter()
@@ -92,9 +91,9 @@ pub fn judge(
         bits,
         expected_bits: prediction.expected_bits,
         excess,
-        drift: if calls < DRIFT_CALLS { 0.0 } else { 100.0 * (sum / (calls + MEAN_WEIGHT)).max(average) },
+        drift: if calls < DRIFT_CALLS { 0.0 } else { 100.0 * sum / (calls + MEAN_WEIGHT) },
         repetition,
-        repetition_bits: (repetition / EVERYDAY_REPETITIONS).max(1.0).log2(),
+        repetition_bits: DOUBLING_BITS * (repetition / EVERYDAY_REPETITIONS).max(1.0).log2(),
     }
 }
 
@@ -120,11 +119,14 @@ pub fn fleet_probability(baselines: &Baselines, progress: &Progress, symbol: Key
     table.probability(mix(FLEET, progress.previous()), symbol, alone)
 }
 
+/// Repetitions in a row that are worth these bits.
+pub fn repetitions(bits: f64) -> f64 {
+    EVERYDAY_REPETITIONS * (bits / DOUBLING_BITS).exp2()
+}
+
 /// Drift and repetition as they would stay if the next call were an ordinary one; as in [`OrderBits`].
 pub fn resting(progress: &Progress) -> (f64, f64) {
-    let mean = progress.sum / (progress.calls + 1.0 + MEAN_WEIGHT);
-    let average = progress.average * (1.0 - 1.0 / AVERAGE_SPAN);
-    (100.0 * mean.max(average), 0.0)
+    (100.0 * progress.sum / (progress.calls + 1.0 + MEAN_WEIGHT), 0.0)
 }
 
 /// What there is to learn from a call at this point.
@@ -145,9 +147,8 @@ impl Progress {
     /// Goes one call further.
     pub fn advance(&mut self, call: &Call<'_, '_>, judged: &OrderBits) {
         self.history.push(call.symbol);
-        self.sum += judged.excess;
+        self.sum += judged.excess.min(DRIFT_BITS);
         self.calls += 1.0;
-        self.average += (judged.excess - self.average) / AVERAGE_SPAN;
         let key = repeat_key(call);
         self.runs = self.runs_with(key);
         self.recent.rotate_right(1);

@@ -10,7 +10,7 @@ use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
 };
-use crate::assess::content;
+use crate::assess::content::{self, Content};
 use crate::detect::provenance::{Party, Symbol};
 use crate::detect::{Call, sequence};
 use crate::finding::{Detector, Family};
@@ -180,15 +180,16 @@ impl<'t> Moment<'_, 't> {
         for (family, share) in families.zip(combine::shares(&terms)) {
             let lead = unit.leads.iter().find(|l| l.family == family);
             let parts = match (family, lead) {
-                (Family::CallContent | Family::BareContent, Some(lead)) => {
-                    let c = &lead.bits.content;
+                (_, Some(lead)) if lead.bits.content(family).is_some_and(|c| c.bits > 0.0) => {
+                    let nothing = Content::nothing(family);
+                    let c = lead.bits.content(family).unwrap_or(&nothing);
                     vec![
                         (Detector::Provenance, c.provenance),
                         (Detector::Sequence, c.order),
                         (Detector::Access, c.novelty),
                     ]
                 }
-                (Family::CallContent, None) => vec![(Detector::Provenance, 1.0)],
+                (Family::CallContent | Family::ToolValues, _) => vec![(Detector::Provenance, 1.0)],
                 (Family::BareContent | Family::Novelty, _) => vec![(Detector::Access, 1.0)],
                 (Family::Order | Family::Loops, _) => vec![(Detector::Sequence, 1.0)],
             };
@@ -212,14 +213,16 @@ impl<'t> Moment<'_, 't> {
         let stage = content_unit.stage();
         let mut p = unit.running_p();
         let replaced = match family {
-            Family::CallContent | Family::BareContent => {
-                let lead = self.bits.content.lead?;
+            Family::CallContent | Family::ToolValues | Family::BareContent => {
+                let lead = self.bits.content(family)?.lead?;
                 let name = self.argument(self.call.arguments.get(lead)?.name);
                 let (call, replaced) = self.with_lead_replaced(lead);
                 let judged =
                     content::judge(&self.settings.content, self.baselines, self.own, &call, &self.bits.order);
-                let again = self.calibration.peak_p(family, stage, judged.bits);
-                set(&mut p, family, again.min(at(&units.unit_before, family)));
+                for content in judged.iter().flatten() {
+                    let again = self.calibration.peak_p(content.family, stage, content.bits);
+                    set(&mut p, content.family, again.min(at(&units.unit_before, content.family)));
+                }
                 format!("{name} of {} {replaced}", self.action(self.call.action))
             }
             Family::Order | Family::Loops => {

@@ -112,7 +112,12 @@ impl Engine {
             let content_here = unit.kind == UnitKind::Session || unit.peaks(Family::Order).is_some();
             if content_here {
                 let carries = own.is_some_and(|own| own.carries_provenance());
-                unit.mark(if carries { Family::CallContent } else { Family::BareContent });
+                if carries {
+                    unit.mark(Family::CallContent);
+                    unit.mark(Family::ToolValues);
+                } else {
+                    unit.mark(Family::BareContent);
+                }
             }
             if !unit.under_alert {
                 let tail_day = watched.tail_day.get_mut(unit.kind as usize);

@@ -9,11 +9,12 @@ use super::judging::CallBits;
 use super::unit::{Lead, Position, Unit};
 use crate::alert::{Evidence, Observation};
 use crate::assess::calibrate::Calibration;
+use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::detect::provenance::{Alphabet, Party, Symbol};
 use crate::detect::vocabulary::Vocabulary;
-use crate::detect::{Call, Tier, provenance, sequence};
+use crate::detect::{Call, provenance, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 
@@ -45,12 +46,12 @@ impl<'t> Moment<'_, 't> {
     fn lead(&self, unit: &Unit, family: Family) -> Lead {
         let Self { baselines, own, call, bits, .. } = self;
         let event = call.event;
-        let argument = bits.content.lead.filter(|_| family != Family::Novelty).and_then(|i| {
+        let argument = bits.content(family).and_then(|content| content.lead).and_then(|i| {
             let keys = call.arguments.get(i)?;
             let origin = event.arguments.get(i)?.origin_event.as_deref();
             let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
             let fine =
-                self.settings.content.fine && call.tier == Tier::Full && keys.symbol == Some(Symbol::Text);
+                family == Family::CallContent && keys.symbol == Some(Symbol::Text);
             let (alphabet, symbol) = if fine {
                 (Alphabet::Fine, Symbol::Text as u64)
             } else {
@@ -105,7 +106,9 @@ impl<'t> Moment<'_, 't> {
                 });
             };
         match lead.family {
-            Family::CallContent | Family::BareContent => {
+            Family::CallContent | Family::ToolValues | Family::BareContent => {
+                let nothing = Content::nothing(lead.family);
+                let content = bits.content(lead.family).unwrap_or(&nothing);
                 if let Some(argument) = lead.argument.filter(|a| a.known_origin) {
                     let name = self.argument(argument.name);
                     let (own, fleet) = argument.probability;
@@ -126,7 +129,7 @@ impl<'t> Moment<'_, 't> {
                         sentence,
                     );
                 }
-                if bits.content.novelty > 0.0 {
+                if content.novelty > 0.0 {
                     let what = lead.argument.map_or_else(
                         || action.clone(),
                         |a| format!("the value of {} in {action}", self.argument(a.name)),
@@ -140,14 +143,14 @@ impl<'t> Moment<'_, 't> {
                     add(
                         Detector::Access,
                         kind,
-                        bits.content.novelty,
+                        content.novelty,
                         usual_type,
                         usual_fleet,
                         "bits of surprise, weighted",
                         sentence,
                     );
                 }
-                if bits.content.order > 0.0 {
+                if content.order > 0.0 {
                     add(
                         Detector::Sequence,
                         RiskEventType::UnusualActionSequence,
@@ -172,7 +175,7 @@ impl<'t> Moment<'_, 't> {
                 ),
             ),
             Family::Loops => {
-                let times = |bits: f64| 4.0 * bits.exp2();
+                let times = sequence::repetitions;
                 let (seen, usual) = (bits.order.repetition, times(usual_type));
                 let sentence = format!(
                     "{action} and what goes with it repeated {seen:.0} times in a row; up to {usual:.0} are usual"

@@ -9,7 +9,7 @@ use super::watched::Watched;
 use super::{Engine, Judgement};
 use crate::alert::Alert;
 use crate::assess::calibrate::Calibration;
-use crate::assess::content::{self, Content};
+use crate::assess::content::{self, Content, Contents};
 use crate::baseline::agent::{Familiarity, KeySpace};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
@@ -32,9 +32,16 @@ pub(super) struct Novelty {
 /// All that one call says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallBits {
-    pub content: Content,
+    pub contents: Contents,
     pub order: OrderBits,
     pub novelty: Novelty,
+}
+
+impl CallBits {
+    /// The evidence of a content family.
+    pub fn content(&self, family: Family) -> Option<&Content> {
+        self.contents.iter().flatten().find(|c| c.family == family)
+    }
 }
 
 impl Engine {
@@ -89,8 +96,8 @@ impl Engine {
         }
         let unit = session.as_mut().unwrap_or(&mut hour);
         let order = sequence::judge(&self.baselines, own, &unit.progress, call);
-        let content = content::judge(&self.settings.content, &self.baselines, own, call, &order);
-        let bits = CallBits { content, order, novelty };
+        let contents = content::judge(&self.settings.content, &self.baselines, own, call, &order);
+        let bits = CallBits { contents, order, novelty };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
 
@@ -198,11 +205,13 @@ fn judge_novelty(
 }
 
 /// Raises the peaks of content, order and loops; tells which of them made the unit less probable.
-fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 3] {
-    let content = bits.content.family.filter(|&f| unit.raise(calibration, f, bits.content.bits));
+fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 4] {
+    let [first, second] = bits
+        .contents
+        .map(|content| content.filter(|c| unit.raise(calibration, c.family, c.bits)).map(|c| c.family));
     let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
     let loops = unit.raise(calibration, Family::Loops, bits.order.repetition_bits).then_some(Family::Loops);
-    [content, order, loops]
+    [first, second, order, loops]
 }
 
 /// Casts the unit's votes for what it has not taught yet; values wait for its end.

@@ -45,17 +45,19 @@ impl UnitKind {
     /// session id.
     pub fn families(self) -> &'static [Family] {
         match self {
-            Self::Session => &[Family::CallContent, Family::BareContent, Family::Order, Family::Loops],
+            Self::Session => &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops],
             Self::Hour => &Family::ALL,
         }
     }
 }
 
-/// Part of the budget of false alarms that a family may spend, relative to the others. Order and loops get a
-/// tenth: they are for long streams and runaway agents, and must not drown what a single call says.
+/// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
+/// get a fifth: agents are made to use them, and they are watched so that disguised injections are seen. Loops get
+/// a tenth: runaway agents go far beyond any threshold, and innocent retries must not drown what one call says.
 fn weight(family: Family) -> f64 {
     match family {
-        Family::Order | Family::Loops => 0.1,
+        Family::ToolValues => 0.2,
+        Family::Loops => 0.1,
         _ => 1.0,
     }
 }
@@ -237,7 +239,7 @@ impl Unit {
 
     /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
     /// [`UnitKind::families`]. The weights sum to one.
-    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 5]> {
+    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 6]> {
         let families = kind.families();
         let total: f64 = families.iter().map(|&f| weight(f)).sum();
         families.iter().map(|&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0))).collect()
