@@ -204,8 +204,8 @@ pub struct Calibration {
 #[derive(Clone, Debug)]
 struct FamilyScale {
     stages: Vec<Scale>,
-    /// Share of the type's units that end in each stage; the weights of the stages. Sums to one.
-    shares: [f64; STAGES],
+    /// What each stage pays: the share of units that reach it over the share that ends in it. ≥ 1.
+    prices: [f64; STAGES],
 }
 
 impl Calibration {
@@ -219,7 +219,7 @@ impl Calibration {
             .zip(&fleet.families)
             .map(|(own, (pooled, shares))| FamilyScale {
                 stages: pooled.iter().enumerate().map(|(k, p)| Scale::new(&stage(own, k), p)).collect(),
-                shares: stage_shares(own, shares, STAGE_WEIGHT),
+                prices: prices(&stage_shares(own, shares, STAGE_WEIGHT)),
             })
             .collect();
         let [s, h] = &own.evidence;
@@ -232,16 +232,19 @@ impl Calibration {
     ///
     /// # Formula
     ///
-    /// p_k/π_k with Σπ = 1, and never below 2^(−2·bits): where nothing ever happens the smallest surprise would be
-    /// the rarest, but rare is not the same as serious. The quotient is a union bound over stages in which the longest units pay most, since few reach
-    /// their stages. Without it the longest 1 % of units raise 9 % false alarms at a nominal 1 % (simulated).
+    /// p_k·R_k/π_k with Σπ = 1, R_k = Σ_{j ≥ k} π_j the share of units that reach the stage, and never below
+    /// 2^(−2·bits): where nothing ever happens the smallest surprise would be the rarest, but rare is not serious.
+    /// A unit alarms in stage k with probability R_k·P(p_k ≤ α·π_k/R_k) ≤ α·π_k; over all stages that is α. Without
+    /// it the longest 1 % of units raise 9 % false alarms at a nominal 1 % (simulated).
     #[inline]
     pub fn peak_p(&self, family: Family, stage: usize, bits: f64) -> f64 {
         let stage = stage.min(STAGES - 1);
+        // Counts are atoms: a cell's mass lies on one value, and interpolating inside it would promise too much.
+        let at = if family == Family::Novelty { lower_edge(cell_of(bits)) } else { bits };
         self.families.get(family as usize).map_or(1.0, |scale| {
-            let p = scale.stages.get(stage).map_or(1.0, |s| s.p(bits));
-            let share = scale.shares.get(stage).copied().unwrap_or(1.0);
-            (p / share.max(1e-9)).max((-bits / EFFECT).exp2()).min(1.0)
+            let p = scale.stages.get(stage).map_or(1.0, |s| s.p(at));
+            let price = scale.prices.get(stage).copied().unwrap_or(1.0);
+            (p * price).max((-bits / EFFECT).exp2()).min(1.0)
         })
     }
 
@@ -275,6 +278,16 @@ fn prior_shares() -> [f64; STAGES] {
         *last += 1.0 - sum;
     }
     shares
+}
+
+fn prices(shares: &[f64; STAGES]) -> [f64; STAGES] {
+    let mut prices = *shares;
+    let mut reach = 0.0;
+    for price in prices.iter_mut().rev() {
+        reach += *price;
+        *price = reach / price.max(1e-9);
+    }
+    prices
 }
 
 fn stage_shares(sketch: &PeakSketch, prior: &[f64; STAGES], weight: f64) -> [f64; STAGES] {

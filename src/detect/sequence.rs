@@ -25,8 +25,6 @@ const DRIFT_CALLS: f64 = 64.0;
 const DRIFT_BITS: f64 = 3.0;
 /// Repetitions in a row that are everyday retries and pages.
 const EVERYDAY_REPETITIONS: f64 = 16.0;
-/// What each doubling beyond everyday repetitions says. Bits.
-const DOUBLING_BITS: f64 = 3.0;
 
 /// Where a unit stands in its sequence.
 #[derive(Clone, Debug)]
@@ -39,13 +37,15 @@ pub struct Progress {
     recent: [Key; CYCLE],
     /// Calls in a row that equal the one p calls before, for p = 1…[`CYCLE`].
     runs: [u32; CYCLE],
+    /// Surprise of the calls of the running loop together. Bits.
+    loop_bits: f64,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         let mut history = History::default();
         history.push(START);
-        Self { history, sum: 0.0, calls: 0.0, recent: [0; CYCLE], runs: [0; CYCLE] }
+        Self { history, sum: 0.0, calls: 0.0, recent: [0; CYCLE], runs: [0; CYCLE], loop_bits: 0.0 }
     }
 }
 
@@ -65,8 +65,9 @@ pub struct OrderBits {
     pub drift: f64,
     /// Repetitions in a row of a cycle of at most [`CYCLE`] calls.
     pub repetition: f64,
-    /// How far they go beyond everyday ones; ≥ 0. Bits.
-    pub repetition_bits: f64,
+    /// Surprise of the loop's calls together: −log2 of the probability that an agent of this type goes through it.
+    /// 0 up to a few everyday repetitions. Bits.
+    pub loop_bits: f64,
 }
 
 /// Judges a call at this point of a unit.
@@ -93,7 +94,7 @@ pub fn judge(
         excess,
         drift: if calls < DRIFT_CALLS { 0.0 } else { 100.0 * sum / (calls + MEAN_WEIGHT) },
         repetition,
-        repetition_bits: DOUBLING_BITS * (repetition / EVERYDAY_REPETITIONS).max(1.0).log2(),
+        loop_bits: if repetition > EVERYDAY_REPETITIONS { progress.loop_bits + bits } else { 0.0 },
     }
 }
 
@@ -117,11 +118,6 @@ pub fn fleet_probability(baselines: &Baselines, progress: &Progress, symbol: Key
     let table = &baselines.fleet.sequence;
     let alone = table.probability(FLEET, symbol, UNKNOWN.probability);
     table.probability(mix(FLEET, progress.previous()), symbol, alone)
-}
-
-/// Repetitions in a row that are worth these bits.
-pub fn repetitions(bits: f64) -> f64 {
-    EVERYDAY_REPETITIONS * (bits / DOUBLING_BITS).exp2()
 }
 
 /// Drift and repetition as they would stay if the next call were an ordinary one; as in [`OrderBits`].
@@ -151,6 +147,7 @@ impl Progress {
         self.calls += 1.0;
         let key = repeat_key(call);
         self.runs = self.runs_with(key);
+        self.loop_bits = if self.runs.iter().any(|&run| run > 0) { self.loop_bits + judged.bits } else { 0.0 };
         self.recent.rotate_right(1);
         if let Some(first) = self.recent.first_mut() {
             *first = key;

@@ -175,18 +175,17 @@ impl<'t> Moment<'_, 't> {
                 ),
             ),
             Family::Loops => {
-                let times = sequence::repetitions;
-                let (seen, usual) = (bits.order.repetition, times(usual_type));
                 let sentence = format!(
-                    "{action} and what goes with it repeated {seen:.0} times in a row; up to {usual:.0} are usual"
+                    "{action} and what goes with it repeated {:.0} times in a row, which its type does not do",
+                    bits.order.repetition
                 );
                 add(
                     Detector::Sequence,
                     RiskEventType::AgentLoop,
-                    seen,
-                    usual,
-                    times(usual_fleet),
-                    "repetitions in a row",
+                    bits.order.loop_bits,
+                    usual_type,
+                    usual_fleet,
+                    "bits of surprise of the loop's calls together",
                     sentence,
                 );
             }

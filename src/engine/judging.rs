@@ -210,7 +210,7 @@ fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option
         .contents
         .map(|content| content.filter(|c| unit.raise(calibration, c.family, c.bits)).map(|c| c.family));
     let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
-    let loops = unit.raise(calibration, Family::Loops, bits.order.repetition_bits).then_some(Family::Loops);
+    let loops = unit.raise(calibration, Family::Loops, bits.order.loop_bits).then_some(Family::Loops);
     [first, second, order, loops]
 }
 
