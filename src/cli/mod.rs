@@ -2,6 +2,7 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+mod annotate;
 mod check;
 mod detect;
 mod evaluate;
@@ -32,6 +33,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Annotate(annotate::Annotate),
     Check(check::Check),
     Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
@@ -43,6 +45,7 @@ impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Annotate(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),

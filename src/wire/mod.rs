@@ -3,7 +3,10 @@
 //! Knows the wire formats, their limits and what to do with input that breaks them.
 //! Must not know what is done with an event, nor how a finding came about.
 
+pub mod annotate;
 pub mod audit_event;
 pub mod dead_letter;
 pub mod input;
+pub mod sources;
+
 mod refusal;

@@ -53,6 +53,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("flate2", &["wire::input"]),
     ("foldhash", &[]),
     ("hashbrown", &[]),
+    ("getrandom", &["wire"]),
     ("hmac", &["wire"]),
     ("indicatif", &["cli"]),
     ("jiff", &["time"]),
