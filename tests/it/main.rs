@@ -10,5 +10,6 @@
 mod annotate;
 mod evaluation_docs;
 mod floors;
+mod scenarios;
 mod simulate;
 mod wire;
