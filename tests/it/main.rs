@@ -7,6 +7,7 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod alerts;
 mod annotate;
 mod evaluation_docs;
 mod floors;

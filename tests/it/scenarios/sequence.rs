@@ -10,7 +10,7 @@ use super::check;
 use super::stream::{CASE_DAY, Session, Stream};
 
 const TYPE: &str = "desk";
-/// Ordinary sessions: more than the 200 units from which a type's tail is its own.
+/// Ordinary sessions: more than the 200 from which a type's tail is its own.
 const SESSIONS: usize = 420;
 /// Longest list, where desks have long ones at all. Pages.
 const LONG_LIST: usize = 24;
