@@ -368,3 +368,6 @@ impl AuditEvent<'_> {
         self.agent_type.as_deref().unwrap_or("unspecified")
     }
 }
+
+#[cfg(test)]
+mod tests;

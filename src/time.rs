@@ -66,8 +66,14 @@ fn parse_utc(text: &[u8]) -> Option<i64> {
     }
     let (year, month, day) = (digits(0, 4)?, digits(5, 2)?, digits(8, 2)?);
     let (hour, minute, second) = (digits(11, 2)?, digits(14, 2)?, digits(17, 2)?);
-    if !(1..=12).contains(&month) || !(1..=28).contains(&day) || hour > 23 || minute > 59 || second > 59 {
-        return None; // the last days of a month and leap seconds go through the full parser
+    let last = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if !(1..=12).contains(&month) || !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None; // leap seconds go through the full parser
     }
     let mut ms = 0;
     let mut i = 19;
@@ -130,7 +136,69 @@ impl<'de> Deserialize<'de> for EventTime {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn plausible() -> impl Strategy<Value = EventTime> {
+        (EventTime::EARLIEST.0..EventTime::LATEST.0).prop_map(EventTime)
+    }
+
+    proptest! {
+        #[test]
+        fn any_time_is_read_as_it_was_written(time in plausible()) {
+            prop_assert_eq!(EventTime::parse(&time.to_string()), Some(time));
+            let json = serde_json::to_string(&time).unwrap();
+            prop_assert_eq!(serde_json::from_str::<EventTime>(&json).unwrap(), time);
+        }
+
+        #[test]
+        fn any_number_of_digits_is_cut_off_below_a_millisecond(time in plausible(), digits in "[0-9]{0,17}") {
+            let text = time.to_string().replace('Z', &format!("{digits}Z"));
+            prop_assert_eq!(EventTime::parse(&text), Some(time), "{}", text);
+        }
+
+        #[test]
+        fn an_offset_names_the_same_instant(time in plausible(), minutes in -14 * 60..=14 * 60i64) {
+            let local = time.plus_ms(minutes * 60_000).to_string();
+            let sign = if minutes < 0 { '-' } else { '+' };
+            let offset = format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60);
+            prop_assert_eq!(EventTime::parse(&local.replace('Z', &offset)), Some(time));
+        }
+
+        #[test]
+        fn the_short_parser_accepts_nothing_that_the_full_one_reads_otherwise(
+            text in "[12][0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,9})?Z?",
+        ) {
+            if let Some(short) = parse_utc(text.as_bytes()) && short >= 0 {
+                let full = text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+                prop_assert_eq!(full.ok(), Some(short), "{}", text);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_bad(text in any::<String>(), ms in any::<i64>(), by in any::<i64>()) {
+            prop_assert_eq!(EventTime::parse(&text), None);
+            let time = EventTime(ms).plus_ms(by);
+            prop_assert_eq!(time.hour().div_euclid(24), time.day());
+            prop_assert!(!time.to_string().is_empty());
+        }
+
+        #[test]
+        fn days_and_hours_are_those_of_the_calendar(time in plausible()) {
+            let text = time.to_string();
+            let midnight = EventTime::parse(&format!("{}T00:00:00Z", &text[..10])).unwrap();
+            prop_assert_eq!(time.day() * DAY_MS, midnight.0);
+            prop_assert_eq!(time.hour().rem_euclid(24), text[11..13].parse::<i64>().unwrap());
+        }
+    }
+
+    #[test]
+    fn hours_before_1970_floor_towards_the_past() {
+        assert_eq!((EventTime(-1).hour(), EventTime(-1).day()), (-1, -1));
+        assert_eq!((EventTime(0).hour(), EventTime(0).day()), (0, 0));
+        assert!(EventTime::EARLIEST.is_plausible() && !EventTime::LATEST.is_plausible());
+    }
 
     #[test]
     fn the_short_parser_agrees_with_the_full_one() {
@@ -155,6 +223,8 @@ mod tests {
             "2026-01-01T00:00:00",
             "2026-01-01T00:00:00.Z",
             "2026-02-30T00:00:00Z",
+            "2100-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
         ] {
             assert_eq!(EventTime::parse(text), None, "{text}");
         }

@@ -18,6 +18,8 @@ const FLEET_WEIGHT: f64 = 200.0;
 const SHIPPED_WEIGHT: f64 = 2000.0;
 /// Units from which a type's tail stands alone.
 const OWN_TAIL: f64 = 200.0;
+/// Bits of evidence that a halving of p costs at least: the gate for the size of an effect.
+const EFFECT: f64 = 0.5;
 /// Units that shares of stages are smoothed by.
 const STAGE_WEIGHT: f64 = 50.0;
 
@@ -230,7 +232,8 @@ impl Calibration {
     ///
     /// # Formula
     ///
-    /// p_k/π_k with Σπ = 1: a union bound over stages in which the longest units pay most, since few reach
+    /// p_k/π_k with Σπ = 1, and never below 2^(−2·bits): where nothing ever happens the smallest surprise would be
+    /// the rarest, but rare is not the same as serious. The quotient is a union bound over stages in which the longest units pay most, since few reach
     /// their stages. Without it the longest 1 % of units raise 9 % false alarms at a nominal 1 % (simulated).
     #[inline]
     pub fn peak_p(&self, family: Family, stage: usize, bits: f64) -> f64 {
@@ -238,7 +241,7 @@ impl Calibration {
         self.families.get(family as usize).map_or(1.0, |scale| {
             let p = scale.stages.get(stage).map_or(1.0, |s| s.p(bits));
             let share = scale.shares.get(stage).copied().unwrap_or(1.0);
-            (p / share.max(1e-9)).min(1.0)
+            (p / share.max(1e-9)).max((-bits / EFFECT).exp2()).min(1.0)
         })
     }
 
@@ -248,10 +251,11 @@ impl Calibration {
         scale.map_or(0.0, |s| s.quantile(share))
     }
 
-    /// p of the combined evidence of a session unit (0) or an hour unit (1). In (0, 1].
+    /// p of the combined evidence of a session unit (0) or an hour unit (1), whose families have the smallest p
+    /// `least`. In (0, 1]; never below `least`: a unit is not less probable than the most improbable thing in it.
     #[inline]
-    pub fn evidence_p(&self, kind: usize, bits: f64) -> f64 {
-        self.evidence.get(kind).map_or(1.0, |scale| scale.p(bits))
+    pub fn evidence_p(&self, kind: usize, bits: f64, least: f64) -> f64 {
+        self.evidence.get(kind).map_or(1.0, |scale| scale.p(bits)).max(least)
     }
 }
 

@@ -6,13 +6,15 @@
 //! come from different innocent calls.
 
 use serde::Deserialize;
+use smallvec::SmallVec;
 
 use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::detect::lexicon::Verb;
-use crate::detect::provenance::OriginBits;
+use crate::detect::provenance::{OriginBits, Symbol};
 use crate::detect::sequence::OrderBits;
 use crate::detect::{ArgumentKeys, Call, Tier, provenance};
 use crate::finding::Family;
+use crate::identity::Key;
 use crate::stats::key::mix;
 
 /// Probability of a value of which nothing is known.
@@ -35,8 +37,6 @@ pub struct ContentSettings {
     pub bare_value_novelty: f64,
     /// Weight of the sequence's excess where no origin is known.
     pub bare_order_excess: f64,
-    /// Weight of the action's rarity where no origin is known.
-    pub bare_rarity: f64,
     /// Weight by verb class: read, other, write, egress, pay, privilege, destructive.
     pub verb_weights: [f64; 7],
 }
@@ -50,8 +50,7 @@ impl Default for ContentSettings {
             order_excess: 0.3,
             bare_value_novelty: 0.6,
             bare_order_excess: 0.3,
-            bare_rarity: 0.3,
-            verb_weights: [0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 1.2],
+            verb_weights: [0.6, 0.8, 0.8, 1.0, 1.0, 1.0, 1.0],
         }
     }
 }
@@ -78,7 +77,7 @@ pub struct Content {
 /// # Formula
 ///
 /// With origins: c = w·(½(fine + coarse) + .3·novelty + .3·excess), the last two only beside an argument of
-/// suspicious origin; without: c = w·(.6·novelty + .3·excess + .3·rarity of the action). w by verb class.
+/// suspicious origin; without: c = w·(.6·largest novelty + .3·excess). w by verb class.
 /// Weights as in [`ContentSettings`].
 pub fn judge(
     settings: &ContentSettings,
@@ -93,19 +92,29 @@ pub fn judge(
         Tier::Full | Tier::Origin => {
             let mut content = Content { family: Some(Family::CallContent), ..Content::default() };
             let mut strongest = 0.0;
+            let mut judged: SmallVec<[(Key, f64, f64); 6]> = SmallVec::new();
             for (index, argument) in call.arguments.iter().enumerate() {
                 let origin = provenance::judge(baselines, own, call, argument);
-                let bits = origin_bits(settings, call.tier, origin);
+                let bits = origin_bits(settings, call.tier, argument, origin);
                 if bits <= 0.0 {
                     continue;
                 }
                 let novelty = value_bits(own, call, argument) * settings.value_novelty;
-                content.provenance += weight * bits;
-                content.novelty += weight * novelty;
+                let said = judged.iter_mut().find(|(name, _, _)| *name == argument.name);
+                match said {
+                    // The elements of a list are one argument: the one that says most counts.
+                    Some(slot) if slot.1 + slot.2 < bits + novelty => (slot.1, slot.2) = (bits, novelty),
+                    Some(_) => {}
+                    None => judged.push((argument.name, bits, novelty)),
+                }
                 if bits + novelty > strongest {
                     strongest = bits + novelty;
                     content.lead = Some(index);
                 }
+            }
+            for (_, bits, novelty) in judged {
+                content.provenance += weight * bits;
+                content.novelty += weight * novelty;
             }
             if content.lead.is_some() {
                 content.order = weight * settings.order_excess * order.excess;
@@ -119,16 +128,12 @@ pub fn judge(
             let mut strongest = 0.0;
             for (index, argument) in call.arguments.iter().enumerate() {
                 let novelty = value_bits(own, call, argument) * settings.bare_value_novelty;
-                content.novelty += weight * novelty;
                 if novelty > strongest {
                     strongest = novelty;
+                    content.novelty = weight * novelty;
                     content.lead = Some(index);
                 }
             }
-            let rarity = own.map_or(0.0, |own| {
-                -own.sequence.probability(call.agent_type, call.symbol, 1.0 / 4096.0).log2()
-            });
-            content.novelty += weight * settings.bare_rarity * rarity;
             content.order = weight * settings.bare_order_excess * order.excess;
             content.bits = content.novelty + content.order;
             content
@@ -136,9 +141,14 @@ pub fn judge(
     }
 }
 
-/// Bits of one argument's origin in the alphabets that the call's tier allows.
-pub fn origin_bits(settings: &ContentSettings, tier: Tier, origin: OriginBits) -> f64 {
-    match (settings.fine && tier == Tier::Full, settings.coarse) {
+/// Bits of one argument's origin in the alphabets that the call's tier allows. Where form and anchoring are known
+/// only unanchored free text counts: a field, or text that the request has to do with, is how agents work.
+fn origin_bits(settings: &ContentSettings, tier: Tier, argument: &ArgumentKeys, origin: OriginBits) -> f64 {
+    let knows_form = tier == Tier::Full && settings.fine;
+    if knows_form && argument.symbol != Some(Symbol::Text) {
+        return 0.0;
+    }
+    match (knows_form, settings.coarse) {
         (true, true) => 0.5 * (origin.fine + origin.coarse),
         (true, false) => origin.fine,
         (false, true) => origin.coarse,

@@ -75,14 +75,14 @@ pub struct Familiarity {
 }
 
 impl Familiarity {
-    /// Probability of the key for this agent, given its probability among the agent's peers.
+    /// Probability that the agent's next key is one it never used, in (0, 1].
     ///
     /// # Formula
     ///
-    /// As [`crate::stats::category::Table::probability`]; the discounted mass of whole counts is d × kinds.
-    pub fn probability(&self, law: PitmanYor, peers: f64) -> f64 {
-        let own = (self.hours - law.discount).max(0.0);
-        (own + (law.strength + law.discount * self.kinds) * peers) / (self.all_hours + law.strength)
+    /// (θ + d·kinds)/(θ + n): the mass a Pitman–Yor process keeps for new symbols (Teh, ACL 2006, eq. 4, with the
+    /// discounted mass of whole counts).
+    pub fn novelty_rate(&self, law: PitmanYor) -> f64 {
+        (law.strength + law.discount * self.kinds) / (law.strength + self.all_hours)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::stats::decay::{Fade, Votes, as_votes};
 use crate::stats::distinct::Distinct;
 use crate::stats::quantile::Histogram;
 
-/// Length classes of a unit that are told apart: stage k holds events 2^k … 2^(k+1) − 1.
+/// Length classes of a unit that are told apart: stage 0 holds the first four events, each further one twice as many as the stage before.
 pub const STAGES: usize = 12;
 
 /// Half-life of what is known of keys and sequences. Days.
@@ -219,15 +219,18 @@ impl Baselines {
         self.types.values_mut().for_each(|t| t.fade(keys, peaks));
     }
 
-    /// Probability that an agent of a type uses a key, smoothed by what the fleet uses; in (0, 1).
+    /// Share of the agents of a type that use a key, smoothed by the share of the fleet's; and the fleet's. In
+    /// (0, 1).
     ///
     /// # Formula
     ///
-    /// Two-level Pitman–Yor with counts of *agents*, over 1/100,000 for a key nobody ever used.
-    pub fn key_probability(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
-        let fleet = self.fleet.access.probability(space.context(), key, 1e-5);
-        let own = of.map_or(fleet, |t| t.access.probability(space.context(), key, fleet));
-        (own, fleet)
+    /// Beta–Binomial means with a prior worth one agent: s = (c + s_fleet)/(N + 1), s_fleet = (c_fleet + 1/100)/
+    /// (N_fleet + 1) (Gelman et al., *Bayesian Data Analysis*, 3rd ed., §2.4).
+    pub fn key_share(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
+        let (own, fleet) = self.key_agents(of, space, key);
+        let share = |users: f64, agents: f64, prior: f64| (users.min(agents) + prior) / (agents + 1.0);
+        let fleet = share(fleet, self.fleet.agents.count().keys, 0.01);
+        (of.map_or(fleet, |t| share(own, t.agents.count().keys, fleet)), fleet)
     }
 
     /// Agents of the type, and of the fleet, that used a key. Agents, faded.

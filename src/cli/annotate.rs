@@ -219,7 +219,8 @@ fn small(value: &Node) -> Option<serde_json::Value> {
     }
 }
 
-fn instant(text: &str) -> Result<EventTime, String> {
+/// A time on the command line.
+pub(super) fn instant(text: &str) -> Result<EventTime, String> {
     EventTime::parse(text).filter(|time| time.is_plausible()).ok_or_else(|| {
         format!("{text:?} is no time between 2000 and 2100: write it like 2026-01-22T18:50:59Z")
     })

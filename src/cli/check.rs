@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::explain::printable;
 use super::output::Output;
-use super::source::{Events, Source, Visitor, all_read};
+use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::detect::vocabulary::Vocabulary;
 use crate::engine::unit::Position;
@@ -37,9 +37,8 @@ pub struct Check {
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// What the example events are.
-    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
-    source: Source,
+    #[command(flatten)]
+    source: SourceArguments,
 }
 
 impl Check {
@@ -61,7 +60,7 @@ impl Check {
             }
         }
         if !self.files.is_empty() {
-            let events = Events::open(&self.files, self.source)?;
+            let events = Events::open(&self.files, &self.source, &[0; 16])?;
             let vocabulary = Vocabulary::new(Identity::new([0; 16]), Some(models::lexicon()?));
             let mut example = Example { out, vocabulary, coverage: Coverage::default(), refused: 0 };
             let unreadable = events.visit(&mut example)?;

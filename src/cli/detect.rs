@@ -10,7 +10,7 @@ use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::output::{Output, OutputError};
-use super::source::{Events, Source, Visitor, all_read};
+use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::alert::{Alert, AlertState};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -22,22 +22,21 @@ use crate::wire::input::Line;
 
 /// Judge audit events and write alerts.
 ///
-/// Reads events in the order in which they happened, judges each against what is normal for its agent's type
+/// Reads events in the order in which they happened (or conversations, whose events it makes itself), judges each against what is normal for its agent's type
 /// and the fleet, then learns from it. Alerts go to standard output as they arise, one JSON object a line; a
 /// summary goes to standard error. `tiltmeter explain` shows alerts as text. Alerts are no failure: the exit
 /// code is 0 when everything was read.
 #[derive(Debug, clap::Args)]
 pub struct Detect {
-    /// Audit events, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
+    /// Audit events or conversations, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
     files: Vec<PathBuf>,
 
     /// Configuration file; without it every setting has its default.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// What the input is.
-    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
-    source: Source,
+    #[command(flatten)]
+    source: SourceArguments,
 
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
@@ -53,7 +52,7 @@ impl Detect {
     /// when the output cannot be written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
-        let events = Events::open(&self.files, self.source)?;
+        let events = Events::open(&self.files, &self.source, &config.identity_key())?;
         let dead = match &self.dead_letters {
             Some(path) => {
                 is_no_input(path, &self.files)?;
@@ -65,6 +64,12 @@ impl Detect {
             eprintln!(
                 "tiltmeter: identity hash without a key: whoever can choose ids could make them collide; \
                  where that matters, set [agents] identity_key_file"
+            );
+        }
+        if self.source.is_transcript() && !config.has_identity_key() {
+            eprintln!(
+                "tiltmeter: a guess of what a user asked for can be tested against the ids that are made for \
+                 conversations without one; set [agents] identity_key_file before alerts leave this machine"
             );
         }
         let mut watch = Watch::new(Engine::new(config.settings()?), dead, events.bar());
@@ -149,7 +154,8 @@ impl Watch {
         );
         let opened: u64 = self.opened.iter().sum();
         let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
-        let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
+        let kinds: Vec<String> =
+            kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
         if opened == 0 {
             eprintln!("tiltmeter: no alerts");
         } else {

@@ -11,6 +11,7 @@ mod output;
 mod simulate;
 mod source;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -60,7 +61,9 @@ impl Cli {
 }
 
 fn failure(error: &anyhow::Error) -> ExitCode {
-    if matches!(error.downcast_ref(), Some(OutputError::Closed)) {
+    // Whoever read the output has seen enough (`| head`): no failure, and nothing to say.
+    let is_closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_closed) {
         return ExitCode::SUCCESS;
     }
     eprintln!("tiltmeter: {}", told(error));

@@ -6,22 +6,10 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
-/// Why a command stopped writing.
+/// Standard output cannot be written. A cause of the kind `BrokenPipe` is no failure: its reader has seen enough.
 #[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// Whoever read the output has seen enough (`| head`): no failure, and nothing to say.
-    #[error("standard output was closed by its reader")]
-    Closed,
-    /// The output cannot be written.
-    #[error("cannot write to standard output: {0}; free space or write elsewhere, then start again")]
-    Failed(#[source] io::Error),
-}
-
-impl From<io::Error> for OutputError {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe { Self::Closed } else { Self::Failed(error) }
-    }
-}
+#[error("cannot write to standard output: {0}; free space or write elsewhere, then start again")]
+pub struct OutputError(#[from] io::Error);
 
 /// Standard output, buffered. What is not flushed may be lost: [`Output::flush`] says whether it was written.
 #[derive(Debug)]

@@ -5,23 +5,51 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::annotate::instant;
 use crate::engine::unit::Position;
 use crate::event::AuditEvent;
+use crate::time::EventTime;
+use crate::wire::annotate::Annotator;
+use crate::wire::annotate::keyed_hash::HashKey;
+use crate::wire::annotate::resource::ResourceForm;
 use crate::wire::audit_event;
-use crate::wire::dead_letter::Refusal;
-use crate::wire::input::{InputError, Line, Lines};
+use crate::wire::dead_letter::{Reason, Refusal};
+use crate::wire::input::{InputError, LINE_LIMIT_BYTES, Line, Lines};
+use crate::wire::sources::conversation::Conversation;
+use crate::wire::sources::transcript::{self, TranscriptError};
 
 /// Progress is shown after so many lines.
 const LINES_PER_SHOW: u64 = 1024;
 
-/// What the input is.
+/// What the input is: options of every command that reads events.
+#[derive(Debug, clap::Args)]
+pub struct SourceArguments {
+    /// What the input is.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    source: Source,
+
+    /// With `--source transcript`: when conversations began that do not say so (RFC 3339).
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    assume_started: Option<EventTime>,
+}
+
+/// Formats that we read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-pub enum Source {
+enum Source {
     /// Audit events, one a line (`schemas/agent-audit.v1.schema.json`).
     #[default]
     Native,
+    /// Conversations, one a line, as `tiltmeter annotate` reads them.
+    Transcript,
+}
+
+/// What turns a line into events.
+enum Decoder {
+    Native,
+    Transcript { annotator: Annotator, assume_started: Option<EventTime> },
 }
 
 /// What is done with events and with lines that are none.
@@ -41,25 +69,42 @@ pub trait Visitor {
     fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()>;
 }
 
+impl SourceArguments {
+    /// Whether events are made here, from conversations.
+    pub fn is_transcript(&self) -> bool {
+        self.source == Source::Transcript
+    }
+}
+
 /// Input that is read event by event.
 pub struct Events {
     lines: Lines,
     names: Vec<String>,
-    source: Source,
+    decoder: Decoder,
     bar: ProgressBar,
 }
 
 impl Events {
     /// Opens files; none, or `-`, is standard input.
     ///
+    /// * `key`: of the hashes in events that are made from transcripts.
+    ///
     /// # Errors
     ///
     /// When a file does not exist or is a directory.
-    pub fn open(files: &[PathBuf], source: Source) -> Result<Self, InputError> {
+    pub fn open(files: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::Result<Self> {
+        let decoder = match source.source {
+            Source::Native => Decoder::Native,
+            Source::Transcript => {
+                let key = HashKey::new(key).context("the key of the identity hash is too short")?;
+                let annotator = Annotator::new(key, ResourceForm::Clear);
+                Decoder::Transcript { annotator, assume_started: source.assume_started }
+            }
+        };
         let lines = Lines::open(files)?;
         let names = (0..files.len().max(1)).map(|i| lines.name(i).to_owned()).collect();
         let bar = bar(lines.progress().1);
-        Ok(Self { lines, names, source, bar })
+        Ok(Self { lines, names, decoder, bar })
     }
 
     /// The progress bar; whoever writes to the same terminal does so within [`ProgressBar::suspend`].
@@ -91,16 +136,44 @@ impl Events {
             };
             let source = self.names.get(line.source).map_or("", String::as_str);
             let at = Position { source: u32::try_from(line.source).unwrap_or(u32::MAX), line: line.number };
-            match self.source {
-                Source::Native => match audit_event::decode(line.bytes) {
+            match &self.decoder {
+                Decoder::Native => match audit_event::decode(line.bytes) {
                     Ok(event) => to.event(&event, at)?,
                     Err(refusal) => to.refused(&refusal, source, &line)?,
                 },
+                Decoder::Transcript { annotator, assume_started } => {
+                    match conversation(&line, *assume_started) {
+                        Ok(conversation) => {
+                            for event in annotator.events(&conversation) {
+                                to.event(&event, at)?;
+                            }
+                        }
+                        Err(refusal) => to.refused(&refusal, source, &line.without_content())?,
+                    }
+                }
             }
         }
         self.bar.finish_and_clear();
         Ok(unreadable)
     }
+}
+
+fn conversation(line: &Line<'_>, assume_started: Option<EventTime>) -> Result<Conversation, Refusal> {
+    if line.is_cut() {
+        let detail =
+            format!("the conversation has {} bytes, the limit is {LINE_LIMIT_BYTES}; split it", line.length);
+        return Err(Refusal::new(Reason::TooLong, detail));
+    }
+    transcript::parse(line.bytes, assume_started).map_err(|error| {
+        let reason = match error {
+            TranscriptError::NotUtf8 => Reason::NotUtf8,
+            TranscriptError::NotJson => Reason::NotJson,
+            TranscriptError::Missing(_) | TranscriptError::NoTime => Reason::MissingField,
+            TranscriptError::Wrong(_) => Reason::WrongType,
+            TranscriptError::TooLong(_) => Reason::TooLong,
+        };
+        Refusal::new(reason, error.to_string())
+    })
 }
 
 /// A failure that names every input that could not be read; nothing where all could.

@@ -36,7 +36,7 @@ fn every_setting_reaches_the_engine() {
     let config = parse(
         "alerts.per_day = 1\nagents.max = 1_007\nlearn.quarantine_p = 0.5\ndetect.lexicon = false\n\
          [detect.content]\nfine = false\ncoarse = false\nvalue_novelty = 11\norder_excess = 12\n\
-         bare_value_novelty = 13\nbare_order_excess = 14\nbare_rarity = 15\n\
+         bare_value_novelty = 13\nbare_order_excess = 14\n\
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
          destructive = 7",
     );
@@ -50,7 +50,6 @@ fn every_setting_reaches_the_engine() {
         order_excess: 12.0,
         bare_value_novelty: 13.0,
         bare_order_excess: 14.0,
-        bare_rarity: 15.0,
         verb_weights: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
     };
     assert_eq!(settings.content, expected);
@@ -93,7 +92,7 @@ brokers = "localhost:9092"
             line 13: [detect.content] fine = 1 is not allowed: give true or false (judge six kinds of origin: with form, and anchored in the request or not), or leave it out for true
             line 14: [detect.content] verb_weights = [0.1, 0.2] is not allowed: it is a table; write [detect.content.verb_weights] and its settings below
             line 15: [detect.content.lexicon] is unknown: did you mean [detect.content]?
-            line 16: [learn.quarantine_p] is not allowed: it is a setting; write [learn] quarantine_p = and its value
+            line 16: [learn.quarantine_p] is not allowed: it is a setting, not a table; write [learn] quarantine_p = VALUE
             line 17: [kafka] is unknown: remove it; known here: alerts, agents, detect, learn
             line 19: [detekt] is unknown: did you mean [detect]?
         "#]],
@@ -102,11 +101,14 @@ brokers = "localhost:9092"
 
 #[test]
 fn a_file_that_is_no_toml_is_told_by_line() {
-    check_faults("[alerts\nper_day = 3\nx = = 1\n", expect![[r#"
+    check_faults(
+        "[alerts\nper_day = 3\nx = = 1\n",
+        expect![[r#"
         line 1: unclosed table, expected `]`; this is no valid TOML, see https://toml.io
         line 3: extra `=`, expected nothing; this is no valid TOML, see https://toml.io
         line 3: unexpected key or value, expected newline, `#`; this is no valid TOML, see https://toml.io
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Knows which keys an agent, its type and the fleet use. Must not know orders or origins.
 
-use crate::baseline::agent::{Familiar, Familiarity, KeySpace};
+use crate::baseline::agent::{Familiarity, KeySpace};
 use crate::baseline::pool::{ACCESS_LAW, Baselines, TypeBaseline};
 use crate::identity::Key;
 
@@ -33,8 +33,10 @@ pub fn keys<'c>(call: &'c Call<'_, '_>) -> impl Iterator<Item = (KeySpace, Key)>
 ///
 /// # Formula
 ///
-/// −log2 of the Pitman–Yor probability agent ← type ← fleet: new to the agent but common among its peers
-/// costs few bits, new to everyone many.
+/// A key the agent used in an earlier hour costs nothing. A new one costs −log2(ρ·s): ρ = (θ + d·kinds)/(θ + n),
+/// the probability that the agent's next key is a new one (Pitman–Yor, n active hours), and s the share of its
+/// peers that use this key. So an agent that was born today and does what its peers do surprises nobody, which
+/// the textbook probability of one key among all keys does not achieve (docs/adr).
 pub fn judge(
     baselines: &Baselines,
     own: Option<&TypeBaseline>,
@@ -42,8 +44,12 @@ pub fn judge(
     key: Key,
     familiarity: Familiarity,
 ) -> KeyBits {
-    let (peers, _) = baselines.key_probability(own, space, key);
-    let bits = -familiarity.probability(ACCESS_LAW, peers).log2();
+    let bits = if familiarity.hours > 0.0 {
+        0.0
+    } else {
+        let (peers, _) = baselines.key_share(own, space, key);
+        -(familiarity.novelty_rate(ACCESS_LAW) * peers).log2()
+    };
     KeyBits { space, key, bits, familiarity }
 }
 
@@ -60,22 +66,9 @@ pub fn judge(
 /// Pitman–Yor process; bits of k by the Chernoff bound, k·log2(k/μ) − (k − μ)/ln 2 (Mitzenmacher & Upfal,
 /// *Probability and Computing*, 2nd ed., theorem 5.4).
 pub fn enumeration_bits(used: f64, new: f64, familiarity: &Familiarity) -> f64 {
-    let law = ACCESS_LAW;
-    let share = (law.strength + law.discount * familiarity.kinds) / (law.strength + familiarity.all_hours);
-    let expected = used * share;
+    let expected = used * familiarity.novelty_rate(ACCESS_LAW);
     if new <= expected {
         return 0.0;
     }
     new * (new / expected).log2() - (new - expected) / std::f64::consts::LN_2
-}
-
-/// Looks at a key without using it.
-pub fn look(
-    baselines: &Baselines,
-    own: Option<&TypeBaseline>,
-    familiar: &Familiar,
-    space: KeySpace,
-    key: Key,
-) -> KeyBits {
-    judge(baselines, own, space, key, familiar.look(space, key))
 }

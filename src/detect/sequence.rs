@@ -18,6 +18,11 @@ pub const START: Key = 0x57A2_7000;
 pub const CYCLE: usize = 4;
 /// Observations of usual surprise that a mean starts with.
 const MEAN_WEIGHT: f64 = 200.0;
+/// Drift says something from this many calls on: in a short unit it is the model's habits, not the agent's
+/// order.
+const DRIFT_CALLS: f64 = 64.0;
+/// Repetitions in a row that are everyday retries and pages.
+const EVERYDAY_REPETITIONS: f64 = 4.0;
 /// Memory of the moving average. Calls.
 const AVERAGE_SPAN: f64 = 256.0;
 
@@ -55,10 +60,13 @@ pub struct OrderBits {
     pub expected_bits: f64,
     /// Surprise beyond what is usual here; ≥ 0. Bits.
     pub excess: f64,
-    /// Mean excess of the unit so far, the larger of the whole and the recent mean. Bits a call, ×100.
+    /// Mean excess of the unit so far, the larger of the whole and the recent mean; 0 in a short unit. Bits a
+    /// call, ×100.
     pub drift: f64,
-    /// Repetitions in a row of a cycle of at most [`CYCLE`] calls. log2.
+    /// Repetitions in a row of a cycle of at most [`CYCLE`] calls.
     pub repetition: f64,
+    /// How far they go beyond everyday ones; ≥ 0. Bits.
+    pub repetition_bits: f64,
 }
 
 /// Judges a call at this point of a unit.
@@ -77,15 +85,16 @@ pub fn judge(
         .runs_with(repeat_key(call))
         .iter()
         .zip(1u32..)
-        .map(|(&run, period)| (run / period) as f64)
+        .map(|(&run, period)| f64::from(run / period))
         .fold(0.0, f64::max);
     OrderBits {
         probability: prediction.probability,
         bits,
         expected_bits: prediction.expected_bits,
         excess,
-        drift: 100.0 * (sum / (calls + MEAN_WEIGHT)).max(average),
-        repetition: (1.0 + repetition).log2(),
+        drift: if calls < DRIFT_CALLS { 0.0 } else { 100.0 * (sum / (calls + MEAN_WEIGHT)).max(average) },
+        repetition,
+        repetition_bits: (repetition / EVERYDAY_REPETITIONS).max(1.0).log2(),
     }
 }
 

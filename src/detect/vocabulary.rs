@@ -111,10 +111,7 @@ impl Vocabulary {
                 named
             }
         };
-        let classed = matches!(
-            argument.class,
-            ValueClass::Email | ValueClass::Url | ValueClass::Iban | ValueClass::Key
-        );
+        let classed = matches!(argument.class, ValueClass::Email | ValueClass::Url | ValueClass::Iban);
         ArgumentKeys {
             name,
             is_destination: named || classed,

@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use super::explain::{Moment, shown};
-use super::unit::{Lead, Unit, UnitKind};
+use super::unit::{Lead, Unit, UnitKind, least};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
@@ -55,7 +55,7 @@ impl<'t> Moment<'_, 't> {
         out: &mut Vec<Alert>,
     ) {
         let unit = units.worse();
-        let shares = self.shares(units, unit);
+        let shares = Self::shares(unit);
         let Some(family) = leading(&shares) else { return };
         let time = self.call.event.time;
         let open = watched.open.iter().position(|a| a.family == family);
@@ -173,9 +173,9 @@ impl<'t> Moment<'_, 't> {
     }
 
     /// Each detector's share: a family's term in the harmonic sum, divided among its detectors by their bits.
-    fn shares(&self, units: &Units<'_>, unit: &Unit) -> Vec<Share> {
-        let terms = Unit::terms(unit.kind, &unit.running_p(), units.hour.unit_p);
-        let families = unit.kind.families().iter().copied().chain([Family::Novelty]);
+    fn shares(unit: &Unit) -> Vec<Share> {
+        let terms = Unit::terms(unit.kind, &unit.running_p());
+        let families = unit.kind.families().iter().copied();
         let mut all = Vec::new();
         for (family, share) in families.zip(combine::shares(&terms)) {
             let lead = unit.leads.iter().find(|l| l.family == family);
@@ -211,7 +211,6 @@ impl<'t> Moment<'_, 't> {
         let content_unit = units.content();
         let stage = content_unit.stage();
         let mut p = unit.running_p();
-        let mut hour_p = units.hour.unit_p;
         let replaced = match family {
             Family::CallContent | Family::BareContent => {
                 let lead = self.bits.content.lead?;
@@ -241,16 +240,12 @@ impl<'t> Moment<'_, 't> {
                 let novelty = again.min(at(&units.hour_before, family));
                 let mut hour = units.hour.running_p();
                 set(&mut hour, family, novelty);
-                let evidence = combine::harmonic_bits(Unit::terms(UnitKind::Hour, &hour, 1.0));
-                hour_p = self.calibration.evidence_p(UnitKind::Hour as usize, evidence);
-                if unit.kind == UnitKind::Hour {
-                    p = hour;
-                }
+                p = hour;
                 format!("{} by one that this agent uses every day", strongest.space.name())
             }
         };
-        let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p, hour_p));
-        let again = self.calibration.evidence_p(unit.kind as usize, evidence);
+        let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p));
+        let again = self.calibration.evidence_p(unit.kind as usize, evidence, least(&p));
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
     }
 

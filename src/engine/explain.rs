@@ -172,10 +172,10 @@ impl<'t> Moment<'_, 't> {
                 ),
             ),
             Family::Loops => {
-                let times = |log: f64| log.exp2() - 1.0;
-                let (seen, usual) = (times(bits.order.repetition), times(usual_type));
+                let times = |bits: f64| 4.0 * bits.exp2();
+                let (seen, usual) = (bits.order.repetition, times(usual_type));
                 let sentence = format!(
-                    "{action} and what goes with it repeated {seen:.0} times in a row; {usual:.0} are usual"
+                    "{action} and what goes with it repeated {seen:.0} times in a row; up to {usual:.0} are usual"
                 );
                 add(
                     Detector::Sequence,

@@ -117,9 +117,9 @@ impl Engine {
             moment.keep_lead(&mut hour, Family::Novelty);
         }
 
-        hour.assess(calibration, 1.0);
+        hour.assess(calibration);
         if let Some(unit) = &mut session {
-            unit.assess(calibration, hour.unit_p);
+            unit.assess(calibration);
         }
         let threshold = self.budget.threshold();
         let fresh = raised_hour || raised.iter().any(Option::is_some);
@@ -201,7 +201,7 @@ fn judge_novelty(
 fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 3] {
     let content = bits.content.family.filter(|&f| unit.raise(calibration, f, bits.content.bits));
     let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
-    let loops = unit.raise(calibration, Family::Loops, bits.order.repetition).then_some(Family::Loops);
+    let loops = unit.raise(calibration, Family::Loops, bits.order.repetition_bits).then_some(Family::Loops);
     [content, order, loops]
 }
 

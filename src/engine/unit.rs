@@ -51,6 +51,20 @@ impl UnitKind {
     }
 }
 
+/// Part of the budget of false alarms that a family may spend, relative to the others. Order and loops get a
+/// tenth: they are for long streams and runaway agents, and must not drown what a single call says.
+fn weight(family: Family) -> f64 {
+    match family {
+        Family::Order | Family::Loops => 0.1,
+        _ => 1.0,
+    }
+}
+
+/// The smallest p of any family.
+pub(super) fn least(p: &[f64; Family::COUNT]) -> f64 {
+    p.iter().copied().fold(1.0, f64::min)
+}
+
 /// Where an event stands in the input.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Position {
@@ -166,16 +180,17 @@ impl Unit {
         }
     }
 
-    /// Counts an event; returns the stage it falls into: ⌊log2 of events so far⌋.
+    /// Counts an event; returns the stage it falls into.
     pub fn count(&mut self, time: EventTime) -> usize {
         self.events += 1;
         self.last = self.last.max(time);
         self.stage()
     }
 
-    /// The running stage.
+    /// The running stage: 0 for the first four events, then one for each doubling. The first four are one stage
+    /// because sketches of single calls are thin and say little about each other.
     pub fn stage(&self) -> usize {
-        (self.events.max(1).ilog2() as usize).min(STAGES - 1)
+        ((self.events.max(1) + 3).ilog2() as usize - 2).min(STAGES - 1)
     }
 
     /// Raises a family's peak in the running stage and its running p. Returns whether p fell.
@@ -221,20 +236,17 @@ impl Unit {
     }
 
     /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
-    /// [`UnitKind::families`]; for a session unit the last is the running p of the agent's hour unit.
-    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT], hour: f64) -> SmallVec<[(f64, f64); 6]> {
+    /// [`UnitKind::families`]. The weights sum to one.
+    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 5]> {
         let families = kind.families();
-        let session = kind == UnitKind::Session;
-        let weight = 1.0 / (families.len() + usize::from(session)) as f64;
-        let own = families.iter().map(|&f| (weight, p.get(f as usize).copied().unwrap_or(1.0)));
-        own.chain(session.then_some((weight, hour))).collect()
+        let total: f64 = families.iter().map(|&f| weight(f)).sum();
+        families.iter().map(|&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0))).collect()
     }
 
-    /// Brings combined evidence and calibrated p up to date. `hour`: running p of the agent's hour unit, for a
-    /// session unit.
-    pub fn assess(&mut self, calibration: &Calibration, hour: f64) {
-        self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p, hour)));
-        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits);
+    /// Brings combined evidence and calibrated p up to date.
+    pub fn assess(&mut self, calibration: &Calibration) {
+        self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
+        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
 
     /// Peaks per stage reached of a family, if the unit says anything about it.

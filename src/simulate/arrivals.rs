@@ -140,7 +140,10 @@ mod tests {
         }
         let mean = hours.iter().sum::<f64>() / hours.len() as f64;
         let variance = hours.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / hours.len() as f64;
-        assert!(variance > 2.0 * mean, "mean {mean}, variance {variance}: no more than a Poisson process has");
+        assert!(
+            variance > 2.0 * mean,
+            "mean {mean}, variance {variance}: no more than a Poisson process has"
+        );
     }
 
     #[test]

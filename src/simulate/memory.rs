@@ -124,7 +124,14 @@ impl Memory {
             }
             let value = agent.usual(kind, now, rng);
             let anchored = rng.random_bool(self.anchoring(Some(form)));
-            self.keep(Known { kind, value, origin: Origin::Tool, form: Some(form), anchored, event: Some(event) });
+            self.keep(Known {
+                kind,
+                value,
+                origin: Origin::Tool,
+                form: Some(form),
+                anchored,
+                event: Some(event),
+            });
         }
     }
 
@@ -150,7 +157,14 @@ impl Memory {
             }
             Values::Paging if kind == Kind::Page => {
                 let value = Value { group: 0, item: made as u32 };
-                return self.keep(Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None });
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::Model,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             Values::Lifted if kind.is_placed() => {
                 if let Some(injected) = injected {
@@ -166,9 +180,13 @@ impl Memory {
                 }
             }
             Values::Foreign if kind.is_placed() => {
-                let value =
-                    if rng.random_bool(0.5) { Agent::anywhere(kind, rng) } else { Agent::unheard_of(kind, rng) };
-                let made_up = Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None };
+                let value = if rng.random_bool(0.5) {
+                    Agent::anywhere(kind, rng)
+                } else {
+                    Agent::unheard_of(kind, rng)
+                };
+                let made_up =
+                    Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None };
                 return before.map_or(made_up, |known| Known { value, ..known });
             }
             Values::Named if kind.is_placed() && planned.tool.effect == Effect::Commit => {
@@ -177,7 +195,14 @@ impl Memory {
             }
             Values::Common if kind.is_placed() && before.is_none() => {
                 let value = agent.common(kind, rng);
-                return self.keep(Known { kind, value, origin: Origin::User, form: None, anchored: false, event: None });
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::User,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             _ => {}
         }
@@ -250,7 +275,8 @@ fn decide(
     rng: &mut impl Rng,
 ) -> Option<(Text<'static>, Text<'static>)> {
     let custom = mix(u64::from(agent.type_index), 21, u64::from(case.item), 0) as usize;
-    let choice = if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
+    let choice =
+        if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
     let decision = tool.decides.get(choice % tool.decides.len().max(1))?;
     Some((format!("reason-{}", case.item).into(), Text::from(*decision)))
 }

@@ -167,6 +167,13 @@ mod tests {
     }
 
     #[test]
+    fn a_shape_out_of_range_is_drawn_to_the_nearer_end() {
+        assert_eq!(survival(4.0, 2.0), survival(4.0, 0.5));
+        assert_eq!(survival(4.0, -1.0), survival(4.0, 0.0));
+        assert_eq!(survival(4.0, f64::NAN), survival(4.0, 0.0));
+    }
+
+    #[test]
     fn a_group_without_excesses_has_the_scale_of_all_groups() {
         assert_eq!(pooled_scale(3.0, 0.0, 0.0), 3.0);
         assert!(

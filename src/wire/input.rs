@@ -111,6 +111,12 @@ impl Line<'_> {
     pub fn is_cut(&self) -> bool {
         self.length > self.bytes.len() as u64
     }
+
+    /// The line's place, length and hash, without a byte of it: for input that must not be kept.
+    pub fn without_content(&self) -> Self {
+        let sha256 = self.sha256.or_else(|| Some(Sha256::digest(self.bytes).into()));
+        Self { bytes: &[], sha256, ..*self }
+    }
 }
 
 /// Reads the lines of several sources one after another, without an allocation per line.

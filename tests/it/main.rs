@@ -9,6 +9,8 @@
 
 mod alerts;
 mod annotate;
+mod cli;
+mod configuration_docs;
 mod evaluation_docs;
 mod floors;
 mod scenarios;

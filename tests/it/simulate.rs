@@ -47,7 +47,10 @@ fn every_event_decodes_and_keeps_the_limits() {
     for simulated in events(&scenario()) {
         let line = serde_json::to_string(&simulated).unwrap();
         let decoded: AuditEvent = serde_json::from_str(&line).unwrap();
-        assert_eq!(serde_json::to_string(&decoded).unwrap(), serde_json::to_string(&simulated.event).unwrap());
+        assert_eq!(
+            serde_json::to_string(&decoded).unwrap(),
+            serde_json::to_string(&simulated.event).unwrap()
+        );
         assert!(line.len() < 16_384 && decoded.agent_id.len() <= 256 && decoded.action.len() <= 256);
         assert!(decoded.arguments.len() <= 64);
         assert!(ids.insert(decoded.event_id.unwrap().to_string()), "an event id came twice: {line}");
@@ -95,8 +98,11 @@ fn attacks_only_add() {
     let with = events(&scenario());
     let without = events(&Scenario { attacks: vec![], ..scenario() });
     assert!(without.iter().all(|s| s.truth.label == Label::Normal));
-    let attacked: BTreeSet<_> =
-        with.iter().filter(|s| s.truth.label == Label::Attack).filter_map(|s| s.event.session_id.clone()).collect();
+    let attacked: BTreeSet<_> = with
+        .iter()
+        .filter(|s| s.truth.label == Label::Attack)
+        .filter_map(|s| s.event.session_id.clone())
+        .collect();
     let normal = |all: &[SimulatedEvent]| -> Vec<SimulatedEvent> {
         // Where there are no session ids an attacked session cannot be told from the others by its events.
         let keep = |s: &&SimulatedEvent| s.event.session_id.as_ref().is_some_and(|id| !attacked.contains(id));
@@ -128,10 +134,18 @@ fn a_stronger_attack_shows_more() {
     let traces = |strength: f64| {
         let all = events(&Scenario { strength, ..scenario() });
         let lifted = |s: &SimulatedEvent| {
-            s.event.arguments.iter().filter(|a| a.origin_form == Some(OriginForm::FreeText) && a.anchored == Some(false)).count()
+            s.event
+                .arguments
+                .iter()
+                .filter(|a| a.origin_form == Some(OriginForm::FreeText) && a.anchored == Some(false))
+                .count()
         };
         let exposed: Vec<_> = all.iter().filter(|s| s.truth.exposed).collect();
-        (exposed.len(), exposed.iter().map(|s| lifted(s)).sum::<usize>(), exposed.iter().filter(|s| s.event.outcome == Outcome::Denied).count())
+        (
+            exposed.len(),
+            exposed.iter().map(|s| lifted(s)).sum::<usize>(),
+            exposed.iter().filter(|s| s.event.outcome == Outcome::Denied).count(),
+        )
     };
     let (half, full) = (traces(0.3), traces(1.0));
     assert!(full.0 > half.0 && full.1 > half.1 && full.2 > half.2, "{half:?} {full:?}");
@@ -168,7 +182,8 @@ fn the_truth_about_attacks_agrees_with_the_events() {
 
 #[test]
 fn agents_of_a_type_differ_in_pace_and_in_what_they_touch() {
-    let fleet = Scenario { preset: Preset::Trading, agents: 30, days: 20.0, attacks: vec![], ..Scenario::default() };
+    let fleet =
+        Scenario { preset: Preset::Trading, agents: 30, days: 20.0, attacks: vec![], ..Scenario::default() };
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
     let mut touched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for s in Simulation::new(&fleet).unwrap().filter(|s| s.event.agent_type() == "order-executor") {
@@ -191,7 +206,8 @@ fn innocent_values_from_unanchored_text_are_a_tenth_of_what_tools_give() {
         for argument in Simulation::new(&fleet).unwrap().flat_map(|s| s.event.arguments) {
             if argument.origin_form.is_some() {
                 tool += 1.0;
-                let free = argument.origin_form == Some(OriginForm::FreeText) && argument.anchored == Some(false);
+                let free =
+                    argument.origin_form == Some(OriginForm::FreeText) && argument.anchored == Some(false);
                 lifted += f64::from(u8::from(free));
             }
         }
@@ -219,7 +235,8 @@ fn agents_are_born_and_upgraded_during_the_run() {
     let mut versions = BTreeSet::new();
     for s in Simulation::new(&fleet).unwrap() {
         first.entry(s.event.agent_id.to_string()).or_insert(s.event.time);
-        versions.extend(s.event.agent_version.map(|v| (s.event.agent_type.unwrap().to_string(), v.to_string())));
+        versions
+            .extend(s.event.agent_version.map(|v| (s.event.agent_type.unwrap().to_string(), v.to_string())));
     }
     let late = first.values().filter(|t| t.0 > fleet.start.0 + 3 * DAY_MS).count();
     assert!((2..30).contains(&late), "{late} born later");

@@ -14,6 +14,8 @@ use crate::time::EventTime;
 const WIDTH: usize = 100;
 /// Length of the bar of a share of one. Characters.
 const BAR: usize = 30;
+/// Smaller shares are left out: they would be shown as nothing.
+const SMALL: f64 = 0.005;
 /// Longest word that is shown whole. Characters.
 const WORD: usize = 80;
 
@@ -71,7 +73,10 @@ impl Page {
         if let Some(tenant) = &alert.tenant {
             self.item("tenant", tenant);
         }
-        self.item("where", &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")));
+        self.item(
+            "where",
+            &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")),
+        );
         self.item("risk", alert.risk_event_type.name());
         if !alert.owasp.is_empty() {
             self.item("OWASP", &alert.owasp.join(", "));
@@ -120,6 +125,7 @@ impl Page {
         }
         self.heading("What made it an alert");
         let mut shares = alert.shares.clone();
+        shares.retain(|share| share.share >= SMALL);
         shares.sort_by(|a, b| b.share.total_cmp(&a.share));
         for share in shares {
             let part = share.share.clamp(0.0, 1.0);
@@ -218,7 +224,8 @@ impl Page {
 
 /// `seen 1; usual for its type 0.021, in the fleet 0.034 (unit)`.
 fn compared(finding: &Observation) -> String {
-    let fleet = finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
+    let fleet =
+        finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
     format!(
         "seen {}; usual for its type {}{fleet} ({})",
         figure(finding.observed),
@@ -237,7 +244,7 @@ fn time(time: EventTime) -> String {
 
 /// `1 in 4,300` for .00023: to two digits, more would pretend.
 fn one_in(p: f64) -> String {
-    if !(p > 0.0) {
+    if p.is_nan() || p <= 0.0 {
         return "fewer than 1 in 1,000,000,000,000".to_owned();
     }
     let n = 1.0 / p.min(1.0);

@@ -17,27 +17,36 @@ pub fn agent_types(preset: Preset) -> Vec<&'static AgentType> {
         Preset::Trading => trading::TYPES.iter().collect(),
         Preset::CustomerData => customer_data::TYPES.iter().collect(),
         Preset::SystemAdministration => system_administration::TYPES.iter().collect(),
-        Preset::Mixed => {
-            [trading::TYPES, customer_data::TYPES, system_administration::TYPES].into_iter().flatten().collect()
-        }
+        Preset::Mixed => [trading::TYPES, customer_data::TYPES, system_administration::TYPES]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
 /// Administration calls that a curious intruder tries out; no task of any type contains them.
 pub static PROBES: [Tool; 8] = [
     Tool::commit("create_access_key").takes(&[("user", Kind::User)]).of(Kind::User).fails(0.05, 0.7),
-    Tool::commit("attach_policy").takes(&[("role", Kind::Role), ("user", Kind::User)]).of(Kind::Role).fails(0.05, 0.7),
+    Tool::commit("attach_policy")
+        .takes(&[("role", Kind::Role), ("user", Kind::User)])
+        .of(Kind::Role)
+        .fails(0.05, 0.7),
     Tool::read("list_secrets").takes(&[("vault", Kind::Key)]).of(Kind::Key).fails(0.05, 0.6),
     Tool::read("read_secret").takes(&[("secret_id", Kind::Key)]).of(Kind::Key).fails(0.05, 0.8),
     Tool::read("list_roles").takes(&[("page", Kind::Page)]).system("iam").fails(0.05, 0.5),
     Tool::commit("assume_role").takes(&[("role", Kind::Role)]).of(Kind::Role).fails(0.05, 0.8),
-    Tool::write("update_audit_settings").takes(&[("service", Kind::Service)]).of(Kind::Service).fails(0.05, 0.8),
+    Tool::write("update_audit_settings")
+        .takes(&[("service", Kind::Service)])
+        .of(Kind::Service)
+        .fails(0.05, 0.8),
     Tool::commit("reset_user_password").takes(&[("user", Kind::User)]).of(Kind::User).fails(0.05, 0.7),
 ];
 
 /// Ways out of the house that an attacker can fall back on where a type has no tool for it.
 pub static EXITS: [Tool; 3] = [
-    Tool::commit("send_email").takes(&[("recipients", Kind::Email), ("subject", Kind::Subject), ("body", Kind::Note)]).of(Kind::Email),
+    Tool::commit("send_email")
+        .takes(&[("recipients", Kind::Email), ("subject", Kind::Subject), ("body", Kind::Note)])
+        .of(Kind::Email),
     Tool::commit("upload_file").takes(&[("url", Kind::Url), ("path", Kind::Path)]).of(Kind::Url),
     Tool::commit("share_folder").takes(&[("path", Kind::Path), ("with", Kind::Email)]).of(Kind::Path),
 ];
@@ -60,7 +69,9 @@ mod tests {
         for step in steps {
             match step {
                 Step::Call(tool) => out.push(tool.name),
-                Step::Maybe(_, inner) | Step::Some(_, inner) | Step::Each(_, _, inner) => tools_in(inner, out),
+                Step::Maybe(_, inner) | Step::Some(_, inner) | Step::Each(_, _, inner) => {
+                    tools_in(inner, out)
+                }
                 Step::OneOf(arms) => arms.iter().for_each(|(_, inner)| tools_in(inner, out)),
             }
         }
@@ -101,7 +112,12 @@ mod tests {
 
     #[test]
     fn the_resource_of_a_tool_is_one_of_its_arguments() {
-        for tool in agent_types(Preset::Mixed).iter().flat_map(|t| t.tools.iter().copied()).chain(&PROBES).chain(&EXITS) {
+        for tool in agent_types(Preset::Mixed)
+            .iter()
+            .flat_map(|t| t.tools.iter().copied())
+            .chain(&PROBES)
+            .chain(&EXITS)
+        {
             if let Place::Of(kind) = tool.place {
                 assert!(tool.takes.iter().any(|(_, k)| *k == kind), "{}", tool.name);
                 assert!(kind.is_placed(), "{}", tool.name);

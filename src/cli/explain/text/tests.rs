@@ -24,13 +24,15 @@ fn alert() -> Alert {
         p: 0.000_231_9,
         threshold: 0.001,
         bits: 14.26,
-        summary: "`mail-helper-7` (`mail-helper`): `to` of `send_email` came from free text in `read_inbox`, \
+        summary:
+            "`mail-helper-7` (`mail-helper`): `to` of `send_email` came from free text in `read_inbox`, \
                   call 3, and was never anchored in the request"
-            .to_owned(),
+                .to_owned(),
         shares: vec![
             Share { family: Family::CallContent, detector: Detector::Access, share: 0.19 },
             Share { family: Family::CallContent, detector: Detector::Provenance, share: 0.71 },
-            Share { family: Family::Novelty, detector: Detector::Access, share: 0.1 },
+            Share { family: Family::Novelty, detector: Detector::Access, share: 0.099 },
+            Share { family: Family::Loops, detector: Detector::Sequence, share: 0.001 },
         ],
         findings: vec![Observation {
             family: Family::CallContent,
@@ -105,7 +107,7 @@ fn an_alert_reads_like_this() {
           access (novelty)            10 %  ███░░░░░░░░░░░░░░░░░░░░░░░░░░░
 
         What if
-          With `to` of `send_email` by a value that the user named, it would be 1 in 3: no alert.
+          Replacing `to` of `send_email` by a value that the user named would make it 1 in 3: no alert.
 
         How much is known
           agent     young, 412 events
@@ -115,7 +117,8 @@ fn an_alert_reads_like_this() {
         Evidence
           call 4 at 2026-01-22 18:50:59.040 UTC: send_email (line 18233 of input 0, event e-17;
           call_content)
-    "#]].assert_eq(&render(&alert(), 0, &Style::PLAIN));
+    "#]]
+    .assert_eq(&render(&alert(), 0, &Style::PLAIN));
 }
 
 #[test]
@@ -149,7 +152,8 @@ fn a_sparse_alert_leaves_nothing_dangling() {
           agent     young, 412 events
           type      214 agents, 3,417 sessions and hours; own calibration
           judged by baseline 24, configuration 0123456789ab, at 2026-01-22 18:50:59.040 UTC
-    "#]].assert_eq(&render(&sparse, 2, &Style::PLAIN));
+    "#]]
+    .assert_eq(&render(&sparse, 2, &Style::PLAIN));
 }
 
 #[test]
@@ -203,9 +207,9 @@ fn figures_have_as_many_digits_as_they_deserve() {
         (0.000_21, "0.00021"),
         (0.000_021, "2.1e-5"),
         (0.999, "1"),
-        (3.14159, "3.1"),
+        (3.12, "3.1"),
         (12.0, "12"),
-        (1234.5, "1,234"),
+        (1234.4, "1,234"),
         (-1_234_567.0, "-1,234,567"),
     ] {
         assert_eq!(figure(x), text);
