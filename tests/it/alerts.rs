@@ -66,7 +66,10 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
     for finding in &alert.findings {
         need(!finding.unit.is_empty(), format!("no unit: {}", finding.sentence));
         let figures = [Some(finding.observed), Some(finding.expected_type), finding.expected_fleet];
-        need(figures.iter().flatten().all(|figure| figure.is_finite()), format!("{figures:?} {}", finding.unit));
+        need(
+            figures.iter().flatten().all(|figure| figure.is_finite()),
+            format!("{figures:?} {}", finding.unit),
+        );
         need((0.0..=1.0).contains(&finding.p) && finding.p > 0.0, format!("p of a finding is {}", finding.p));
     }
     need(alert.evidence.iter().any(|evidence| evidence.family == alert.family), "no evidence".to_owned());
@@ -87,7 +90,10 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
         let of_the_session = evidence.family != Family::Novelty && alert.session_id.is_some();
         let same = event.session_id.as_deref() == alert.session_id.as_deref();
         need(!of_the_session || same, format!("evidence of session {:?}", event.session_id));
-        need(evidence.time <= alert.time, format!("evidence of {} in an alert of {}", evidence.time, alert.time));
+        need(
+            evidence.time <= alert.time,
+            format!("evidence of {} in an alert of {}", evidence.time, alert.time),
+        );
     }
     faults
 }
@@ -113,7 +119,8 @@ fn every_alert_of_an_attacked_fleet_follows_the_schema() {
     assert!(opened >= 3, "only {opened} alerts: nothing is tested");
     for alert in &alerts {
         let value = serde_json::to_value(alert).unwrap();
-        let faults: Vec<_> = schema.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+        let faults: Vec<_> =
+            schema.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
         assert!(faults.is_empty(), "{}\n{value:#}", faults.join("\n"));
     }
     let mut value = serde_json::to_value(&alerts[0]).unwrap();

@@ -35,7 +35,8 @@ fn list(session: &mut Session<'_>) -> String {
 }
 
 fn read(session: &mut Session<'_>, listing: &str, mail: usize) -> String {
-    let from_list = json!({ "origin": "tool", "origin_form": "field", "anchored": false, "origin_event": listing });
+    let from_list =
+        json!({ "origin": "tool", "origin_form": "field", "anchored": false, "origin_event": listing });
     let id = session.fresh_id();
     let mail_id = argument("mail_id", "word", 10_000 + mail, from_list);
     session.call("read_mail", json!({ "event_id": id, "arguments": [mail_id] }));
@@ -53,12 +54,11 @@ fn send(session: &mut Session<'_>, person: usize, to: &To) {
         }
     };
     // Half of all mails quote what was read: for a body that is nothing unusual.
-    let body = if person % 2 == 0 {
-        json!({ "origin": "tool", "origin_form": "free_text", "anchored": false })
+    let body = if person.is_multiple_of(2) {
+        json!({ "name": "body", "class": "text", "origin": "tool", "origin_form": "free_text", "anchored": false })
     } else {
-        json!({ "origin": "model", "anchored": true })
+        json!({ "name": "body", "class": "text", "origin": "model", "anchored": true })
     };
-    let body = json!({ "name": "body", "class": "text", "origin": body["origin"], "origin_form": body["origin_form"], "anchored": body["anchored"] });
     session.call("send_email", json!({ "arguments": [argument("to", "email", person, origin), body] }));
 }
 

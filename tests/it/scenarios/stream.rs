@@ -33,7 +33,13 @@ pub struct Session<'s> {
 
 impl Stream {
     /// Begins a session of an agent on a day (0 = Monday) at a minute of it.
-    pub fn session(&mut self, agent_type: &'static str, agent: usize, day: usize, minute: usize) -> Session<'_> {
+    pub fn session(
+        &mut self,
+        agent_type: &'static str,
+        agent: usize,
+        day: usize,
+        minute: usize,
+    ) -> Session<'_> {
         self.sessions += 1;
         let now = EventTime(MONDAY_MS + day as i64 * DAY_MS + minute as i64 * 60_000);
         let id = format!("s{}", self.sessions);
