@@ -7,10 +7,12 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod alerts;
 mod annotate;
 mod cli;
 mod configuration_docs;
 mod evaluation_docs;
 mod floors;
+mod scenarios;
 mod simulate;
 mod wire;
