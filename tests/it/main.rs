@@ -10,6 +10,7 @@
 mod annotate;
 mod cli;
 mod configuration_docs;
+mod demo;
 mod evaluation_docs;
 mod floors;
 mod simulate;

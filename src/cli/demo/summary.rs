@@ -91,29 +91,35 @@ fn write(
     if !scenario.attacks.is_empty() {
         step("the same fleet without attacks:", "tiltmeter demo --attacks none")?;
     }
-    step("what your own events carry, and then what is in them:", "tiltmeter check events.jsonl")
+    step("what events of your own carry; then `detect` judges them:", "tiltmeter check events.jsonl")
 }
 
-/// The commands that give the same alerts by hand.
+/// The commands that give the same alerts by hand: `simulate` with the options that are not its defaults.
 pub fn same_by_hand(scenario: &Scenario, config: Option<&Path>) -> String {
+    let Scenario { preset, agents, days, start, seed, sessions_per_day, attack_share, strength, .. } = scenario;
     let attacks = match scenario.attacks.as_slice() {
         [] => "none".to_owned(),
         all if all == Attack::ALL => "all".to_owned(),
         some => some.iter().map(|attack| attack.name()).collect::<Vec<_>>().join(","),
     };
-    let mut text = format!(
-        "tiltmeter simulate --preset {} --seed {} --agents {} --days {} --start {} --sessions-per-day {} \
-         --attacks {attacks} --attack-share {} --strength {} --quiet-until {}h | tiltmeter detect",
-        scenario.preset,
-        scenario.seed,
-        scenario.agents,
-        scenario.days,
-        scenario.start,
-        scenario.sessions_per_day,
-        scenario.attack_share,
-        scenario.strength,
-        scenario.quiet_ms / HOUR_MS,
-    );
+    let usual = Scenario::default();
+    let options = [
+        (true, "seed", seed.to_string()),
+        (*preset != usual.preset, "preset", preset.to_string()),
+        (*agents != usual.agents, "agents", agents.to_string()),
+        (*days != usual.days, "days", days.to_string()),
+        (*start != usual.start, "start", start.to_string()),
+        (*sessions_per_day != usual.sessions_per_day, "sessions-per-day", sessions_per_day.to_string()),
+        (scenario.attacks != usual.attacks, "attacks", attacks),
+        (*attack_share != usual.attack_share, "attack-share", attack_share.to_string()),
+        (*strength != usual.strength, "strength", strength.to_string()),
+        (scenario.quiet_ms != usual.quiet_ms, "quiet-until", format!("{}h", scenario.quiet_ms / HOUR_MS)),
+    ];
+    let mut text = String::from("tiltmeter simulate");
+    for (_, option, value) in options.iter().filter(|(differs, ..)| *differs) {
+        _ = write!(text, " --{option} {value}");
+    }
+    text.push_str(" | tiltmeter detect");
     if let Some(path) = config {
         _ = write!(text, " --config {}", quoted(path));
     }
