@@ -139,7 +139,9 @@ fn write(alerts: &mut Vec<Alert>, file: Option<&mut BufWriter<File>>) -> anyhow:
 fn parse_length(text: &str) -> anyhow::Result<Duration> {
     match u64::try_from(parse_duration_ms(text)?) {
         Ok(ms) => Ok(Duration::from_millis(ms)),
-        Err(_) => bail!("\"{text}\" is less than nothing; write it like 60s, or 0s to go as fast as possible"),
+        Err(_) => {
+            bail!("\"{text}\" is less than nothing; write it like 60s, or 0s to go as fast as possible")
+        }
     }
 }
 

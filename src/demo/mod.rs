@@ -114,11 +114,7 @@ impl Demo {
         for simulated in &self.batch {
             // The line on which `simulate` writes this event, so that alerts are the same to the last byte.
             self.events += 1;
-            self.engine.judge(
-                &simulated.event,
-                Position { source: 0, line: self.events },
-                &mut self.alerts,
-            );
+            self.engine.judge(&simulated.event, Position { source: 0, line: self.events }, &mut self.alerts);
         }
         self.judging += began.elapsed();
         self.time = self.batch.last().map_or(self.time, |last| last.event.time);

@@ -1,4 +1,4 @@
-//! The demonstration as a person runs it: the same alerts as by hand, no alert without an attack, honest figures.
+//! The demonstration as a person runs it: the same alerts as by hand, few false ones, honest figures.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tiltmeter::alert::{Alert, AlertState};
+use tiltmeter::assess::budget::ALERTS_PER_DAY;
 use tiltmeter::config::Config;
 use tiltmeter::demo::{Demo, Progress, scenario};
 use tiltmeter::simulate::{Attack, Scenario, Simulation};
@@ -111,14 +112,20 @@ fn pacing_does_not_change_what_is_told() {
 }
 
 #[test]
-fn without_attacks_the_default_demonstration_raises_nothing() {
-    let (demo, alerts) = watched(&Scenario { attacks: Vec::new(), ..scenario() }, HOUR_MS);
-    let told: Vec<String> = alerts
+fn without_attacks_a_week_stays_far_below_the_promised_number_of_alerts() {
+    let scenario = Scenario { attacks: Vec::new(), ..scenario() };
+    let (demo, alerts) = watched(&scenario, HOUR_MS);
+    let opened: Vec<String> = alerts
         .iter()
         .filter(|alert| alert.state == AlertState::Opened)
         .map(|alert| serde_json::to_string(alert).unwrap())
         .collect();
-    assert!(told.is_empty(), "false alerts:\n{}", told.join("\n"));
+    // The threshold spends at most half of the budget, and the look-alikes are no attacks either.
+    let most = (scenario.days * ALERTS_PER_DAY / 5.0) as usize;
+    assert!(opened.len() <= most, "{} false alerts, at most {most}:\n{}", opened.len(), opened.join("\n"));
+    let learned = scenario.start.plus_ms(scenario.quiet_ms);
+    assert!(alerts.iter().all(|alert| alert.opened >= learned), "an alert while learning: {}", opened[0]);
+    assert_eq!(demo.score().unfounded, opened.len() as u64);
     assert_eq!(demo.score().all_attacks().total, 0);
     assert!(demo.score().look_alikes.total > 50, "{:?}", demo.score());
 }
@@ -134,7 +141,6 @@ fn the_score_is_that_of_attacks_and_alerts_compared_one_by_one() {
     let opened: Vec<&Alert> = alerts.iter().filter(|alert| alert.state == AlertState::Opened).collect();
     let mut founded = BTreeSet::new();
     let mut expected = [(0, 0); Attack::ALL.len()];
-    // Attacks on agents without session ids cannot be told apart in the events.
     for attack in attacks.iter().filter(|attack| attack.exposed_at.is_some()) {
         let belongs = |alert: &&&Alert| {
             alert.subject.id == attack.agent_id

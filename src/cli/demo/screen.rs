@@ -51,13 +51,7 @@ impl View {
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn show(
-        &mut self,
-        demo: &Demo,
-        pace: &Pace,
-        watched: Duration,
-        alerts: &[Alert],
-    ) -> io::Result<()> {
+    pub fn show(&mut self, demo: &Demo, pace: &Pace, watched: Duration, alerts: &[Alert]) -> io::Result<()> {
         if self.terminal.is_none() {
             let opened = alerts.iter().filter(|alert| alert.state == AlertState::Opened);
             opened.for_each(|alert| eprintln!("tiltmeter: {}", board::alert(demo.scenario(), alert)));

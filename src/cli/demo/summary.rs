@@ -59,7 +59,11 @@ fn write(
         "  found: an alert was opened on the agent between the first hostile call and an hour after the last"
     )?;
     let quiet = score.look_alikes.total - score.look_alikes.alerted;
-    writeln!(out, "\n{bold}Alerts{end}         {} opened, {} of them about no attack", score.alerts, score.unfounded)?;
+    writeln!(
+        out,
+        "\n{bold}Alerts{end}         {} opened, {} of them about no attack",
+        score.alerts, score.unfounded
+    )?;
     writeln!(
         out,
         "{bold}Look-alikes{end}    {} legitimate sessions looked like trouble; {quiet} stayed quiet",
@@ -96,7 +100,8 @@ fn write(
 
 /// The commands that give the same alerts by hand: `simulate` with the options that are not its defaults.
 pub fn same_by_hand(scenario: &Scenario, config: Option<&Path>) -> String {
-    let Scenario { preset, agents, days, start, seed, sessions_per_day, attack_share, strength, .. } = scenario;
+    let Scenario { preset, agents, days, start, seed, sessions_per_day, attack_share, strength, .. } =
+        scenario;
     let attacks = match scenario.attacks.as_slice() {
         [] => "none".to_owned(),
         all if all == Attack::ALL => "all".to_owned(),
