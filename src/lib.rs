@@ -15,6 +15,7 @@ pub mod assess;
 pub mod baseline;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod detect;
 pub mod engine;
 pub mod evaluate;

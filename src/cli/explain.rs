@@ -5,15 +5,12 @@
 mod text;
 
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use self::text::Style;
-
-pub use self::text::printable;
+pub use self::text::{Style, one_in, printable, render};
 use super::output::Output;
 use crate::alert::{Alert, SCHEMA};
 use crate::wire::input::Lines;
@@ -54,15 +51,13 @@ impl Explain {
             Some(id) => vec![told.find(id)?],
             None => told.alerts.iter().collect(),
         };
-        let is_plain =
-            !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-        let style = if is_plain { Style::PLAIN } else { Style::TERMINAL };
+        let style = Style::of(&std::io::stdout());
         let mut out = Output::stdout();
         for (place, (alert, updates)) in wanted.iter().enumerate() {
             if place > 0 {
                 out.text("\n")?;
             }
-            out.text(&text::render(alert, *updates, &style))?;
+            out.text(&render(alert, *updates, &style))?;
         }
         out.flush()?;
         if told.alerts.is_empty() {

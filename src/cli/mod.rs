@@ -4,6 +4,7 @@
 
 mod annotate;
 mod check;
+mod demo;
 mod detect;
 mod evaluate;
 mod explain;
@@ -36,6 +37,7 @@ pub struct Cli {
 enum Command {
     Annotate(annotate::Annotate),
     Check(check::Check),
+    Demo(demo::Demo),
     Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
@@ -48,6 +50,7 @@ impl Cli {
         let result: anyhow::Result<ExitCode> = match self.command {
             Command::Annotate(command) => command.run(),
             Command::Check(command) => command.run(),
+            Command::Demo(command) => command.run(),
             Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),

@@ -61,7 +61,7 @@ pub struct Simulate {
 
 /// The chosen attacks; a type of its own because clap takes a bare `Vec` for a repeated option.
 #[derive(Clone, Debug)]
-struct Attacks(Vec<Attack>);
+pub(super) struct Attacks(pub Vec<Attack>);
 
 impl Simulate {
     /// Runs the command. A reader that stops reading ends it without complaint.
@@ -147,12 +147,12 @@ fn parse_start(text: &str) -> anyhow::Result<EventTime> {
         .ok_or_else(|| anyhow!("\"{text}\" is no RFC 3339 time; write it like 2026-01-05T00:00:00Z"))
 }
 
-fn parse_attacks(text: &str) -> anyhow::Result<Attacks> {
+pub(super) fn parse_attacks(text: &str) -> anyhow::Result<Attacks> {
     Ok(Attacks(Attack::parse_list(text)?))
 }
 
 /// Parses `2d`, `36h`, `1h 30m`, `0`. Milliseconds; days have 24 hours.
-fn parse_duration_ms(text: &str) -> anyhow::Result<i64> {
+pub(super) fn parse_duration_ms(text: &str) -> anyhow::Result<i64> {
     if text.trim() == "0" {
         return Ok(0);
     }

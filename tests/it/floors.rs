@@ -50,6 +50,8 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
     ("base64", &["wire"]),
     ("clap", &["cli", "main"]),
+    ("console", &["cli"]),
+    ("ctrlc", &["cli"]),
     ("flate2", &["wire::input"]),
     ("foldhash", &[]),
     ("hashbrown", &[]),

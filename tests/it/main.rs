@@ -11,6 +11,7 @@ mod alerts;
 mod annotate;
 mod cli;
 mod configuration_docs;
+mod demo;
 mod evaluation_docs;
 mod floors;
 mod scenarios;

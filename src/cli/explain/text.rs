@@ -22,9 +22,12 @@ const WORD: usize = 80;
 /// Marks around what is to stand out.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    bold: &'static str,
-    dim: &'static str,
-    end: &'static str,
+    /// Before what matters most.
+    pub bold: &'static str,
+    /// Before what matters least.
+    pub dim: &'static str,
+    /// After either.
+    pub end: &'static str,
 }
 
 impl Style {
@@ -32,6 +35,12 @@ impl Style {
     pub const PLAIN: Self = Self { bold: "", dim: "", end: "" };
     /// Marks for a terminal (ECMA-48, SGR).
     pub const TERMINAL: Self = Self { bold: "\x1b[1m", dim: "\x1b[2m", end: "\x1b[0m" };
+
+    /// The marks for an output: none where it is no terminal, or where `NO_COLOR` is set.
+    pub fn of(output: &impl std::io::IsTerminal) -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if output.is_terminal() && !unwanted { Self::TERMINAL } else { Self::PLAIN }
+    }
 }
 
 /// The alert as text, with a line end.
@@ -243,7 +252,7 @@ fn time(time: EventTime) -> String {
 }
 
 /// `1 in 4,300` for .00023: to two digits, more would pretend.
-fn one_in(p: f64) -> String {
+pub fn one_in(p: f64) -> String {
     if p.is_nan() || p <= 0.0 {
         return "fewer than 1 in 1,000,000,000,000".to_owned();
     }
