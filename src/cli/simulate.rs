@@ -74,7 +74,8 @@ impl Simulate {
         let mut truth = match &self.truth {
             None => None,
             Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot create the truth file {}", path.display()))?;
+                let file = File::create(path)
+                    .with_context(|| format!("cannot create the truth file {}", path.display()))?;
                 Some(BufWriter::new(file))
             }
         };
@@ -142,7 +143,8 @@ fn write_attack(file: &mut impl Write, attack: &AttackSpan) -> io::Result<()> {
 }
 
 fn parse_start(text: &str) -> anyhow::Result<EventTime> {
-    EventTime::parse(text).ok_or_else(|| anyhow!("\"{text}\" is no RFC 3339 time; write it like 2026-01-05T00:00:00Z"))
+    EventTime::parse(text)
+        .ok_or_else(|| anyhow!("\"{text}\" is no RFC 3339 time; write it like 2026-01-05T00:00:00Z"))
 }
 
 fn parse_attacks(text: &str) -> anyhow::Result<Attacks> {

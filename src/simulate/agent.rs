@@ -128,7 +128,10 @@ impl Agent {
     /// A value of a group that is common among the peers, whether or not the agent ever used it.
     pub fn common(&self, kind: Kind, rng: &mut impl Rng) -> Value {
         let traits = kind.traits();
-        Value { group: self.peers_group(kind, rng.random::<f64>() * 0.3), item: zipf_rank(traits.items, rng.random()) }
+        Value {
+            group: self.peers_group(kind, rng.random::<f64>() * 0.3),
+            item: zipf_rank(traits.items, rng.random()),
+        }
     }
 
     /// A value of a group that nobody in the fleet has used.
@@ -241,7 +244,10 @@ mod tests {
         let moved = |days: i64| {
             (0..200)
                 .filter_map(|i| Agent::new(&scenario, &types, i))
-                .filter(|a| a.own_group(Kind::Url, 1, scenario.start) != a.own_group(Kind::Url, 1, scenario.start.plus_ms(days * DAY_MS)))
+                .filter(|a| {
+                    a.own_group(Kind::Url, 1, scenario.start)
+                        != a.own_group(Kind::Url, 1, scenario.start.plus_ms(days * DAY_MS))
+                })
                 .count()
         };
         assert!(moved(1) < 20, "{} of 200 in a day", moved(1));

@@ -117,11 +117,12 @@ impl<R: Rng> Weaver<'_, R> {
         let cycle: Vec<_> = (0..length).filter_map(|_| self.one_of(self.kind.tools)).collect();
         let count = self.count(120, 500);
         let calls = cycle.into_iter().cycle().take(count);
-        calls.map(|tool| {
-            let values = if self.luck() { Values::Same } else { Values::Usual };
-            Planned { hasty: self.luck(), ..self.added(tool, values) }
-        })
-        .collect()
+        calls
+            .map(|tool| {
+                let values = if self.luck() { Values::Same } else { Values::Usual };
+                Planned { hasty: self.luck(), ..self.added(tool, values) }
+            })
+            .collect()
     }
 
     fn tool_swap(&mut self) -> Vec<Planned> {

@@ -72,7 +72,8 @@ impl Simulation {
     fn start(&mut self, time: EventTime, agent: u32, session: u32, arrival: Arrival) {
         self.await_session(agent, session.saturating_add(1));
         if let Some((traits, _)) = self.agents.get(agent as usize)
-            && let Some(open) = Session::start(&self.scenario, &self.types, traits, session, time, arrival.burst)
+            && let Some(open) =
+                Session::start(&self.scenario, &self.types, traits, session, time, arrival.burst)
         {
             self.queue.push(Turn { time, agent, session, what: What::Call(Box::new(open)) });
         }

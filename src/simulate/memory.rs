@@ -17,9 +17,9 @@ use crate::time::EventTime;
 /// Probability that an argument that may be left out is.
 const LEFT_OUT: f64 = 0.25;
 /// Probability that a value in running text shares a word with the request.
-const TEXT_ANCHORED: f64 = 0.7;
+const TEXT_ANCHORED: f64 = 0.55;
 /// The same where the agent was asked to do what the text says.
-const TRUSTED_TEXT_ANCHORED: f64 = 0.3;
+const TRUSTED_TEXT_ANCHORED: f64 = 0.2;
 /// The same for a value that stands alone in a structured result.
 const FIELD_ANCHORED: f64 = 0.25;
 /// The same for a value that the model made.
@@ -28,6 +28,8 @@ const MADE_ANCHORED: f64 = 0.5;
 const TAKEN_UP: f64 = 0.6;
 /// Probability that what a text mentions is there to be used later.
 const MENTIONED: f64 = 0.85;
+/// Probability that a tool hides what is usually a field in running text: results are not always tidy.
+const UNTIDY: f64 = 0.1;
 /// Probability that a decision follows the custom of the type.
 const CUSTOM: f64 = 0.95;
 
@@ -114,6 +116,7 @@ impl Memory {
     pub fn learn(&mut self, agent: &Agent, tool: &Tool, event: u64, now: EventTime, rng: &mut impl Rng) {
         for give in tool.gives {
             let (kind, form, offered) = match *give {
+                Give::Field(kind) if rng.random_bool(UNTIDY) => (kind, OriginForm::FreeText, 1.0),
                 Give::Field(kind) => (kind, OriginForm::Field, 1.0),
                 Give::Text(kind) => (kind, OriginForm::FreeText, MENTIONED),
             };
@@ -124,7 +127,14 @@ impl Memory {
             }
             let value = agent.usual(kind, now, rng);
             let anchored = rng.random_bool(self.anchoring(Some(form)));
-            self.keep(Known { kind, value, origin: Origin::Tool, form: Some(form), anchored, event: Some(event) });
+            self.keep(Known {
+                kind,
+                value,
+                origin: Origin::Tool,
+                form: Some(form),
+                anchored,
+                event: Some(event),
+            });
         }
     }
 
@@ -150,7 +160,14 @@ impl Memory {
             }
             Values::Paging if kind == Kind::Page => {
                 let value = Value { group: 0, item: made as u32 };
-                return self.keep(Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None });
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::Model,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             Values::Lifted if kind.is_placed() => {
                 if let Some(injected) = injected {
@@ -166,18 +183,36 @@ impl Memory {
                 }
             }
             Values::Foreign if kind.is_placed() => {
-                let value =
-                    if rng.random_bool(0.5) { Agent::anywhere(kind, rng) } else { Agent::unheard_of(kind, rng) };
-                let made_up = Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None };
+                let value = if rng.random_bool(0.5) {
+                    Agent::anywhere(kind, rng)
+                } else {
+                    Agent::unheard_of(kind, rng)
+                };
+                let made_up =
+                    Known { kind, value, origin: Origin::Model, form: None, anchored: false, event: None };
                 return before.map_or(made_up, |known| Known { value, ..known });
             }
             Values::Named if kind.is_placed() && planned.tool.effect == Effect::Commit => {
                 let value = Agent::unheard_of(kind, rng);
-                return Known { kind, value, origin: Origin::User, form: None, anchored: false, event: None };
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::User,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             Values::Common if kind.is_placed() && before.is_none() => {
                 let value = agent.common(kind, rng);
-                return self.keep(Known { kind, value, origin: Origin::User, form: None, anchored: false, event: None });
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::User,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             _ => {}
         }
@@ -250,7 +285,8 @@ fn decide(
     rng: &mut impl Rng,
 ) -> Option<(Text<'static>, Text<'static>)> {
     let custom = mix(u64::from(agent.type_index), 21, u64::from(case.item), 0) as usize;
-    let choice = if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
+    let choice =
+        if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
     let decision = tool.decides.get(choice % tool.decides.len().max(1))?;
     Some((format!("reason-{}", case.item).into(), Text::from(*decision)))
 }

@@ -55,7 +55,15 @@ pub struct Planned {
 impl Planned {
     /// An ordinary call.
     pub fn call(tool: &'static Tool) -> Self {
-        Self { tool, fresh: None, values: Values::Usual, refused: false, hasty: false, added: false, exposed: false }
+        Self {
+            tool,
+            fresh: None,
+            values: Values::Usual,
+            refused: false,
+            hasty: false,
+            added: false,
+            exposed: false,
+        }
     }
 }
 
@@ -126,7 +134,12 @@ impl LookAlike {
     }
 
     /// Changes the calls; returns what the session now is (an agent without listings cannot page) and its name.
-    fn bend(self, agent: &Agent, calls: &mut Vec<Planned>, rng: &mut impl Rng) -> (Self, Option<&'static str>) {
+    fn bend(
+        self,
+        agent: &Agent,
+        calls: &mut Vec<Planned>,
+        rng: &mut impl Rng,
+    ) -> (Self, Option<&'static str>) {
         match self {
             Self::No => (self, None),
             Self::PeersTool => (self, Some("look-alike/peers-tool")),
@@ -140,7 +153,9 @@ impl LookAlike {
                 (self, Some("look-alike/named-destination"))
             }
             Self::LongPaging => {
-                let listing = |tool: &&&Tool| tool.takes.iter().any(|(_, kind)| *kind == Kind::Page) && tool.effect == Effect::Read;
+                let listing = |tool: &&&Tool| {
+                    tool.takes.iter().any(|(_, kind)| *kind == Kind::Page) && tool.effect == Effect::Read
+                };
                 let Some(tool) = agent.kind.tools.iter().find(listing) else { return (Self::No, None) };
                 calls.clear();
                 let page = Planned { values: Values::Paging, hasty: true, ..Planned::call(tool) };
@@ -154,7 +169,12 @@ impl LookAlike {
 /// The tasks the agent knows at `now`, with their weights.
 fn known_tasks(agent: &Agent, now: EventTime) -> impl Iterator<Item = (&'static Task, f64)> {
     let upgraded = now >= agent.upgraded;
-    agent.kind.tasks.iter().zip(agent.task_mix.iter().copied()).filter(move |(task, _)| upgraded || !task.released)
+    agent
+        .kind
+        .tasks
+        .iter()
+        .zip(agent.task_mix.iter().copied())
+        .filter(move |(task, _)| upgraded || !task.released)
 }
 
 fn usual_task(agent: &Agent, now: EventTime, uniform: f64) -> Option<&'static Task> {

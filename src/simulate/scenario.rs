@@ -71,15 +71,30 @@ impl Scenario {
         };
         let within = |value: f64, most: f64| value > 0.0 && value <= most;
         let share = |value: f64| (0.0..=1.0).contains(&value);
-        need((1..=MAX_AGENTS).contains(&self.agents), "agents", self.agents.to_string(), format!("from 1 to {MAX_AGENTS}"));
-        need(within(self.days, MAX_DAYS), "days", self.days.to_string(), format!("above 0 and at most {MAX_DAYS}"));
+        need(
+            (1..=MAX_AGENTS).contains(&self.agents),
+            "agents",
+            self.agents.to_string(),
+            format!("from 1 to {MAX_AGENTS}"),
+        );
+        need(
+            within(self.days, MAX_DAYS),
+            "days",
+            self.days.to_string(),
+            format!("above 0 and at most {MAX_DAYS}"),
+        );
         need(
             within(self.sessions_per_day, MAX_SESSIONS_PER_DAY),
             "sessions-per-day",
             self.sessions_per_day.to_string(),
             format!("above 0 and at most {MAX_SESSIONS_PER_DAY}"),
         );
-        need(share(self.attack_share), "attack-share", self.attack_share.to_string(), "from 0 to 1".to_owned());
+        need(
+            share(self.attack_share),
+            "attack-share",
+            self.attack_share.to_string(),
+            "from 0 to 1".to_owned(),
+        );
         need(share(self.strength), "strength", self.strength.to_string(), "from 0 to 1".to_owned());
         need(self.quiet_ms >= 0, "quiet-until", format!("{} ms", self.quiet_ms), "0 or more".to_owned());
         need(
@@ -181,7 +196,8 @@ impl Attack {
             "all" => return Ok(Self::ALL.to_vec()),
             _ => {}
         }
-        let mut attacks = text.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Self>, _>>()?;
+        let mut attacks =
+            text.split(',').map(|name| name.trim().parse()).collect::<Result<Vec<Self>, _>>()?;
         attacks.sort_unstable();
         attacks.dedup();
         Ok(attacks)
@@ -274,7 +290,10 @@ mod tests {
 
     #[test]
     fn a_list_of_attacks_is_sorted_and_free_of_doubles() {
-        assert_eq!(Attack::parse_list("tool-swap, data-theft,tool-swap"), Ok(vec![Attack::DataTheft, Attack::ToolSwap]));
+        assert_eq!(
+            Attack::parse_list("tool-swap, data-theft,tool-swap"),
+            Ok(vec![Attack::DataTheft, Attack::ToolSwap])
+        );
         assert_eq!(Attack::parse_list("none"), Ok(vec![]));
         assert_eq!(Attack::parse_list("all").unwrap().len(), 6);
     }

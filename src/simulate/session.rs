@@ -84,8 +84,16 @@ impl Session {
             memory: Memory::new(scenario.seed, plan.trusting),
             made: 0,
             last_event: None,
-            source_ip: format!("10.{}.{}.{}", 16 + agent.type_index % 200, agent.index / 250 % 250, agent.index % 250),
-            credential_id: format!("credential-{:06x}", mix(scenario.seed, 12, u64::from(agent.index), 0) >> 40),
+            source_ip: format!(
+                "10.{}.{}.{}",
+                16 + agent.type_index % 200,
+                agent.index / 250 % 250,
+                agent.index % 250
+            ),
+            credential_id: format!(
+                "credential-{:06x}",
+                mix(scenario.seed, 12, u64::from(agent.index), 0) >> 40
+            ),
             on_behalf_of: format!("{}.{}", name(person), person / 64),
             agent_id,
             session_id,
@@ -99,7 +107,14 @@ impl Session {
         Some(session)
     }
 
-    fn attack(&mut self, scenario: &Scenario, fleet: &[&'static AgentType], agent: &Agent, number: u32, now: EventTime) {
+    fn attack(
+        &mut self,
+        scenario: &Scenario,
+        fleet: &[&'static AgentType],
+        agent: &Agent,
+        number: u32,
+        now: EventTime,
+    ) {
         let dice = unit(mix(scenario.seed, 13, u64::from(agent.index), u64::from(number)));
         if now < scenario.start.plus_ms(scenario.quiet_ms) || dice >= scenario.attack_share {
             return;

@@ -91,7 +91,10 @@ mod tests {
         for k in [0usize, 1, 9, 49] {
             let expected = ((k as f64 + 2.0) / (k as f64 + 1.0)).ln() / (f64::from(n) + 1.0).ln();
             let seen = f64::from(counts[k]) / draws as f64;
-            assert!((seen - expected).abs() < 4.0 * (expected / draws as f64).sqrt(), "{k}: {seen} {expected}");
+            assert!(
+                (seen - expected).abs() < 4.0 * (expected / draws as f64).sqrt(),
+                "{k}: {seen} {expected}"
+            );
         }
     }
 

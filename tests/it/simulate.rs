@@ -1,5 +1,7 @@
 //! The simulated fleet keeps its promises: order, determinism, honest labels, attacks that only add.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -20,7 +22,7 @@ fn bytes(simulated: &[SimulatedEvent]) -> String {
     simulated.iter().map(|s| serde_json::to_string(s).unwrap() + "\n").collect()
 }
 
-/// A session as the event id's owner sees it: agent and session, or agent and task where there is no session id.
+/// What an event belongs to: agent and session, or the agent alone where there are no session ids.
 fn session(s: &SimulatedEvent) -> (String, Option<String>) {
     (s.event.agent_id.to_string(), s.event.session_id.as_deref().map(str::to_owned))
 }
@@ -47,7 +49,10 @@ fn every_event_decodes_and_keeps_the_limits() {
     for simulated in events(&scenario()) {
         let line = serde_json::to_string(&simulated).unwrap();
         let decoded: AuditEvent = serde_json::from_str(&line).unwrap();
-        assert_eq!(serde_json::to_string(&decoded).unwrap(), serde_json::to_string(&simulated.event).unwrap());
+        assert_eq!(
+            serde_json::to_string(&decoded).unwrap(),
+            serde_json::to_string(&simulated.event).unwrap()
+        );
         assert!(line.len() < 16_384 && decoded.agent_id.len() <= 256 && decoded.action.len() <= 256);
         assert!(decoded.arguments.len() <= 64);
         assert!(ids.insert(decoded.event_id.unwrap().to_string()), "an event id came twice: {line}");
@@ -95,8 +100,11 @@ fn attacks_only_add() {
     let with = events(&scenario());
     let without = events(&Scenario { attacks: vec![], ..scenario() });
     assert!(without.iter().all(|s| s.truth.label == Label::Normal));
-    let attacked: BTreeSet<_> =
-        with.iter().filter(|s| s.truth.label == Label::Attack).filter_map(|s| s.event.session_id.clone()).collect();
+    let attacked: BTreeSet<_> = with
+        .iter()
+        .filter(|s| s.truth.label == Label::Attack)
+        .filter_map(|s| s.event.session_id.clone())
+        .collect();
     let normal = |all: &[SimulatedEvent]| -> Vec<SimulatedEvent> {
         // Where there are no session ids an attacked session cannot be told from the others by its events.
         let keep = |s: &&SimulatedEvent| s.event.session_id.as_ref().is_some_and(|id| !attacked.contains(id));
@@ -128,10 +136,18 @@ fn a_stronger_attack_shows_more() {
     let traces = |strength: f64| {
         let all = events(&Scenario { strength, ..scenario() });
         let lifted = |s: &SimulatedEvent| {
-            s.event.arguments.iter().filter(|a| a.origin_form == Some(OriginForm::FreeText) && a.anchored == Some(false)).count()
+            s.event
+                .arguments
+                .iter()
+                .filter(|a| a.origin_form == Some(OriginForm::FreeText) && a.anchored == Some(false))
+                .count()
         };
         let exposed: Vec<_> = all.iter().filter(|s| s.truth.exposed).collect();
-        (exposed.len(), exposed.iter().map(|s| lifted(s)).sum::<usize>(), exposed.iter().filter(|s| s.event.outcome == Outcome::Denied).count())
+        (
+            exposed.len(),
+            exposed.iter().map(|s| lifted(s)).sum::<usize>(),
+            exposed.iter().filter(|s| s.event.outcome == Outcome::Denied).count(),
+        )
     };
     let (half, full) = (traces(0.3), traces(1.0));
     assert!(full.0 > half.0 && full.1 > half.1 && full.2 > half.2, "{half:?} {full:?}");
@@ -168,7 +184,8 @@ fn the_truth_about_attacks_agrees_with_the_events() {
 
 #[test]
 fn agents_of_a_type_differ_in_pace_and_in_what_they_touch() {
-    let fleet = Scenario { preset: Preset::Trading, agents: 30, days: 20.0, attacks: vec![], ..Scenario::default() };
+    let fleet =
+        Scenario { preset: Preset::Trading, agents: 30, days: 20.0, attacks: vec![], ..Scenario::default() };
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
     let mut touched: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for s in Simulation::new(&fleet).unwrap().filter(|s| s.event.agent_type() == "order-executor") {
@@ -191,7 +208,8 @@ fn innocent_values_from_unanchored_text_are_a_tenth_of_what_tools_give() {
         for argument in Simulation::new(&fleet).unwrap().flat_map(|s| s.event.arguments) {
             if argument.origin_form.is_some() {
                 tool += 1.0;
-                let free = argument.origin_form == Some(OriginForm::FreeText) && argument.anchored == Some(false);
+                let free =
+                    argument.origin_form == Some(OriginForm::FreeText) && argument.anchored == Some(false);
                 lifted += f64::from(u8::from(free));
             }
         }
@@ -219,11 +237,78 @@ fn agents_are_born_and_upgraded_during_the_run() {
     let mut versions = BTreeSet::new();
     for s in Simulation::new(&fleet).unwrap() {
         first.entry(s.event.agent_id.to_string()).or_insert(s.event.time);
-        versions.extend(s.event.agent_version.map(|v| (s.event.agent_type.unwrap().to_string(), v.to_string())));
+        versions
+            .extend(s.event.agent_version.map(|v| (s.event.agent_type.unwrap().to_string(), v.to_string())));
     }
     let late = first.values().filter(|t| t.0 > fleet.start.0 + 3 * DAY_MS).count();
     assert!((2..30).contains(&late), "{late} born later");
     assert_eq!(versions.len(), 18, "each of nine types runs two versions: {versions:?}");
+}
+
+/// Runs `tiltmeter simulate` with these options; returns its standard output and error.
+fn run(options: &[&str]) -> (String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
+        .arg("simulate")
+        .args(options)
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_command_writes_events_with_or_without_labels_and_the_truth_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("truth.ndjson");
+    let options = ["--agents", "9", "--days", "2", "--quiet-until", "6h", "--attack-share", "0.2"];
+    let (labelled, _) = run(&[&options[..], &["--truth", truth.to_str().unwrap()]].concat());
+    let (bare, _) = run(&[&options[..], &["--no-labels"]].concat());
+    assert_eq!(labelled.lines().count(), bare.lines().count());
+    for (with, without) in labelled.lines().zip(bare.lines()) {
+        let mut with: serde_json::Value = serde_json::from_str(with).unwrap();
+        let fields = with.as_object_mut().unwrap();
+        for key in ["label", "exposed", "task", "injection"] {
+            assert!(fields.remove(key).is_some(), "{key}");
+        }
+        assert_eq!(with, serde_json::from_str::<serde_json::Value>(without).unwrap());
+    }
+    let attacks = std::fs::read_to_string(truth).unwrap();
+    assert!(attacks.lines().count() > 5);
+    for line in attacks.lines() {
+        let attack: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["agent_id", "session_id", "scenario", "started", "ended", "calls", "first_exposed_call"] {
+            assert!(attack.get(key).is_some(), "{key}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_command_says_what_is_wrong_and_what_would_be_right() {
+    assert!(run(&["--attacks", "data-teft"]).1.contains("did you mean \"data-theft\"?"));
+    assert!(run(&["--days", "-1"]).1.contains("days is -1, must be above 0"));
+    assert!(run(&["--quiet-until", "soon"]).1.contains("write it like 2d"));
+}
+
+#[test]
+fn the_simulator_knows_nothing_of_the_detectors() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/simulate");
+    let mut checked = 0;
+    for folder in [root.clone(), root.join("presets")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
+            for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
+                let imports = line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';']).next());
+                for module in imports {
+                    let at = format!("{}:{}", path.display(), number + 1);
+                    assert!(["event", "time", "simulate"].contains(&module), "{at} imports {module}");
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 10);
 }
 
 proptest! {

@@ -17,32 +17,41 @@ pub fn agent_types(preset: Preset) -> Vec<&'static AgentType> {
         Preset::Trading => trading::TYPES.iter().collect(),
         Preset::CustomerData => customer_data::TYPES.iter().collect(),
         Preset::SystemAdministration => system_administration::TYPES.iter().collect(),
-        Preset::Mixed => {
-            [trading::TYPES, customer_data::TYPES, system_administration::TYPES].into_iter().flatten().collect()
-        }
+        Preset::Mixed => [trading::TYPES, customer_data::TYPES, system_administration::TYPES]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 
 /// Administration calls that a curious intruder tries out; no task of any type contains them.
 pub static PROBES: [Tool; 8] = [
     Tool::commit("create_access_key").takes(&[("user", Kind::User)]).of(Kind::User).fails(0.05, 0.7),
-    Tool::commit("attach_policy").takes(&[("role", Kind::Role), ("user", Kind::User)]).of(Kind::Role).fails(0.05, 0.7),
+    Tool::commit("attach_policy")
+        .takes(&[("role", Kind::Role), ("user", Kind::User)])
+        .of(Kind::Role)
+        .fails(0.05, 0.7),
     Tool::read("list_secrets").takes(&[("vault", Kind::Key)]).of(Kind::Key).fails(0.05, 0.6),
     Tool::read("read_secret").takes(&[("secret_id", Kind::Key)]).of(Kind::Key).fails(0.05, 0.8),
     Tool::read("list_roles").takes(&[("page", Kind::Page)]).system("iam").fails(0.05, 0.5),
     Tool::commit("assume_role").takes(&[("role", Kind::Role)]).of(Kind::Role).fails(0.05, 0.8),
-    Tool::write("update_audit_settings").takes(&[("service", Kind::Service)]).of(Kind::Service).fails(0.05, 0.8),
+    Tool::write("update_audit_settings")
+        .takes(&[("service", Kind::Service)])
+        .of(Kind::Service)
+        .fails(0.05, 0.8),
     Tool::commit("reset_user_password").takes(&[("user", Kind::User)]).of(Kind::User).fails(0.05, 0.7),
 ];
 
 /// Ways out of the house that an attacker can fall back on where a type has no tool for it.
 pub static EXITS: [Tool; 3] = [
-    Tool::commit("send_email").takes(&[("recipients", Kind::Email), ("subject", Kind::Subject), ("body", Kind::Note)]).of(Kind::Email),
+    Tool::commit("send_email")
+        .takes(&[("recipients", Kind::Email), ("subject", Kind::Subject), ("body", Kind::Note)])
+        .of(Kind::Email),
     Tool::commit("upload_file").takes(&[("url", Kind::Url), ("path", Kind::Path)]).of(Kind::Url),
     Tool::commit("share_folder").takes(&[("path", Kind::Path), ("with", Kind::Email)]).of(Kind::Path),
 ];
 
-/// The tools of `kind_of` effect that point somewhere, among `tools`.
+/// Those of `tools` that have this effect and point somewhere.
 pub fn tools_of(tools: &'static [&'static Tool], effect: Effect) -> Vec<&'static Tool> {
     tools
         .iter()
@@ -53,6 +62,8 @@ pub fn tools_of(tools: &'static [&'static Tool], effect: Effect) -> Vec<&'static
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::simulate::grammar::{Give, Place, Step, Tier};
 
@@ -60,7 +71,9 @@ mod tests {
         for step in steps {
             match step {
                 Step::Call(tool) => out.push(tool.name),
-                Step::Maybe(_, inner) | Step::Some(_, inner) | Step::Each(_, _, inner) => tools_in(inner, out),
+                Step::Maybe(_, inner) | Step::Some(_, inner) | Step::Each(_, _, inner) => {
+                    tools_in(inner, out)
+                }
                 Step::OneOf(arms) => arms.iter().for_each(|(_, inner)| tools_in(inner, out)),
             }
         }
@@ -76,32 +89,29 @@ mod tests {
     }
 
     #[test]
-    fn a_type_lists_exactly_the_tools_of_its_tasks() {
+    fn a_type_lists_exactly_the_tools_of_its_tasks_and_its_release_brings_one_more() {
         for t in agent_types(Preset::Mixed) {
-            let mut used = Vec::new();
-            t.tasks.iter().for_each(|task| tools_in(task.steps, &mut used));
-            used.sort_unstable();
-            used.dedup();
-            let mut listed: Vec<_> = t.tools.iter().map(|tool| tool.name).collect();
-            listed.sort_unstable();
-            assert_eq!(used, listed, "{}", t.name);
-        }
-    }
-
-    #[test]
-    fn a_release_brings_a_tool_that_no_earlier_task_uses() {
-        for t in agent_types(Preset::Mixed) {
-            let (mut old, mut new) = (Vec::new(), Vec::new());
+            let (mut old, mut all) = (Vec::new(), Vec::new());
             for task in t.tasks {
-                tools_in(task.steps, if task.released { &mut new } else { &mut old });
+                tools_in(task.steps, &mut all);
+                if !task.released {
+                    tools_in(task.steps, &mut old);
+                }
             }
-            assert!(new.iter().any(|tool| !old.contains(tool)), "{}", t.name);
+            let listed: BTreeSet<_> = t.tools.iter().map(|tool| tool.name).collect();
+            assert_eq!(BTreeSet::from_iter(old), listed, "{}", t.name);
+            assert_eq!(BTreeSet::from_iter(all).len(), listed.len() + 1, "{}", t.name);
         }
     }
 
     #[test]
     fn the_resource_of_a_tool_is_one_of_its_arguments() {
-        for tool in agent_types(Preset::Mixed).iter().flat_map(|t| t.tools.iter().copied()).chain(&PROBES).chain(&EXITS) {
+        for tool in agent_types(Preset::Mixed)
+            .iter()
+            .flat_map(|t| t.tools.iter().copied())
+            .chain(&PROBES)
+            .chain(&EXITS)
+        {
             if let Place::Of(kind) = tool.place {
                 assert!(tool.takes.iter().any(|(_, k)| *k == kind), "{}", tool.name);
                 assert!(kind.is_placed(), "{}", tool.name);
