@@ -231,7 +231,9 @@ impl Memory {
             let anchored = rng.random_bool(self.anchoring(known.form));
             return self.keep(Known { value, anchored, ..known });
         }
-        let origin = if rng.random_bool(traits.named) { Origin::User } else { Origin::Model };
+        // What an attack asks for, no user has named.
+        let named = rng.random_bool(traits.named) && !planned.added;
+        let origin = if named { Origin::User } else { Origin::Model };
         let anchored = rng.random_bool(MADE_ANCHORED);
         self.keep(Known { kind, value, origin, form: None, anchored, event: None })
     }

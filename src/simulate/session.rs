@@ -155,6 +155,8 @@ impl Session {
         let outcome = outcome(planned.tool, planned.refused, agent.clumsiness, rng);
         let bytes = bytes(planned.tool, outcome, rng);
         match outcome {
+            // An agent caught in a loop takes no notice of what it gets.
+            Outcome::Ok if planned.added && planned.values == Values::Same => {}
             Outcome::Ok => self.memory.learn(agent, planned.tool, event_id, now, rng),
             Outcome::Error if !planned.added && rng.random_bool(RETRY) => {
                 self.plan.calls.push(Planned { values: Values::Same, fresh: None, ..planned });
