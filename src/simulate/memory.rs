@@ -10,7 +10,7 @@ use super::agent::{Agent, Value};
 use super::grammar::{Effect, Give, Place, Tier, Tool};
 use super::kind::Kind;
 use super::plan::{Planned, Values};
-use super::stream::mix;
+use super::stream::{Salt, mix};
 use crate::event::{Argument, Origin, OriginForm, Text, ValueHash};
 use crate::time::EventTime;
 
@@ -262,7 +262,7 @@ impl Memory {
     fn argument(&self, tier: Tier, name: &'static str, known: &Known) -> Argument<'static> {
         let traits = known.kind.traits();
         let value = u64::from(known.value.group) << 32 | u64::from(known.value.item);
-        let hash = mix(self.seed, 20, known.kind as u64, value);
+        let hash = mix(self.seed, Salt::Value, known.kind as u64, value);
         let (least, most) = traits.length;
         let full = tier == Tier::Full;
         Argument {
@@ -286,7 +286,7 @@ fn decide(
     case: Value,
     rng: &mut impl Rng,
 ) -> Option<(Text<'static>, Text<'static>)> {
-    let custom = mix(u64::from(agent.type_index), 21, u64::from(case.item), 0) as usize;
+    let custom = mix(u64::from(agent.type_index), Salt::Custom, u64::from(case.item), 0) as usize;
     let choice =
         if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
     let decision = tool.decides.get(choice % tool.decides.len().max(1))?;
