@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{MapAccess, SeqAccess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smallvec::SmallVec;
 
@@ -102,7 +105,7 @@ pub struct AuditEvent<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Text<'a>>,
     /// How it ended.
-    #[serde(default, skip_serializing_if = "Outcome::is_unknown")]
+    #[serde(default, deserialize_with = "name_or_default", skip_serializing_if = "Outcome::is_unknown")]
     pub outcome: Outcome,
     /// Bytes moved (for a tool call: size of its result).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +147,7 @@ pub struct AuditEvent<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub attestation: Option<Text<'a>>,
     /// The call's arguments: what is known *about* each value, never the value. At most 64.
-    #[serde(borrow, default, skip_serializing_if = "SmallVec::is_empty")]
+    #[serde(borrow, default, deserialize_with = "objects", skip_serializing_if = "SmallVec::is_empty")]
     pub arguments: SmallVec<[Argument<'a>; 6]>,
 }
 
@@ -177,7 +180,7 @@ pub struct Argument<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
     /// What the value looks like.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "name_or_default")]
     pub class: ValueClass,
     /// HMAC-SHA-256 of the normalised value, its first 48 bits, 12 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,10 +189,10 @@ pub struct Argument<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u32>,
     /// Who named the value first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "name", skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
     /// For values from a tool result: whether they stood there as a field or inside free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "name", skip_serializing_if = "Option::is_none")]
     pub origin_form: Option<OriginForm>,
     /// For values not from the user: whether they share a token with the request or the principal's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,6 +289,77 @@ impl<'de> Deserialize<'de> for ValueHash {
         }
         deserializer.deserialize_str(Visitor)
     }
+}
+
+// serde's derive is wider than the format: it would take `{"ok": null}` for a name, and a list of positional
+// fields for an argument. The three functions below take the one form only. `null` means absent.
+
+fn name<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct Visitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Visitor<T> {
+        type Value = Option<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_str(self)
+        }
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            T::deserialize(StrDeserializer::new(text)).map(Some)
+        }
+    }
+    deserializer.deserialize_option(Visitor(PhantomData))
+}
+
+fn name_or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    name(deserializer).map(Option::unwrap_or_default)
+}
+
+fn objects<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SmallVec<[Argument<'a>; 6]>, D::Error> {
+    struct Object<'a>(Argument<'a>);
+    impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Visitor;
+            impl<'de> serde::de::Visitor<'de> for Visitor {
+                type Value = Argument<'de>;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an argument as an object")
+                }
+                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                    Argument::deserialize(MapAccessDeserializer::new(map))
+                }
+            }
+            deserializer.deserialize_map(Visitor).map(Object)
+        }
+    }
+    struct Visitor<'a>(PhantomData<&'a ()>);
+    impl<'de: 'a, 'a> serde::de::Visitor<'de> for Visitor<'a> {
+        type Value = SmallVec<[Argument<'a>; 6]>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of arguments")
+        }
+        fn visit_none<E>(self) -> Result<Self::Value, E> {
+            Ok(SmallVec::new())
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+            deserializer.deserialize_seq(self)
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut arguments = SmallVec::new();
+            while let Some(Object(argument)) = list.next_element()? {
+                arguments.push(argument);
+            }
+            Ok(arguments)
+        }
+    }
+    deserializer.deserialize_option(Visitor(PhantomData))
 }
 
 impl AuditEvent<'_> {

@@ -10,7 +10,19 @@
 //! 6. `wire`, `models`, `simulate`
 //! 7. `config`, `evaluate`, `demo`, `cli`
 
+pub mod alert;
+pub mod assess;
+pub mod baseline;
 pub mod cli;
+pub mod config;
+pub mod detect;
+pub mod engine;
+pub mod evaluate;
 pub mod event;
+pub mod finding;
+pub mod identity;
+pub mod models;
 pub mod simulate;
+pub mod stats;
 pub mod time;
+pub mod wire;

@@ -120,7 +120,8 @@ impl<'de> Deserialize<'de> for EventTime {
                 f.write_str("an RFC 3339 time such as \"2026-01-22T18:50:59.000Z\"")
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<EventTime, E> {
-                EventTime::parse(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                EventTime::parse(text)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Visitor)
@@ -147,7 +148,14 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "now", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00.Z", "2026-02-30T00:00:00Z"] {
+        for text in [
+            "",
+            "now",
+            "2026-13-01T00:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00.Z",
+            "2026-02-30T00:00:00Z",
+        ] {
             assert_eq!(EventTime::parse(text), None, "{text}");
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+mod evaluate;
 mod simulate;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Evaluate(evaluate::Evaluate),
     Simulate(simulate::Simulate),
 }
 
@@ -25,6 +27,7 @@ impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Evaluate(command) => command.run(),
             Command::Simulate(command) => command.run(),
         };
         match result {

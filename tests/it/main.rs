@@ -1,3 +1,13 @@
-//! Integration tests: one binary, because each costs a link.
+//! The integration tests, in one binary because each binary costs a link.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly: that is their job"
+)]
 
+mod evaluation_docs;
+mod floors;
 mod simulate;
+mod wire;

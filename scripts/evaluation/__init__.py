@@ -1,0 +1,1 @@
+"""The evaluation on public data: streams in, figures, tables and plots out. Standard library only."""

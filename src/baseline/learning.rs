@@ -1,0 +1,209 @@
+//! How the baselines learn: votes, caps, and versions.
+//!
+//! Knows how votes become counts. Must not judge: who is worried about whom is not its business.
+//!
+//! Nothing is learned directly. Votes wait in a [`Delta`] per type and enter all at once when a version is
+//! minted, sorted by key, so that the order of arrival cannot matter.
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+
+use super::agent::KeySpace;
+use super::pool::{Baselines, Peaks, TypeBaseline};
+use crate::identity::Key;
+use crate::stats::decay::{VOTE, Votes};
+use crate::stats::key::mix;
+use crate::stats::sequence::{self, Contexts};
+
+/// Different things one type can learn between two versions; what is beyond has to come again.
+pub const VOTES_PER_VERSION: usize = 1 << 17;
+/// Most votes that count for one thing between two versions. A flood of sessions weighs no more.
+pub const VOTES_PER_KEY: Votes = 4096 * VOTE;
+
+/// Context that stands for the whole fleet in the table of sequences.
+pub const FLEET: u64 = 0xF1EE_7000;
+
+/// Something to be learned, without its weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson {
+    /// An action followed a history.
+    Order {
+        /// Contexts within the type, most general first.
+        contexts: Contexts,
+        /// The action before.
+        previous: u64,
+    },
+    /// An argument had an origin: contexts of the fleet, most general first, then that of the type.
+    Origin([u64; 4], u64),
+    /// An argument had a value: by argument, then by action and argument.
+    Value([u64; 2]),
+    /// An agent uses a key: one vote an agent.
+    Access(KeySpace),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tally {
+    lesson: Lesson,
+    symbol: u64,
+    votes: Votes,
+    surprise: Votes,
+}
+
+/// (agent, key) pairs that have voted, remembered in two generations: when the younger is full the older is
+/// forgotten, so that a pair is remembered for at least this many others.
+const VOTERS: usize = 1 << 16;
+
+/// What a type has learned since the last version.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// Name of the type.
+    name: String,
+    tallies: HashMap<u64, Tally, RandomState>,
+    agents: Vec<Key>,
+    provenance: [Votes; 2],
+    peaks: Peaks,
+    changed: bool,
+    /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
+    /// same.
+    voters: [HashSet<u64, RandomState>; 2],
+}
+
+impl Delta {
+    /// An empty delta for a type.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Casts one vote. `surprise_bits` is what the observation cost when it was judged (bits, ≥ 0).
+    pub fn vote(&mut self, lesson: Lesson, symbol: u64, surprise_bits: f64) {
+        self.changed = true;
+        let particular = match lesson {
+            Lesson::Order { contexts, .. } => mix(1, contexts.as_slice().last().copied().unwrap_or(0)),
+            Lesson::Origin(_, context) => mix(2, context),
+            Lesson::Value([_, context]) => mix(3, context),
+            Lesson::Access(space) => mix(4, space.context()),
+        };
+        let full = self.tallies.len() >= VOTES_PER_VERSION;
+        let surprise = (surprise_bits.clamp(0.0, 64.0) * VOTE as f64) as Votes;
+        match self.tallies.entry(mix(particular, symbol)) {
+            hashbrown::hash_map::Entry::Occupied(mut tally) => {
+                let tally = tally.get_mut();
+                if tally.votes < VOTES_PER_KEY {
+                    tally.votes += VOTE;
+                    tally.surprise += surprise;
+                }
+            }
+            hashbrown::hash_map::Entry::Vacant(_) if full => {}
+            hashbrown::hash_map::Entry::Vacant(place) => {
+                place.insert(Tally { lesson, symbol, votes: VOTE, surprise });
+            }
+        }
+    }
+
+    /// Casts an agent's vote for a key, unless it has voted for it before.
+    pub fn vote_once(&mut self, agent: Key, lesson: Lesson, symbol: u64) {
+        let pair = mix(agent, symbol);
+        let [young, old] = &mut self.voters;
+        if old.contains(&pair) || !young.insert(pair) {
+            return;
+        }
+        if young.len() >= VOTERS {
+            std::mem::swap(young, old);
+            young.clear();
+        }
+        self.vote(lesson, symbol, 0.0);
+    }
+
+    /// Notes that an agent of this type exists.
+    pub fn agent(&mut self, agent: Key) {
+        self.changed = true;
+        self.agents.push(agent);
+    }
+
+    /// Notes a call with arguments, and whether their origins were known.
+    pub fn provenance(&mut self, known: bool) {
+        self.changed = true;
+        let [with, without] = &mut self.provenance;
+        *if known { with } else { without } += VOTE;
+    }
+
+    /// The peaks of units that closed.
+    pub fn peaks_mut(&mut self) -> &mut Peaks {
+        self.changed = true;
+        &mut self.peaks
+    }
+
+    /// Moves everything into the baselines and is empty afterwards.
+    fn absorb_into(&mut self, key: Key, baselines: &mut Baselines) {
+        if !std::mem::take(&mut self.changed) {
+            return;
+        }
+        let fleet = &mut baselines.fleet;
+        let own = baselines.types.entry(key).or_insert_with(|| TypeBaseline::new(&self.name));
+        let mut tallies: Vec<(u64, Tally)> = self.tallies.drain().collect();
+        tallies.sort_unstable_by_key(|(key, _)| *key);
+        for (_, Tally { lesson, symbol, votes, surprise }) in tallies {
+            match lesson {
+                Lesson::Order { contexts, previous } => {
+                    let pair = contexts.as_slice().get(1).copied().unwrap_or(key);
+                    let pair_is_new = own.sequence.votes(pair, symbol) == 0;
+                    sequence::learn(&mut own.sequence, contexts.as_slice(), symbol, votes, surprise);
+                    if pair_is_new {
+                        let contexts = [FLEET, mix(FLEET, previous)];
+                        sequence::learn(
+                            &mut fleet.sequence,
+                            &contexts,
+                            symbol,
+                            VOTE,
+                            surprise * VOTE / votes,
+                        );
+                    }
+                }
+                Lesson::Origin(general, particular) => {
+                    if own.origins.add(particular, symbol, votes, 0) {
+                        sequence::learn(&mut fleet.origins, &general, symbol, VOTE, 0);
+                    }
+                }
+                Lesson::Value(contexts) => {
+                    sequence::learn(&mut own.values, &contexts, symbol, votes, 0);
+                }
+                Lesson::Access(space) => {
+                    own.access.add(space.context(), symbol, votes, 0);
+                    fleet.access.add(space.context(), symbol, votes, 0);
+                }
+            }
+        }
+        self.agents.sort_unstable();
+        for agent in self.agents.drain(..) {
+            own.agents.add(agent);
+            fleet.agents.add(agent);
+        }
+        for (to, from) in own.provenance.iter_mut().zip(&mut self.provenance) {
+            *to += std::mem::take(from);
+        }
+        own.peaks.merge(&self.peaks);
+        self.peaks = Peaks::default();
+    }
+}
+
+/// Mints the next version: fades what is known up to `day`, then adds what every type has learned since.
+///
+/// Types are taken in the order of their keys and votes in the order of theirs: the same votes give the same
+/// version, byte for byte. Returns whether there was anything to learn: no version is minted for nothing.
+pub fn mint<'a>(
+    baselines: &mut Baselines,
+    day: i64,
+    deltas: impl IntoIterator<Item = (Key, &'a mut Delta)>,
+) -> bool {
+    baselines.fade_to(day);
+    let mut deltas: Vec<_> = deltas.into_iter().filter(|(_, delta)| delta.changed).collect();
+    if deltas.is_empty() {
+        return false;
+    }
+    deltas.sort_unstable_by_key(|(key, _)| *key);
+    for (key, delta) in deltas {
+        delta.absorb_into(key, baselines);
+    }
+    baselines.version += 1;
+    true
+}

@@ -1,0 +1,238 @@
+//! What is normal for an agent type and for the fleet, as of one version.
+//!
+//! Knows votes of many agents. Must not know any single agent, and nothing of the running hour: what is
+//! learned waits in a [`super::learning::Delta`] until the next version is minted.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::agent::KeySpace;
+use crate::finding::Family;
+use crate::identity::Key;
+use crate::stats::category::{PitmanYor, Table};
+use crate::stats::decay::{Fade, Votes, as_votes};
+use crate::stats::distinct::Distinct;
+use crate::stats::quantile::Histogram;
+
+/// Length classes of a unit that are told apart: stage k holds events 2^k … 2^(k+1) − 1.
+pub const STAGES: usize = 12;
+
+/// Half-life of what is known of keys and sequences. Days.
+pub const KEYS_HALF_LIFE_DAYS: f64 = 45.0;
+/// Half-life of the peaks that calibrate. Days.
+pub const PEAKS_HALF_LIFE_DAYS: f64 = 14.0;
+
+/// Order of actions: strong discount, as in Kneser–Ney.
+pub const SEQUENCE_LAW: PitmanYor = PitmanYor { discount: 0.75, strength: 0.5 };
+/// Origins of arguments: few symbols.
+pub const ORIGIN_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 2.0 };
+/// Values of destination-like arguments: any number of symbols.
+pub const VALUE_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 1.0 };
+/// Resources, actions, destinations: any number of symbols.
+pub const ACCESS_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 1.0 };
+
+/// Cells of one table of a type. 24 bytes each.
+const TYPE_CELLS: usize = 1 << 16;
+/// Cells of one table of the fleet.
+const FLEET_CELLS: usize = 1 << 18;
+
+/// Peaks of many units: per stage how high they rose, and in which stage units ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeakSketch {
+    /// Highest bits within each stage, of the units that reached it.
+    pub stages: Vec<Histogram>,
+    /// Units that ended in each stage.
+    pub ends: [Votes; STAGES],
+}
+
+impl PeakSketch {
+    /// Adds one unit: the cell of its peak in each stage it reached. An empty slice adds nothing.
+    pub fn add(&mut self, peaks: &[u8]) {
+        if self.stages.len() < peaks.len() {
+            self.stages.resize_with(peaks.len().min(STAGES), Histogram::default);
+        }
+        for (stage, &cell) in self.stages.iter_mut().zip(peaks) {
+            stage.add(cell);
+        }
+        if let Some(end) = peaks.len().checked_sub(1).and_then(|last| self.ends.get_mut(last)) {
+            *end += crate::stats::decay::VOTE;
+        }
+    }
+
+    /// Adds another sketch.
+    pub fn merge(&mut self, other: &Self) {
+        if self.stages.len() < other.stages.len() {
+            self.stages.resize_with(other.stages.len(), Histogram::default);
+        }
+        for (to, from) in self.stages.iter_mut().zip(&other.stages) {
+            to.merge(from);
+        }
+        for (to, from) in self.ends.iter_mut().zip(other.ends) {
+            *to += from;
+        }
+    }
+
+    /// Lets everything fade.
+    pub fn fade(&mut self, fade: Fade) {
+        self.stages.iter_mut().for_each(|s| s.fade(fade));
+        self.ends.iter_mut().for_each(|e| *e = fade.apply(*e));
+    }
+}
+
+/// Everything that is calibrated of a type: a sketch per family, and the combined evidence of whole units.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peaks {
+    /// Per family, in the order of [`Family::ALL`].
+    pub families: [PeakSketch; Family::COUNT],
+    /// Combined evidence at the end of session units and of hour units.
+    pub evidence: [Histogram; 2],
+}
+
+impl Peaks {
+    /// Adds another set of peaks.
+    pub fn merge(&mut self, other: &Self) {
+        for (to, from) in self.families.iter_mut().zip(&other.families) {
+            to.merge(from);
+        }
+        for (to, from) in self.evidence.iter_mut().zip(&other.evidence) {
+            to.merge(from);
+        }
+    }
+
+    fn fade(&mut self, fade: Fade) {
+        self.families.iter_mut().for_each(|f| f.fade(fade));
+        self.evidence.iter_mut().for_each(|e| e.fade(fade));
+    }
+}
+
+/// What is normal for one agent type.
+#[derive(Clone, Debug)]
+pub struct TypeBaseline {
+    /// Its name as the events give it.
+    pub name: String,
+    /// Orders of actions.
+    pub sequence: Table,
+    /// Origins of arguments by (action, argument).
+    pub origins: Table,
+    /// Values of destination-like arguments.
+    pub values: Table,
+    /// Resources, actions and destinations; one vote an agent.
+    pub access: Table,
+    /// Agents seen.
+    pub agents: Distinct,
+    /// Calls with arguments: those whose origins were known, and the others. Votes.
+    pub provenance: [Votes; 2],
+    /// How high units rose.
+    pub peaks: Peaks,
+}
+
+impl TypeBaseline {
+    /// A baseline that knows nothing.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sequence: Table::new(SEQUENCE_LAW, TYPE_CELLS),
+            origins: Table::new(ORIGIN_LAW, TYPE_CELLS),
+            values: Table::new(VALUE_LAW, TYPE_CELLS),
+            access: Table::new(ACCESS_LAW, TYPE_CELLS),
+            agents: Distinct::default(),
+            provenance: [0; 2],
+            peaks: Peaks::default(),
+        }
+    }
+
+    /// Whether calls of this type usually say where their arguments came from.
+    pub fn carries_provenance(&self) -> bool {
+        let [known, unknown] = self.provenance;
+        known > unknown
+    }
+
+    /// Sessions and hours learned, faded. Units.
+    pub fn units(&self) -> [f64; 2] {
+        [0, 1].map(|i| self.peaks.evidence.get(i).map_or(0.0, Histogram::count))
+    }
+
+    fn fade(&mut self, keys: Fade, peaks: Fade) {
+        self.sequence.fade(keys);
+        self.origins.fade(keys);
+        self.values.fade(keys);
+        self.access.fade(keys);
+        self.provenance = self.provenance.map(|v| keys.apply(v));
+        self.peaks.fade(peaks);
+    }
+}
+
+/// What is normal for all agents together.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Which actions, and which pairs of actions, occur: one vote a type.
+    pub sequence: Table,
+    /// Origins of arguments in general, by verb class, by argument, by action and argument.
+    pub origins: Table,
+    /// Resources, actions and destinations; one vote an agent.
+    pub access: Table,
+    /// Agents seen.
+    pub agents: Distinct,
+}
+
+/// One version of what is normal.
+#[derive(Clone, Debug)]
+pub struct Baselines {
+    /// Counts the versions; 0 knows nothing.
+    pub version: u64,
+    /// Day up to which counts have faded. Days since 1970; none before the first event.
+    pub day: Option<i64>,
+    /// All agents together.
+    pub fleet: Fleet,
+    /// Agent types by key.
+    pub types: HashMap<Key, TypeBaseline, RandomState>,
+}
+
+impl Default for Baselines {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            day: None,
+            fleet: Fleet {
+                sequence: Table::new(SEQUENCE_LAW, FLEET_CELLS),
+                origins: Table::new(ORIGIN_LAW, FLEET_CELLS),
+                access: Table::new(ACCESS_LAW, FLEET_CELLS),
+                agents: Distinct::default(),
+            },
+            types: HashMap::default(),
+        }
+    }
+}
+
+impl Baselines {
+    /// Lets everything fade up to a day (days since 1970).
+    pub fn fade_to(&mut self, day: i64) {
+        let days = self.day.map_or(0, |before| day - before);
+        self.day = Some(self.day.map_or(day, |before| before.max(day)));
+        if days <= 0 {
+            return;
+        }
+        let (keys, peaks) = (Fade::after(days, KEYS_HALF_LIFE_DAYS), Fade::after(days, PEAKS_HALF_LIFE_DAYS));
+        self.fleet.sequence.fade(keys);
+        self.fleet.origins.fade(keys);
+        self.fleet.access.fade(keys);
+        self.types.values_mut().for_each(|t| t.fade(keys, peaks));
+    }
+
+    /// Probability that an agent of a type uses a key, smoothed by what the fleet uses; in (0, 1).
+    ///
+    /// # Formula
+    ///
+    /// Two-level Pitman–Yor with counts of *agents*, over 1/100,000 for a key nobody ever used.
+    pub fn key_probability(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
+        let fleet = self.fleet.access.probability(space.context(), key, 1e-5);
+        let own = of.map_or(fleet, |t| t.access.probability(space.context(), key, fleet));
+        (own, fleet)
+    }
+
+    /// Agents of the type, and of the fleet, that used a key. Agents, faded.
+    pub fn key_agents(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
+        let own = of.map_or(0.0, |t| as_votes(t.access.votes(space.context(), key)));
+        (own, as_votes(self.fleet.access.votes(space.context(), key)))
+    }
+}

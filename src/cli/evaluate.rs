@@ -1,0 +1,169 @@
+//! `tiltmeter evaluate`: labelled data in, detection report out.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use regex::Regex;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::evaluate::report::{Report, report};
+use crate::evaluate::{Labelled, Plan, ReportUnit, TierKept, run};
+use crate::wire::input::Lines;
+
+/// Learn from labelled events, judge others, and report how well the labels were found
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Events to learn from
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    baseline: Vec<PathBuf>,
+    /// Events to judge
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    test: Vec<PathBuf>,
+    /// Labels that are learned
+    #[arg(long, default_value = "", value_name = "REGEX")]
+    learn: Regex,
+    /// Labels that count as normal
+    #[arg(long, default_value = "^normal$", value_name = "REGEX")]
+    normal: Regex,
+    /// Labels that count as positive
+    #[arg(long, default_value = "^attack$", value_name = "REGEX")]
+    positive: Regex,
+    /// What is judged as one
+    #[arg(long, value_enum, default_value = "session")]
+    unit: UnitArgument,
+    /// Provenance fields that are kept
+    #[arg(long, value_enum, default_value = "full")]
+    tier: TierArgument,
+    /// Go on learning while judging
+    #[arg(long = "continue")]
+    continues: bool,
+    /// Write one line of JSON per unit
+    #[arg(long, value_name = "FILE")]
+    per_unit: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum UnitArgument {
+    Session,
+    Hour,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TierArgument {
+    Full,
+    Origin,
+    None,
+}
+
+impl Evaluate {
+    /// Runs the evaluation.
+    ///
+    /// # Errors
+    ///
+    /// Files that cannot be read or written, and a faulty configuration.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let settings = Config::load(self.config.as_deref())?.settings()?;
+        let lexicon = settings.lexicon.clone();
+        let mut engine = Engine::new(settings);
+        let plan = Plan {
+            learn: self.learn,
+            normal: self.normal,
+            positive: self.positive,
+            unit: match self.unit {
+                UnitArgument::Session => ReportUnit::Session,
+                UnitArgument::Hour => ReportUnit::Hour,
+            },
+            tier: match self.tier {
+                TierArgument::Full => TierKept::Full,
+                TierArgument::Origin => TierKept::Origin,
+                TierArgument::None => TierKept::None,
+            },
+            continues: self.continues,
+        };
+        let (baseline, test) = (read(&self.baseline)?, read(&self.test)?);
+        let mut rows = run(&mut engine, lexicon.as_ref(), &plan, baseline, test);
+        let report = report(&plan, &mut rows);
+        if let Some(path) = &self.per_unit {
+            let write = || -> std::io::Result<()> {
+                let mut out = BufWriter::new(File::create(path)?);
+                for row in &rows {
+                    serde_json::to_writer(&mut out, row)?;
+                    out.write_all(b"\n")?;
+                }
+                out.flush()
+            };
+            write().with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            serde_json::to_writer_pretty(&mut out, &report)?;
+            writeln!(out)?;
+        } else {
+            print(&report, &mut out)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads labelled events; lines that are no events are counted on stderr.
+fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Labelled>> {
+    let mut lines = Lines::open(paths)?;
+    let (mut labelled, mut refused, mut first) = (Vec::new(), 0u64, None);
+    while let Some(line) = lines.next_line()? {
+        match Labelled::read(line.bytes) {
+            Ok(one) => labelled.push(one),
+            Err(refusal) => {
+                refused += 1;
+                first.get_or_insert_with(|| format!("line {}: {refusal}", line.number));
+            }
+        }
+    }
+    if let Some(first) = first {
+        eprintln!("tiltmeter: {refused} lines are no audit events and were left out; the first, {first}");
+    }
+    Ok(labelled)
+}
+
+fn print(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+    let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
+    let level = |at: &std::collections::BTreeMap<&str, f64>, name: &str| figure(at.get(name).copied());
+    writeln!(out, "units                       {} ({} positive)", report.units, report.positives)?;
+    for (label, count) in &report.labels {
+        writeln!(out, "  {:<25} {count}", if label.is_empty() { "(no label)" } else { label })?;
+    }
+    writeln!(out, "AUC                         {}", figure(report.auc))?;
+    writeln!(out, "AUC, length-matched         {}", figure(report.length_matched_auc))?;
+    for (name, share) in [("0.01", "1 %"), ("0.05", "5 %")] {
+        writeln!(out, "found at {share} false alarms   {}", level(&report.tpr_at_fpr, name))?;
+        writeln!(out, "false alarms at nominal {share} {}", level(&report.fpr_at_nominal, name))?;
+    }
+    writeln!(
+        out,
+        "calls to alarm              median {}, within 3: {:.3}",
+        report.calls_to_alarm.median.map_or_else(|| "∞".to_owned(), |m| m.to_string()),
+        report.calls_to_alarm.within_3
+    )?;
+    for (name, control) in &report.controls {
+        writeln!(
+            out,
+            "control {name:<20} AUC {}, found at 5 % {}",
+            figure(control.auc),
+            level(&control.tpr_at_fpr, "0.05")
+        )?;
+    }
+    for (name, family) in &report.families {
+        writeln!(out, "family {name:<21} AUC {}", figure(family.auc))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `access`: new and rare resources, actions and destinations, and many new resources at once.
+//!
+//! Knows which keys an agent, its type and the fleet use. Must not know orders or origins.
+
+use crate::baseline::agent::{Familiar, Familiarity, KeySpace};
+use crate::baseline::pool::{ACCESS_LAW, Baselines, TypeBaseline};
+use crate::identity::Key;
+
+use super::Call;
+
+/// What is known of one key a call touches.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct KeyBits {
+    /// What it is a key of.
+    pub space: KeySpace,
+    /// The key.
+    pub key: Key,
+    /// Its surprise for the agent, smoothed by type and fleet. Bits.
+    pub bits: f64,
+    /// What the agent knew of it.
+    pub familiarity: Familiarity,
+}
+
+/// The keys a call touches: its action, its resource, and the values of its destination-like arguments.
+pub fn keys<'c>(call: &'c Call<'_, '_>) -> impl Iterator<Item = (KeySpace, Key)> + 'c {
+    let destinations = call.arguments.iter().filter(|a| a.is_destination).filter_map(|a| a.value);
+    std::iter::once((KeySpace::Action, call.action))
+        .chain(call.resource.map(|r| (KeySpace::Resource, r)))
+        .chain(destinations.map(|d| (KeySpace::Destination, d)))
+}
+
+/// How unusual a key is for an agent of which `familiarity` is known.
+///
+/// # Formula
+///
+/// −log2 of the Pitman–Yor probability agent ← type ← fleet: new to the agent but common among its peers
+/// costs few bits, new to everyone many.
+pub fn judge(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    space: KeySpace,
+    key: Key,
+    familiarity: Familiarity,
+) -> KeyBits {
+    let (peers, _) = baselines.key_probability(own, space, key);
+    let bits = -familiarity.probability(ACCESS_LAW, peers).log2();
+    KeyBits { space, key, bits, familiarity }
+}
+
+/// How unusual it is that this many of the resources used in the running hour were new to the agent.
+///
+/// * `used`, `new`: different resources of the hour, and how many of them were new;
+/// * `familiarity`: what the agent knew before the hour (of any key: only the totals matter).
+///
+/// Returns bits, ≥ 0.
+///
+/// # Formula
+///
+/// Expected new ones μ = used·(θ + d·kinds)/(θ + n), the probability of a new key under the agent's own
+/// Pitman–Yor process; bits of k by the Chernoff bound, k·log2(k/μ) − (k − μ)/ln 2 (Mitzenmacher & Upfal,
+/// *Probability and Computing*, 2nd ed., theorem 5.4).
+pub fn enumeration_bits(used: f64, new: f64, familiarity: &Familiarity) -> f64 {
+    let law = ACCESS_LAW;
+    let share = (law.strength + law.discount * familiarity.kinds) / (law.strength + familiarity.all_hours);
+    let expected = used * share;
+    if new <= expected {
+        return 0.0;
+    }
+    new * (new / expected).log2() - (new - expected) / std::f64::consts::LN_2
+}
+
+/// Looks at a key without using it.
+pub fn look(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    familiar: &Familiar,
+    space: KeySpace,
+    key: Key,
+) -> KeyBits {
+    judge(baselines, own, space, key, familiar.look(space, key))
+}

@@ -1,0 +1,152 @@
+//! `provenance`: where the values in a call came from.
+//!
+//! Knows origins of arguments. Must not know sequences, resources or units.
+//!
+//! A hijacked agent does what a text told it to do: the value that makes the call dangerous was lifted out of
+//! free text in a tool result and nothing in the user's request names it. How unusual that is depends on the
+//! argument: bodies of e-mails are made of what was read, recipients are not.
+
+use crate::baseline::learning::Lesson;
+use crate::baseline::pool::{Baselines, TypeBaseline};
+use crate::event::{Argument, Origin, OriginForm};
+use crate::identity::Key;
+use crate::stats::key::mix;
+
+use super::lexicon::Verb;
+use super::{ArgumentKeys, Call};
+
+/// Where a value came from, how it stood there, and whether the request has anything to do with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Symbol {
+    /// Named in the user's request.
+    User = 0,
+    /// A field of a tool result.
+    Field = 1,
+    /// Free text of a tool result, anchored in the request.
+    AnchoredText = 2,
+    /// Free text of a tool result, not anchored: the suspicious one.
+    Text = 3,
+    /// Made by the model.
+    Model = 4,
+    /// Made by the model, anchored in the request.
+    AnchoredModel = 5,
+}
+
+impl Symbol {
+    /// The symbol of an argument; none when its origin, form or anchoring is missing.
+    pub fn of(argument: &Argument<'_>) -> Option<Self> {
+        Some(match (argument.origin?, argument.origin_form, argument.anchored) {
+            (Origin::User, _, _) => Self::User,
+            (Origin::Tool, Some(OriginForm::Field), _) => Self::Field,
+            (Origin::Tool, Some(OriginForm::FreeText), Some(true)) => Self::AnchoredText,
+            (Origin::Tool, Some(OriginForm::FreeText), Some(false)) => Self::Text,
+            (Origin::Model, _, Some(true)) => Self::AnchoredModel,
+            (Origin::Model, _, Some(false)) => Self::Model,
+            _ => return None,
+        })
+    }
+}
+
+/// Who named a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Party {
+    /// The user.
+    User = 0,
+    /// A tool's result.
+    Tool = 1,
+    /// The model.
+    Model = 2,
+}
+
+impl Party {
+    /// The party of an origin.
+    pub fn of(origin: Origin) -> Self {
+        match origin {
+            Origin::User => Self::User,
+            Origin::Tool => Self::Tool,
+            Origin::Model => Self::Model,
+        }
+    }
+}
+
+/// The two alphabets in which origins are judged. The coarse one cannot be evaded by making an injected value
+/// look like a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Alphabet {
+    /// [`Symbol`]: six symbols.
+    Fine = 6,
+    /// [`Party`]: three symbols.
+    Coarse = 3,
+}
+
+/// The surprise of one argument's origin.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct OriginBits {
+    /// Bits of [`Symbol::Text`], 0 for every other symbol.
+    pub fine: f64,
+    /// Bits of [`Party::Tool`], 0 for every other party.
+    pub coarse: f64,
+}
+
+/// How unusual the origin of one argument is for its action and type.
+pub fn judge(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    call: &Call<'_, '_>,
+    argument: &ArgumentKeys,
+) -> OriginBits {
+    let bits =
+        |alphabet, symbol: u64| -probability(baselines, own, call, argument.name, alphabet, symbol).log2();
+    OriginBits {
+        fine: match argument.symbol {
+            Some(Symbol::Text) => bits(Alphabet::Fine, Symbol::Text as u64),
+            _ => 0.0,
+        },
+        coarse: match argument.party {
+            Some(Party::Tool) => bits(Alphabet::Coarse, Party::Tool as u64),
+            _ => 0.0,
+        },
+    }
+}
+
+/// Probability of an origin for an argument of an action, in (0, 1).
+///
+/// # Formula
+///
+/// Hierarchical Pitman–Yor over () ← verb class ← argument ← (action, argument) ← (type, action, argument),
+/// base uniform; all but the last level are shared by all types, so that a type never seen before is judged
+/// too. Source: Teh, ACL 2006, eq. 4, with the contexts of this task in place of word histories.
+pub fn probability(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    call: &Call<'_, '_>,
+    argument: Key,
+    alphabet: Alphabet,
+    symbol: u64,
+) -> f64 {
+    let (general, particular) = contexts(call.agent_type, call.action, call.verb, argument, alphabet);
+    let fleet = &baselines.fleet.origins;
+    let mut p = 1.0 / f64::from(alphabet as u8);
+    for context in general {
+        p = fleet.probability(context, symbol, p);
+    }
+    own.map_or(p, |own| own.origins.probability(particular, symbol, p))
+}
+
+/// What there is to learn from one argument's origin.
+pub fn lessons(call: &Call<'_, '_>, argument: &ArgumentKeys) -> impl Iterator<Item = (Lesson, u64)> {
+    let of = |alphabet| {
+        let (general, particular) =
+            contexts(call.agent_type, call.action, call.verb, argument.name, alphabet);
+        Lesson::Origin(general, particular)
+    };
+    let fine = argument.symbol.map(|symbol| (of(Alphabet::Fine), symbol as u64));
+    let coarse = argument.party.map(|party| (of(Alphabet::Coarse), party as u64));
+    fine.into_iter().chain(coarse)
+}
+
+fn contexts(agent_type: Key, action: Key, verb: Verb, argument: Key, alphabet: Alphabet) -> ([u64; 4], u64) {
+    let root = 0x0419_1415 + alphabet as u64;
+    let call = mix(mix(root, action), argument);
+    ([root, mix(root, verb as u64), mix(mix(root, 0xA6), argument), call], mix(call, agent_type))
+}

@@ -1,0 +1,157 @@
+//! `sequence`: the order of actions, and loops.
+//!
+//! Knows histories of symbols. Must not know arguments or resources beyond equality.
+
+use crate::baseline::learning::{FLEET, Lesson};
+use crate::baseline::pool::{Baselines, TypeBaseline};
+use crate::identity::Key;
+use crate::stats::key::mix;
+use crate::stats::sequence::{History, Prediction, predict};
+
+use super::Call;
+
+/// Symbols of which nothing is known share this probability.
+const UNKNOWN: Prediction = Prediction { probability: 1.0 / 4096.0, expected_bits: 3.0, order: 0 };
+/// What every unit starts with.
+pub const START: Key = 0x57A2_7000;
+/// Longest cycle that is recognised. Calls.
+pub const CYCLE: usize = 4;
+/// Observations of usual surprise that a mean starts with.
+const MEAN_WEIGHT: f64 = 200.0;
+/// Memory of the moving average. Calls.
+const AVERAGE_SPAN: f64 = 256.0;
+
+/// Where a unit stands in its sequence.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    history: History,
+    /// Σ of excess bits so far.
+    sum: f64,
+    calls: f64,
+    /// Exponentially weighted mean of excess bits.
+    average: f64,
+    /// Last (action, resource) pairs, newest first.
+    recent: [Key; CYCLE],
+    /// Calls in a row that equal the one p calls before, for p = 1…[`CYCLE`].
+    runs: [u32; CYCLE],
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let mut history = History::default();
+        history.push(START);
+        Self { history, sum: 0.0, calls: 0.0, average: 0.0, recent: [0; CYCLE], runs: [0; CYCLE] }
+    }
+}
+
+/// What the order of actions says of one call.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct OrderBits {
+    /// Probability of the action here, for the type.
+    pub probability: f64,
+    /// Its surprise. Bits.
+    pub bits: f64,
+    /// Surprise that is usual here. Bits.
+    pub expected_bits: f64,
+    /// Surprise beyond what is usual here; ≥ 0. Bits.
+    pub excess: f64,
+    /// Mean excess of the unit so far, the larger of the whole and the recent mean. Bits a call, ×100.
+    pub drift: f64,
+    /// Repetitions in a row of a cycle of at most [`CYCLE`] calls. log2.
+    pub repetition: f64,
+}
+
+/// Judges a call at this point of a unit.
+pub fn judge(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    progress: &Progress,
+    call: &Call<'_, '_>,
+) -> OrderBits {
+    let prediction = probability(baselines, own, progress, call.agent_type, call.symbol);
+    let bits = -prediction.probability.log2();
+    let excess = (bits - prediction.expected_bits).max(0.0);
+    let (sum, calls) = (progress.sum + excess, progress.calls + 1.0);
+    let average = progress.average + (excess - progress.average) / AVERAGE_SPAN;
+    let repetition = progress
+        .runs_with(repeat_key(call))
+        .iter()
+        .zip(1u32..)
+        .map(|(&run, period)| (run / period) as f64)
+        .fold(0.0, f64::max);
+    OrderBits {
+        probability: prediction.probability,
+        bits,
+        expected_bits: prediction.expected_bits,
+        excess,
+        drift: 100.0 * (sum / (calls + MEAN_WEIGHT)).max(average),
+        repetition: (1.0 + repetition).log2(),
+    }
+}
+
+/// Probability and usual surprise of a symbol at this point, for the type (smoothed by the fleet).
+pub fn probability(
+    baselines: &Baselines,
+    own: Option<&TypeBaseline>,
+    progress: &Progress,
+    agent_type: Key,
+    symbol: Key,
+) -> Prediction {
+    let fleet = Prediction {
+        probability: baselines.fleet.sequence.probability(FLEET, symbol, UNKNOWN.probability),
+        ..UNKNOWN
+    };
+    own.map_or(fleet, |own| predict(&own.sequence, &progress.history.contexts(agent_type), symbol, fleet))
+}
+
+/// Probability of a symbol after the one before it, over the whole fleet: share of types that do so, smoothed.
+pub fn fleet_probability(baselines: &Baselines, progress: &Progress, symbol: Key) -> f64 {
+    let table = &baselines.fleet.sequence;
+    let alone = table.probability(FLEET, symbol, UNKNOWN.probability);
+    table.probability(mix(FLEET, progress.previous()), symbol, alone)
+}
+
+/// Drift and repetition as they would stay if the next call were an ordinary one; as in [`OrderBits`].
+pub fn resting(progress: &Progress) -> (f64, f64) {
+    let mean = progress.sum / (progress.calls + 1.0 + MEAN_WEIGHT);
+    let average = progress.average * (1.0 - 1.0 / AVERAGE_SPAN);
+    (100.0 * mean.max(average), 0.0)
+}
+
+/// What there is to learn from a call at this point.
+pub fn lesson(progress: &Progress, agent_type: Key) -> Lesson {
+    Lesson::Order { contexts: progress.history.contexts(agent_type), previous: progress.previous() }
+}
+
+fn repeat_key(call: &Call<'_, '_>) -> Key {
+    mix(call.action, call.resource.unwrap_or(0))
+}
+
+impl Progress {
+    /// The symbol before; [`START`] at the start.
+    pub fn previous(&self) -> Key {
+        self.history.last().unwrap_or(START)
+    }
+
+    /// Goes one call further.
+    pub fn advance(&mut self, call: &Call<'_, '_>, judged: &OrderBits) {
+        self.history.push(call.symbol);
+        self.sum += judged.excess;
+        self.calls += 1.0;
+        self.average += (judged.excess - self.average) / AVERAGE_SPAN;
+        let key = repeat_key(call);
+        self.runs = self.runs_with(key);
+        self.recent.rotate_right(1);
+        if let Some(first) = self.recent.first_mut() {
+            *first = key;
+        }
+    }
+
+    fn runs_with(&self, key: Key) -> [u32; CYCLE] {
+        let mut runs = self.runs;
+        for (run, &before) in runs.iter_mut().zip(&self.recent) {
+            *run = if before == key { run.saturating_add(1) } else { 0 };
+        }
+        runs
+    }
+}

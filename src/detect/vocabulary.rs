@@ -1,0 +1,131 @@
+//! Names met so far: their keys, what the lexicon says of them, and their text for explanations.
+//!
+//! Knows names. Must not know baselines. Bounded: what comes after is judged, but explained without its name.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::lexicon::{Lexicon, Verb};
+use super::provenance::{Party, Symbol};
+use super::{ArgumentKeys, Call, Tier};
+use crate::event::{Argument, AuditEvent, Outcome, ValueClass};
+use crate::identity::{Identity, Key};
+use crate::stats::key::mix;
+
+/// Different names kept of actions, and of arguments.
+const NAMES: usize = 1 << 16;
+
+/// Turns events into calls.
+#[derive(Debug)]
+pub struct Vocabulary {
+    identity: Identity,
+    lexicon: Option<Lexicon>,
+    actions: HashMap<Key, (Verb, Box<str>), RandomState>,
+    arguments: HashMap<Key, (bool, Box<str>), RandomState>,
+}
+
+impl Vocabulary {
+    /// A vocabulary under an identity hash; without a lexicon every action is `other` and only the class of a
+    /// value tells destinations.
+    pub fn new(identity: Identity, lexicon: Option<Lexicon>) -> Self {
+        Self { identity, lexicon, actions: HashMap::default(), arguments: HashMap::default() }
+    }
+
+    /// The identity hash.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Reads an event. Constant time an argument; allocates only at new names.
+    pub fn call<'e, 't>(&mut self, event: &'e AuditEvent<'t>) -> Call<'e, 't> {
+        let action = self.identity.of(&event.action);
+        let verb = self.verb(action, &event.action);
+        let arguments: SmallVec<[ArgumentKeys; 6]> =
+            event.arguments.iter().map(|a| self.argument(a)).collect();
+        let tier = if arguments.is_empty() {
+            Tier::NoArguments
+        } else if arguments.iter().all(|a| a.party.is_none()) {
+            Tier::None
+        } else if arguments.iter().all(|a| a.symbol.is_some() == a.party.is_some()) {
+            Tier::Full
+        } else {
+            Tier::Origin
+        };
+        Call {
+            event,
+            agent_type: self.identity.of(event.agent_type()),
+            action,
+            symbol: symbol_of(action, event.outcome),
+            verb,
+            resource: event.resource.as_deref().filter(|r| !r.is_empty()).map(|r| self.identity.of(r)),
+            arguments,
+            tier,
+        }
+    }
+
+    /// Key of the agent an event is about: agents of two tenants are two agents.
+    pub fn agent(&self, event: &AuditEvent<'_>) -> Key {
+        let tenant = event.tenant.as_deref().map_or(0, |t| self.identity.of(t));
+        mix(tenant, self.identity.of(&event.agent_id))
+    }
+
+    /// Text of an action, if it was kept.
+    pub fn action_name(&self, action: Key) -> Option<&str> {
+        self.actions.get(&action).map(|(_, name)| &**name)
+    }
+
+    /// Text of the action in a symbol of a sequence, if it was kept. Tries the few outcomes of every name, so
+    /// that nothing needs to be kept for it: explanations are rare.
+    pub fn symbol_action(&self, symbol: Key) -> Option<&str> {
+        let outcomes = [Outcome::Ok, Outcome::Denied, Outcome::Error, Outcome::Unknown];
+        let of = |action: Key| outcomes.iter().any(|&outcome| symbol_of(action, outcome) == symbol);
+        self.actions.iter().find(|(action, _)| of(**action)).map(|(_, (_, name))| &**name)
+    }
+
+    /// Text of an argument's name, if it was kept.
+    pub fn argument_name(&self, argument: Key) -> Option<&str> {
+        self.arguments.get(&argument).map(|(_, name)| &**name)
+    }
+
+    fn verb(&mut self, key: Key, name: &str) -> Verb {
+        if let Some((verb, _)) = self.actions.get(&key) {
+            return *verb;
+        }
+        let verb = self.lexicon.as_ref().map_or(Verb::Other, |lexicon| lexicon.verb(name));
+        if self.actions.len() < NAMES {
+            self.actions.insert(key, (verb, name.into()));
+        }
+        verb
+    }
+
+    fn argument(&mut self, argument: &Argument<'_>) -> ArgumentKeys {
+        let name = self.identity.of(&argument.name);
+        let named = match self.arguments.get(&name) {
+            Some((named, _)) => *named,
+            None => {
+                let named = self.lexicon.as_ref().is_some_and(|l| l.is_destination(&argument.name));
+                if self.arguments.len() < NAMES {
+                    self.arguments.insert(name, (named, argument.name.as_str().into()));
+                }
+                named
+            }
+        };
+        let classed = matches!(
+            argument.class,
+            ValueClass::Email | ValueClass::Url | ValueClass::Iban | ValueClass::Key
+        );
+        ArgumentKeys {
+            name,
+            is_destination: named || classed,
+            value: argument.hash.map(|h| mix(h.0, 0x7A1E)),
+            symbol: Symbol::of(argument),
+            party: argument.origin.map(Party::of),
+        }
+    }
+}
+
+/// What sequences are made of: an action and how it ended.
+fn symbol_of(action: Key, outcome: Outcome) -> Key {
+    mix(action, outcome as u64)
+}

@@ -1,0 +1,318 @@
+//! Telling a person: opens and updates alerts.
+//!
+//! Knows units whose p fell below the threshold. Must not decide what the threshold is.
+
+use sha2::{Digest, Sha256};
+
+use super::explain::{Moment, shown};
+use super::unit::{Lead, Unit, UnitKind};
+use super::watched::{OpenAlert, Watched};
+use crate::alert::{
+    Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
+};
+use crate::assess::content;
+use crate::detect::provenance::{Party, Symbol};
+use crate::detect::{Call, sequence};
+use crate::finding::{Detector, Family};
+use crate::stats::combine;
+use crate::time::EventTime;
+
+/// An open alert is told again when its unit became this much less probable.
+const TELL_AGAIN: f64 = 10.0;
+/// Units of a type from which its calibration is its own.
+const OWN_CALIBRATION: f64 = 200.0;
+
+/// The units of a call after it was judged, and their running p before.
+pub(super) struct Units<'u> {
+    pub session: Option<&'u Unit>,
+    pub hour: &'u Unit,
+    /// Running p of the unit that content belongs to, before the call.
+    pub unit_before: [f64; Family::COUNT],
+    /// Running p of the hour unit, before the call.
+    pub hour_before: [f64; Family::COUNT],
+}
+
+impl Units<'_> {
+    /// The unit that is less probable.
+    fn worse(&self) -> &Unit {
+        self.session.filter(|s| s.unit_p <= self.hour.unit_p).unwrap_or(self.hour)
+    }
+
+    /// The unit that content belongs to.
+    fn content(&self) -> &Unit {
+        self.session.unwrap_or(self.hour)
+    }
+}
+
+impl<'t> Moment<'_, 't> {
+    /// Opens an alert about an agent, or updates the open one of the same family where there is more to tell.
+    pub fn tell(
+        &self,
+        watched: &mut Watched,
+        units: &Units<'_>,
+        threshold: f64,
+        clock: EventTime,
+        out: &mut Vec<Alert>,
+    ) {
+        let unit = units.worse();
+        let shares = self.shares(units, unit);
+        let Some(family) = leading(&shares) else { return };
+        let time = self.call.event.time;
+        let open = watched.open.iter().position(|a| a.family == family);
+        if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
+            open.last = open.last.max(time);
+            if unit.id == open.unit && unit.unit_p * TELL_AGAIN > open.p {
+                return;
+            }
+        } else {
+            watched.alerts_opened += 1;
+        }
+        let known = open.and_then(|i| watched.open.get(i));
+        let alert = Alert {
+            schema: SCHEMA.to_owned(),
+            alert_id: known.map_or_else(|| alert_id(watched, family), |a| a.id.clone()),
+            state: if known.is_some() { AlertState::Updated } else { AlertState::Opened },
+            time,
+            opened: known.map_or(time, |a| a.opened),
+            subject: Subject { kind: "agent".to_owned(), id: watched.id.to_string() },
+            tenant: watched.tenant.as_deref().map(str::to_owned),
+            agent_type: self.call.event.agent_type().to_owned(),
+            session_id: self
+                .call
+                .event
+                .session_id
+                .as_deref()
+                .filter(|_| unit.kind == UnitKind::Session)
+                .map(str::to_owned),
+            threshold,
+            p: unit.unit_p,
+            bits: unit.bits,
+            family,
+            counterfactual: self.counterfactual(units, unit, family, threshold),
+            maturity: self.maturity(watched),
+            judged_under: JudgedUnder {
+                baseline: self.baselines.version,
+                clock,
+                config: self.settings.config.clone(),
+            },
+            ..self.findings(units, family, shares)
+        };
+        let told = Box::new(alert.clone());
+        match open.and_then(|i| watched.open.get_mut(i)) {
+            Some(open) => {
+                open.p = open.p.min(alert.p);
+                open.unit = unit.id;
+                open.told = told;
+            }
+            None => watched.open.push(OpenAlert {
+                id: alert.alert_id.clone(),
+                family,
+                opened: time,
+                last: time,
+                unit: unit.id,
+                p: alert.p,
+                told,
+            }),
+        }
+        out.push(alert);
+    }
+
+    /// Findings, evidence and summary of an alert; everything else is left empty.
+    fn findings(&self, units: &Units<'_>, family: Family, shares: Vec<Share>) -> Alert {
+        let part = |f: Family| shares.iter().filter(|s| s.family == f).map(|s| s.share).sum::<f64>();
+        let mut leads: Vec<&Lead> = units.content().leads.iter().collect();
+        if units.session.is_some() {
+            leads.extend(units.hour.leads.iter().filter(|l| l.family == Family::Novelty));
+        }
+        leads.retain(|l| l.family == family || part(l.family) >= 0.01);
+        leads.sort_by(|a, b| (part(b.family)).total_cmp(&part(a.family)).then(a.family.cmp(&b.family)));
+        let findings: Vec<Observation> =
+            leads.iter().flat_map(|lead| self.observations(units.content(), units.hour, lead)).collect();
+        let evidence = leads.iter().map(|lead| self.evidence(lead)).collect();
+        let strongest = findings.iter().find(|f| f.family == family);
+        let risk_event_type =
+            strongest.map_or(crate::finding::RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
+        let summary = format!(
+            "{} ({}): {}",
+            shown(&self.call.event.agent_id),
+            shown(self.call.event.agent_type()),
+            strongest.map_or("its behaviour is not that of its type", |f| f.sentence.as_str())
+        );
+        let ids = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        Alert {
+            risk_event_type,
+            owasp: ids(risk_event_type.owasp()),
+            atlas: ids(risk_event_type.atlas()),
+            summary,
+            shares,
+            findings,
+            evidence,
+            schema: String::new(),
+            alert_id: String::new(),
+            state: AlertState::Opened,
+            time: EventTime::default(),
+            opened: EventTime::default(),
+            subject: Subject { kind: String::new(), id: String::new() },
+            tenant: None,
+            agent_type: String::new(),
+            session_id: None,
+            family,
+            p: 1.0,
+            threshold: 0.0,
+            bits: 0.0,
+            counterfactual: None,
+            maturity: Maturity {
+                agent: String::new(),
+                agent_events: 0,
+                type_units: 0.0,
+                type_agents: 0.0,
+                calibration: String::new(),
+            },
+            judged_under: JudgedUnder { baseline: 0, clock: EventTime::default(), config: String::new() },
+        }
+    }
+
+    /// Each detector's share: a family's term in the harmonic sum, divided among its detectors by their bits.
+    fn shares(&self, units: &Units<'_>, unit: &Unit) -> Vec<Share> {
+        let terms = Unit::terms(unit.kind, &unit.running_p(), units.hour.unit_p);
+        let families = unit.kind.families().iter().copied().chain([Family::Novelty]);
+        let mut all = Vec::new();
+        for (family, share) in families.zip(combine::shares(&terms)) {
+            let lead = unit.leads.iter().find(|l| l.family == family);
+            let parts = match (family, lead) {
+                (Family::CallContent | Family::BareContent, Some(lead)) => {
+                    let c = &lead.bits.content;
+                    vec![
+                        (Detector::Provenance, c.provenance),
+                        (Detector::Sequence, c.order),
+                        (Detector::Access, c.novelty),
+                    ]
+                }
+                (Family::CallContent, None) => vec![(Detector::Provenance, 1.0)],
+                (Family::BareContent | Family::Novelty, _) => vec![(Detector::Access, 1.0)],
+                (Family::Order | Family::Loops, _) => vec![(Detector::Sequence, 1.0)],
+            };
+            let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
+            for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
+                all.push(Share { family, detector, share: share * bits / sum });
+            }
+        }
+        all
+    }
+
+    /// The unit judged again as if the leading field of this call had been an ordinary one.
+    fn counterfactual(
+        &self,
+        units: &Units<'_>,
+        unit: &Unit,
+        family: Family,
+        threshold: f64,
+    ) -> Option<Counterfactual> {
+        let content_unit = units.content();
+        let stage = content_unit.stage();
+        let mut p = unit.running_p();
+        let mut hour_p = units.hour.unit_p;
+        let replaced = match family {
+            Family::CallContent | Family::BareContent => {
+                let lead = self.bits.content.lead?;
+                let name = self.argument(self.call.arguments.get(lead)?.name);
+                let (call, replaced) = self.with_lead_replaced(lead);
+                let judged =
+                    content::judge(&self.settings.content, self.baselines, self.own, &call, &self.bits.order);
+                let again = self.calibration.peak_p(family, stage, judged.bits);
+                set(&mut p, family, again.min(at(&units.unit_before, family)));
+                format!("{name} of {} {replaced}", self.action(self.call.action))
+            }
+            Family::Order | Family::Loops => {
+                let before = sequence::resting(&content_unit.progress);
+                let bits = if family == Family::Order { before.0 } else { before.1 };
+                let again = self.calibration.peak_p(family, stage, bits);
+                set(&mut p, family, again.min(at(&units.unit_before, family)));
+                format!("{} by the action that is usual at this point", self.action(self.call.action))
+            }
+            Family::Novelty => {
+                let strongest = self.bits.novelty.strongest?;
+                let bits = if self.bits.novelty.enumeration.is_some() {
+                    0.0
+                } else {
+                    self.bits.novelty.bits - strongest.bits
+                };
+                let again = self.calibration.peak_p(family, units.hour.stage(), bits);
+                let novelty = again.min(at(&units.hour_before, family));
+                let mut hour = units.hour.running_p();
+                set(&mut hour, family, novelty);
+                let evidence = combine::harmonic_bits(Unit::terms(UnitKind::Hour, &hour, 1.0));
+                hour_p = self.calibration.evidence_p(UnitKind::Hour as usize, evidence);
+                if unit.kind == UnitKind::Hour {
+                    p = hour;
+                }
+                format!("{} by one that this agent uses every day", strongest.space.name())
+            }
+        };
+        let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p, hour_p));
+        let again = self.calibration.evidence_p(unit.kind as usize, evidence);
+        Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
+    }
+
+    /// This call with its leading argument's origin (or, where none is known, its value) made ordinary.
+    fn with_lead_replaced(&self, lead: usize) -> (Call<'_, 't>, &'static str) {
+        let mut call = Call { arguments: self.call.arguments.clone(), ..*self.call };
+        let mut replaced = "by a value that is not new";
+        if let Some(argument) = call.arguments.get_mut(lead) {
+            if argument.party.is_some() {
+                argument.symbol = argument.symbol.map(|_| Symbol::User);
+                argument.party = Some(Party::User);
+                replaced = "by a value that the user named";
+            } else {
+                argument.value = None;
+            }
+        }
+        (call, replaced)
+    }
+
+    fn maturity(&self, watched: &Watched) -> Maturity {
+        let units: f64 = self.own.map_or(0.0, |own| own.units().iter().sum());
+        Maturity {
+            agent: match watched.events {
+                0..50 => "new",
+                50..1000 => "young",
+                _ => "mature",
+            }
+            .to_owned(),
+            agent_events: watched.events,
+            type_units: units.round(),
+            type_agents: self.own.map_or(0.0, |own| own.agents.count().keys).round(),
+            calibration: if units < OWN_CALIBRATION { "shipped" } else { "own" }.to_owned(),
+        }
+    }
+}
+
+fn leading(shares: &[Share]) -> Option<Family> {
+    let mut sums = [0.0; Family::COUNT];
+    for share in shares {
+        if let Some(sum) = sums.get_mut(share.family as usize) {
+            *sum += share.share;
+        }
+    }
+    Family::ALL.into_iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
+}
+
+fn at(p: &[f64; Family::COUNT], family: Family) -> f64 {
+    p.get(family as usize).copied().unwrap_or(1.0)
+}
+
+fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
+    if let Some(slot) = p.get_mut(family as usize) {
+        *slot = value;
+    }
+}
+
+fn alert_id(watched: &Watched, family: Family) -> String {
+    let mut hash = Sha256::new();
+    let counter = watched.alerts_opened.to_string();
+    for part in [watched.tenant.as_deref().unwrap_or(""), "agent", &watched.id, family.name(), &counter] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

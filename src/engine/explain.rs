@@ -1,0 +1,354 @@
+//! Why: what was seen, what is usual, and which call it was, in words and figures.
+//!
+//! Knows everything that was known when a call was judged. Must not judge anything itself.
+
+use smallvec::SmallVec;
+
+use super::Settings;
+use super::judging::CallBits;
+use super::unit::{Lead, Position, Unit};
+use crate::alert::{Evidence, Observation};
+use crate::assess::calibrate::Calibration;
+use crate::baseline::agent::KeySpace;
+use crate::baseline::pool::{Baselines, TypeBaseline};
+use crate::detect::provenance::{Alphabet, Party, Symbol};
+use crate::detect::vocabulary::Vocabulary;
+use crate::detect::{Call, Tier, provenance, sequence};
+use crate::finding::{Detector, Family, RiskEventType};
+use crate::identity::Key;
+
+/// Longest name that is shown whole. Characters.
+const SHOWN_CHARS: usize = 80;
+
+/// Everything that is known at the moment a call is judged.
+pub(super) struct Moment<'m, 't> {
+    pub baselines: &'m Baselines,
+    pub own: Option<&'m TypeBaseline>,
+    pub vocabulary: &'m Vocabulary,
+    pub settings: &'m Settings,
+    pub calibration: &'m Calibration,
+    pub fleet_calibration: &'m Calibration,
+    pub call: &'m Call<'m, 't>,
+    pub position: Position,
+    pub bits: CallBits,
+}
+
+impl<'t> Moment<'_, 't> {
+    /// Remembers this call as the one that raised a family, if that is worth it.
+    pub fn keep_lead(&self, unit: &mut Unit, family: Family) {
+        if unit.is_worth_keeping(family) {
+            let lead = self.lead(unit, family);
+            unit.keep_lead(lead);
+        }
+    }
+
+    fn lead(&self, unit: &Unit, family: Family) -> Lead {
+        let Self { baselines, own, call, bits, .. } = self;
+        let event = call.event;
+        let argument = bits.content.lead.filter(|_| family != Family::Novelty).and_then(|i| {
+            let keys = call.arguments.get(i)?;
+            let origin = event.arguments.get(i)?.origin_event.as_deref();
+            let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
+            let fine =
+                self.settings.content.fine && call.tier == Tier::Full && keys.symbol == Some(Symbol::Text);
+            let (alphabet, symbol) = if fine {
+                (Alphabet::Fine, Symbol::Text as u64)
+            } else {
+                (Alphabet::Coarse, Party::Tool as u64)
+            };
+            let p = |own| provenance::probability(baselines, own, call, keys.name, alphabet, symbol);
+            Some(LeadArgument {
+                name: keys.name,
+                unanchored_text: fine,
+                known_origin: keys.party.is_some(),
+                origin,
+                probability: (p(*own), p(None)),
+            })
+        });
+        Lead {
+            family,
+            position: self.position,
+            time: event.time,
+            event_id: event.event_id.as_deref().map(|id| SmallVec::from_slice(id.as_bytes())),
+            call: unit.events,
+            action: call.action,
+            previous: unit.progress.previous(),
+            resource: event.resource.as_deref().map(|r| SmallVec::from_slice(r.as_bytes())),
+            argument,
+            bits: *bits,
+            users: bits.novelty.strongest.map(|key| baselines.key_agents(*own, key.space, key.key)),
+            fleet_probability: sequence::fleet_probability(baselines, &unit.progress, call.symbol),
+        }
+    }
+
+    /// What the leads of a unit say, in words and figures; `weight` orders them.
+    pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead) -> Vec<Observation> {
+        let bits = &lead.bits;
+        let action = self.action(lead.action);
+        let at = if lead.family == Family::Novelty { hour } else { unit };
+        let p = at.p(lead.family);
+        let usual = |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage(), 0.5);
+        let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.fleet_calibration));
+        let mut all = Vec::new();
+        let mut add =
+            |detector, risk_event_type, observed, expected_type, expected_fleet, unit: &str, sentence| {
+                all.push(Observation {
+                    family: lead.family,
+                    detector,
+                    risk_event_type,
+                    p,
+                    observed,
+                    expected_type,
+                    expected_fleet: Some(expected_fleet),
+                    unit: unit.to_owned(),
+                    sentence,
+                });
+            };
+        match lead.family {
+            Family::CallContent | Family::BareContent => {
+                if let Some(argument) = lead.argument.filter(|a| a.known_origin) {
+                    let name = self.argument(argument.name);
+                    let (own, fleet) = argument.probability;
+                    let unit = format!("share of {action} calls whose {name} has this origin");
+                    let sentence = origin_sentence(
+                        &name,
+                        &action,
+                        &argument,
+                        argument.origin.map(|(a, n)| (self.action(a), n)),
+                    );
+                    add(
+                        Detector::Provenance,
+                        RiskEventType::UntrustedArgumentOrigin,
+                        1.0,
+                        own,
+                        fleet,
+                        &unit,
+                        sentence,
+                    );
+                }
+                if bits.content.novelty > 0.0 {
+                    let what = lead.argument.map_or_else(
+                        || action.clone(),
+                        |a| format!("the value of {} in {action}", self.argument(a.name)),
+                    );
+                    let kind = if lead.argument.is_some() {
+                        RiskEventType::UnfamiliarDestination
+                    } else {
+                        RiskEventType::UnfamiliarToolUse
+                    };
+                    let sentence = format!("{what} is new or rare for agents of this type");
+                    add(
+                        Detector::Access,
+                        kind,
+                        bits.content.novelty,
+                        usual_type,
+                        usual_fleet,
+                        "bits of surprise, weighted",
+                        sentence,
+                    );
+                }
+                if bits.content.order > 0.0 {
+                    add(
+                        Detector::Sequence,
+                        RiskEventType::UnusualActionSequence,
+                        bits.order.probability,
+                        (-bits.order.expected_bits).exp2(),
+                        lead.fleet_probability,
+                        "probability of the action at this point",
+                        self.transition(lead),
+                    );
+                }
+            }
+            Family::Order => add(
+                Detector::Sequence,
+                RiskEventType::UnusualActionSequence,
+                bits.order.drift / 100.0,
+                usual_type / 100.0,
+                usual_fleet / 100.0,
+                "bits of surprise a call beyond what is usual",
+                format!(
+                    "the order of actions has drifted from that of its type; last, {}",
+                    self.transition(lead)
+                ),
+            ),
+            Family::Loops => {
+                let times = |log: f64| log.exp2() - 1.0;
+                let (seen, usual) = (times(bits.order.repetition), times(usual_type));
+                let sentence = format!(
+                    "{action} and what goes with it repeated {seen:.0} times in a row; {usual:.0} are usual"
+                );
+                add(
+                    Detector::Sequence,
+                    RiskEventType::AgentLoop,
+                    seen,
+                    usual,
+                    times(usual_fleet),
+                    "repetitions in a row",
+                    sentence,
+                );
+            }
+            Family::Novelty => {
+                if let Some((new, used)) = bits.novelty.enumeration {
+                    let sentence =
+                        format!("{new:.0} of the {used:.0} resources it used within the hour were new to it");
+                    add(
+                        Detector::Access,
+                        RiskEventType::MassEnumeration,
+                        bits.novelty.bits,
+                        usual_type,
+                        usual_fleet,
+                        "bits of surprise",
+                        sentence,
+                    );
+                } else if let Some(key) = bits.novelty.strongest {
+                    let (kind, what) = match key.space {
+                        KeySpace::Resource => {
+                            let name = lead.resource.as_deref().map_or_else(
+                                || "its resource".to_owned(),
+                                |r| shown(&String::from_utf8_lossy(r)),
+                            );
+                            (RiskEventType::UnfamiliarResourceAccess, format!("resource {name}"))
+                        }
+                        KeySpace::Action => (RiskEventType::UnfamiliarToolUse, format!("action {action}")),
+                        KeySpace::Destination => {
+                            (RiskEventType::UnfamiliarDestination, format!("a destination of {action}"))
+                        }
+                    };
+                    let sentence = format!("{what}: {}", self.users(lead.users));
+                    add(
+                        Detector::Access,
+                        kind,
+                        bits.novelty.bits,
+                        usual_type,
+                        usual_fleet,
+                        "bits of surprise",
+                        sentence,
+                    );
+                }
+            }
+        }
+        all
+    }
+
+    /// The evidence of a lead.
+    pub fn evidence(&self, lead: &Lead) -> Evidence {
+        Evidence {
+            event_id: lead.event_id.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
+            time: lead.time,
+            action: self.vocabulary.action_name(lead.action).unwrap_or("(name not kept)").to_owned(),
+            call: lead.call,
+            source: lead.position.source,
+            line: lead.position.line,
+            family: lead.family,
+        }
+    }
+
+    /// An action's name as it may be shown.
+    pub fn action(&self, key: Key) -> String {
+        self.vocabulary.action_name(key).map_or_else(|| "an action whose name was not kept".to_owned(), shown)
+    }
+
+    /// An argument's name as it may be shown.
+    pub fn argument(&self, key: Key) -> String {
+        self.vocabulary.argument_name(key).map_or_else(|| "an argument".to_owned(), shown)
+    }
+
+    fn transition(&self, lead: &Lead) -> String {
+        let before = if lead.previous == sequence::START {
+            "at the start".to_owned()
+        } else {
+            self.vocabulary.symbol_action(lead.previous).map_or_else(
+                || "after an action whose name was not kept".to_owned(),
+                |name| format!("after {}", shown(name)),
+            )
+        };
+        format!(
+            "{} {before} is expected in {} of such places for its type, {} in the fleet",
+            self.action(lead.action),
+            percent(lead.bits.order.probability),
+            percent(lead.fleet_probability),
+        )
+    }
+
+    /// "0 of 214 agents of its type ever used it": exact up to 64 agents, then with its error.
+    fn users(&self, users: Option<(f64, f64)>) -> String {
+        let (own, fleet) = users.unwrap_or_default();
+        let of = |users: f64, agents: crate::stats::distinct::Count| {
+            let error = if agents.error > 0.0 { format!(" (±{:.0})", agents.error) } else { String::new() };
+            format!("{:.0} of {:.0}{error}", users.min(agents.keys), agents.keys)
+        };
+        let type_agents = self.own.map(|own| own.agents.count());
+        let fleet_agents = self.baselines.fleet.agents.count();
+        match type_agents {
+            Some(agents) => format!(
+                "{} agents of its type ever used it, {} in the fleet",
+                of(own, agents),
+                of(fleet, fleet_agents)
+            ),
+            None => format!("{} agents of the fleet ever used it; its type is new", of(fleet, fleet_agents)),
+        }
+    }
+}
+
+/// The argument that leads, and where its value came from.
+#[derive(Clone, Copy, Debug)]
+pub struct LeadArgument {
+    /// Key of its name.
+    pub name: Key,
+    /// Whether the value was lifted out of free text and is not anchored in the request.
+    pub unanchored_text: bool,
+    /// Whether anything is known of its origin.
+    pub known_origin: bool,
+    /// Action and place within the unit of the call that it came from.
+    pub origin: Option<(Key, u32)>,
+    /// Probability of such an origin for this argument: for the type, for the fleet.
+    pub probability: (f64, f64),
+}
+
+fn origin_sentence(name: &str, action: &str, argument: &LeadArgument, from: Option<(String, u32)>) -> String {
+    let from = from.map_or_else(|| "an earlier tool result".to_owned(), |(a, n)| format!("{a}, call {n},"));
+    if argument.unanchored_text {
+        format!("{name} of {action} came from free text in {from} and was never anchored in the request")
+    } else {
+        format!("{name} of {action} came from {from} and not from the user").replace(", and", " and")
+    }
+}
+
+fn percent(p: f64) -> String {
+    if p >= 0.1 {
+        format!("{:.0} %", p * 100.0)
+    } else if p >= 0.001 {
+        format!("{:.1} %", p * 100.0)
+    } else {
+        format!("1 in {:.0}", 1.0 / p.max(1e-12))
+    }
+}
+
+/// A name that the agent chose, as a person (or a language model) may see it: quoted, cut, with control, bidi
+/// and zero-width characters escaped.
+pub(super) fn shown(name: &str) -> String {
+    let mut text = String::from("`");
+    for (i, c) in name.chars().enumerate() {
+        if i == SHOWN_CHARS {
+            text.push('…');
+            break;
+        }
+        let hidden = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '`');
+        if hidden { text.extend(c.escape_unicode()) } else { text.push(c) }
+    }
+    text.push('`');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_name_is_shown_escaped_and_cut() {
+        assert_eq!(shown("send_email"), "`send_email`");
+        assert_eq!(shown("a\u{202e}b\n`"), "`a\\u{202e}b\\u{a}\\u{60}`");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 3);
+    }
+}

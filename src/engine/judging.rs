@@ -1,0 +1,267 @@
+//! What one call adds to its agent's open units, and what is learned from it.
+//!
+//! Knows the order of things: judge, tell, learn, advance. Must not close units.
+
+use super::alerts::Units;
+use super::explain::Moment;
+use super::unit::{Position, Unit, UnitKind};
+use super::watched::Watched;
+use super::{Engine, Judgement};
+use crate::alert::Alert;
+use crate::assess::calibrate::Calibration;
+use crate::assess::content::{self, Content};
+use crate::baseline::agent::{Familiarity, KeySpace};
+use crate::baseline::learning::{Delta, Lesson};
+use crate::detect::access::{self, KeyBits};
+use crate::detect::sequence::{self, OrderBits};
+use crate::detect::{Call, Tier, provenance};
+use crate::finding::Family;
+use crate::stats::key::mix;
+
+/// What a call says about the keys it touches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Novelty {
+    /// Sum over its keys, or the enumeration where that says more. Bits.
+    pub bits: f64,
+    /// The key that says most.
+    pub strongest: Option<KeyBits>,
+    /// (new, used) resources of the hour, where enumeration says more than any key.
+    pub enumeration: Option<(f64, f64)>,
+}
+
+/// All that one call says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallBits {
+    pub content: Content,
+    pub order: OrderBits,
+    pub novelty: Novelty,
+}
+
+impl Engine {
+    /// Judges a call in its agent's open units, tells what must be told, learns.
+    pub(super) fn judge_call(
+        &mut self,
+        slot: usize,
+        call: &Call<'_, '_>,
+        position: Position,
+        out: &mut Vec<Alert>,
+    ) -> Judgement {
+        self.refresh_calibration(call);
+        let time = call.event.time;
+        let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
+        let (Some(watched), Some((_, calibration))) =
+            (self.agents.get_mut(slot), self.calibrations.get(&call.agent_type))
+        else {
+            debug_assert!(false, "an agent is watched and its type calibrated before its call is judged");
+            return Judgement::NOTHING;
+        };
+        let own = self.baselines.types.get(&call.agent_type);
+        let name = call.event.agent_type();
+        let delta = self.deltas.entry(call.agent_type).or_insert_with(|| Delta::new(name));
+        watched.agent_type = call.agent_type;
+        watched.events += call.event.count.unwrap_or(1).max(1);
+        watched.latest = watched.latest.max(time);
+        let hour_number = watched.hour_at(watched.latest);
+        let mut hour = watched.hour.take().unwrap_or_else(|| {
+            self.budget.unit(time.day());
+            watched.new_unit(self.spare.pop(), UnitKind::Hour, hour_number as u64, time)
+        });
+        let mut session = session.map(|id| match watched.session(id) {
+            Some(place) => watched.sessions.swap_remove(place),
+            None => {
+                self.budget.unit(time.day());
+                watched.new_unit(self.spare.pop(), UnitKind::Session, id, time)
+            }
+        });
+
+        // Novelty belongs to the hour, whatever session touches the key.
+        hour.count(time);
+        let novelty = {
+            let learn = (!self.frozen).then_some(&mut *delta);
+            judge_novelty(&self.baselines, own, watched, call, hour_number, learn)
+        };
+        let before_hour = hour.running_p();
+        let raised_hour = hour.raise(calibration, Family::Novelty, novelty.bits);
+
+        // Content and order belong to the session, or to the hour where there is none.
+        if let Some(unit) = &mut session {
+            unit.count(time);
+        }
+        let unit = session.as_mut().unwrap_or(&mut hour);
+        let order = sequence::judge(&self.baselines, own, &unit.progress, call);
+        let content = content::judge(&self.settings.content, &self.baselines, own, call, &order);
+        let bits = CallBits { content, order, novelty };
+        let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
+        let raised = raise(unit, calibration, &bits);
+
+        let moment = Moment {
+            baselines: &self.baselines,
+            own,
+            vocabulary: &self.vocabulary,
+            settings: &self.settings,
+            calibration,
+            fleet_calibration: &self.fleet_scale,
+            call,
+            position,
+            bits,
+        };
+        if let Some(id) = call.event.event_id.as_deref()
+            && own.is_some_and(|own| own.carries_provenance())
+        {
+            unit.remember_call(self.vocabulary.identity().of(id), call.action);
+        }
+        for family in raised.into_iter().flatten() {
+            moment.keep_lead(unit, family);
+        }
+        if raised_hour {
+            moment.keep_lead(&mut hour, Family::Novelty);
+        }
+
+        hour.assess(calibration, 1.0);
+        if let Some(unit) = &mut session {
+            unit.assess(calibration, hour.unit_p);
+        }
+        let threshold = self.budget.threshold();
+        let fresh = raised_hour || raised.iter().any(Option::is_some);
+        if fresh && (hour.unit_p <= threshold || session.as_ref().is_some_and(|s| s.unit_p <= threshold)) {
+            let clock = self.clock.now().unwrap_or(time);
+            let units = Units {
+                session: session.as_ref(),
+                hour: &hour,
+                unit_before: before_unit,
+                hour_before: before_hour,
+            };
+            moment.tell(watched, &units, threshold, clock, out);
+        }
+
+        let judgement = judgement(session.as_ref(), &hour);
+        let unit = session.as_mut().unwrap_or(&mut hour);
+        if !self.frozen {
+            learn(call, unit, &order, delta);
+        }
+        unit.progress.advance(call, &order);
+        watched.hour = Some(hour);
+        if let Some(unit) = session {
+            let crowded = watched.room_for_session();
+            watched.sessions.push(unit);
+            if let Some(crowded) = crowded {
+                self.close(slot, crowded);
+            }
+        }
+        judgement
+    }
+
+    /// Makes the calibration of the call's type anew if a version was minted since.
+    fn refresh_calibration(&mut self, call: &Call<'_, '_>) {
+        let version = self.baselines.version;
+        let made_for = self.calibrations.get(&call.agent_type).map(|(made_for, _)| *made_for);
+        if made_for != Some(version) {
+            let own = self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
+            self.calibrations
+                .insert(call.agent_type, (version, Calibration::new(own, &self.fleet_calibration)));
+        }
+    }
+}
+
+/// Meets every key of a call; an agent's first use of a key is a vote.
+fn judge_novelty(
+    baselines: &crate::baseline::pool::Baselines,
+    own: Option<&crate::baseline::pool::TypeBaseline>,
+    watched: &mut Watched,
+    call: &Call<'_, '_>,
+    hour: i64,
+    mut learn: Option<&mut Delta>,
+) -> Novelty {
+    let mut bits = 0.0;
+    let mut strongest: Option<KeyBits> = None;
+    let mut resource: Option<Familiarity> = None;
+    for (space, key) in access::keys(call) {
+        let familiarity = watched.familiar.meet(space, key, hour);
+        let judged = access::judge(baselines, own, space, key, familiarity);
+        bits += judged.bits;
+        if strongest.is_none_or(|s| judged.bits > s.bits) {
+            strongest = Some(judged);
+        }
+        if space == KeySpace::Resource {
+            resource = Some(familiarity);
+        }
+        if familiarity.first
+            && let Some(delta) = &mut learn
+        {
+            delta.vote_once(watched.key, Lesson::Access(space), key);
+        }
+    }
+    let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
+    let enumeration = resource.map_or(0.0, |f| access::enumeration_bits(used, new, &f));
+    let enumerates = enumeration > bits;
+    Novelty { bits: bits.max(enumeration), strongest, enumeration: enumerates.then_some((new, used)) }
+}
+
+/// Raises the peaks of content, order and loops; tells which of them made the unit less probable.
+fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 3] {
+    let content = bits.content.family.filter(|&f| unit.raise(calibration, f, bits.content.bits));
+    let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
+    let loops = unit.raise(calibration, Family::Loops, bits.order.repetition).then_some(Family::Loops);
+    [content, order, loops]
+}
+
+/// Casts the unit's votes for what it has not taught yet; values wait for its end.
+fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut Delta) {
+    let lesson = sequence::lesson(&unit.progress, call.agent_type);
+    if let Lesson::Order { contexts, .. } = lesson
+        && unit.teaches(mix(contexts.as_slice().last().copied().unwrap_or(0), call.symbol))
+    {
+        delta.vote(lesson, call.symbol, order.bits);
+    }
+    if call.arguments.is_empty() {
+        return;
+    }
+    if unit.teaches(call.tier as u64) {
+        delta.provenance(call.tier != Tier::None);
+    }
+    for argument in &call.arguments {
+        for (lesson, symbol) in provenance::lessons(call, argument) {
+            if let Lesson::Origin(_, context) = lesson
+                && unit.teaches(mix(context, symbol))
+            {
+                delta.vote(lesson, symbol, 0.0);
+            }
+        }
+        if let (true, Some(value)) = (argument.is_destination, argument.value) {
+            let contexts @ [_, particular] = content::value_contexts(call, argument);
+            if unit.teaches(mix(particular, value)) {
+                unit.hold(Lesson::Value(contexts), value);
+            }
+        }
+    }
+}
+
+fn judgement(session: Option<&Unit>, hour: &Unit) -> Judgement {
+    let unit = session.unwrap_or(hour);
+    let mut families = unit.running_p();
+    if let Some(p) = families.get_mut(Family::Novelty as usize) {
+        *p = hour.p(Family::Novelty);
+    }
+    Judgement {
+        kind: unit.kind,
+        unit: unit.id,
+        bits: unit.bits,
+        p: unit.unit_p,
+        families,
+        hour_bits: hour.bits,
+        hour_p: hour.unit_p,
+    }
+}
+
+impl Judgement {
+    /// Nothing is known against anyone.
+    const NOTHING: Self = Self {
+        kind: UnitKind::Hour,
+        unit: 0,
+        bits: 0.0,
+        p: 1.0,
+        families: [1.0; Family::COUNT],
+        hour_bits: 0.0,
+        hour_p: 1.0,
+    };
+}

@@ -1,0 +1,288 @@
+//! The judging unit: the stretch of one agent's behaviour that is judged and calibrated as one.
+//!
+//! Knows peaks, stages and running p-values. Must not know baselines.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+
+use super::explain::LeadArgument;
+use super::judging::CallBits;
+use crate::assess::calibrate::Calibration;
+use crate::baseline::learning::Lesson;
+use crate::baseline::pool::STAGES;
+use crate::detect::sequence::Progress;
+use crate::finding::Family;
+use crate::identity::Key;
+use crate::stats::combine;
+use crate::stats::quantile::cell_of;
+use crate::time::{EventTime, HOUR_MS};
+
+/// A session unit closes when nothing happened for this long.
+pub const SESSION_IDLE_MS: i64 = 15 * 60_000;
+/// A session unit closes when it is this old.
+pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
+/// A family whose p falls to or below this keeps what raised it, for the explanation.
+const WORTH_KEEPING: f64 = 0.05;
+/// Calls remembered by event id, to name the one a value came from.
+const REMEMBERED_CALLS: usize = 64;
+/// Things one unit may teach at most: a long unit weighs no more.
+pub const LESSONS: usize = 4096;
+/// Values that may wait for the unit's end.
+const HELD_LESSONS: usize = 64;
+
+/// What a unit is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnitKind {
+    /// One session.
+    Session = 0,
+    /// One hour of an agent.
+    Hour = 1,
+}
+
+impl UnitKind {
+    /// The families that belong to this kind of unit; those of sessions belong to the hour where events have no
+    /// session id.
+    pub fn families(self) -> &'static [Family] {
+        match self {
+            Self::Session => &[Family::CallContent, Family::BareContent, Family::Order, Family::Loops],
+            Self::Hour => &Family::ALL,
+        }
+    }
+}
+
+/// Where an event stands in the input.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Position {
+    /// Index of the input.
+    pub source: u32,
+    /// Line in it, from 1.
+    pub line: u64,
+}
+
+/// The call that raised a family most.
+#[derive(Clone, Debug)]
+pub(super) struct Lead {
+    /// The family.
+    pub family: Family,
+    /// Where the event stands.
+    pub position: Position,
+    /// Its time.
+    pub time: EventTime,
+    /// Its id.
+    pub event_id: Option<SmallVec<[u8; 32]>>,
+    /// Its place within the unit, from 1.
+    pub call: u32,
+    /// Its action.
+    pub action: Key,
+    /// The symbol before it.
+    pub previous: Key,
+    /// Its resource.
+    pub resource: Option<SmallVec<[u8; 64]>>,
+    /// The leading argument.
+    pub argument: Option<LeadArgument>,
+    /// All that the call says.
+    pub bits: CallBits,
+    /// Agents of the type, and of the fleet, that used the key that says most.
+    pub users: Option<(f64, f64)>,
+    /// Probability of the action here over the fleet.
+    pub fleet_probability: f64,
+}
+
+/// A unit that is open.
+#[derive(Debug)]
+pub struct Unit {
+    /// What it is.
+    pub kind: UnitKind,
+    /// The session's key, or the hour's number.
+    pub id: u64,
+    /// Its first event.
+    pub started: EventTime,
+    /// Its last event.
+    pub last: EventTime,
+    /// Its events.
+    pub events: u32,
+    /// Where its sequence stands.
+    pub progress: Progress,
+    /// Votes it has cast.
+    pub cast: HashSet<u64, RandomState>,
+    /// Lessons about values, which wait until the unit turns out harmless.
+    pub held: Vec<(Lesson, u64)>,
+    /// What raised each family most.
+    pub(super) leads: Vec<Lead>,
+    /// Whether an alert about its agent was open before it began.
+    pub under_alert: bool,
+    /// Combined evidence so far. Bits.
+    pub bits: f64,
+    /// Calibrated p so far, in (0, 1].
+    pub unit_p: f64,
+    peaks: [[u8; STAGES]; Family::COUNT],
+    p: [f64; Family::COUNT],
+    has_data: [bool; Family::COUNT],
+    /// Keys of event ids with their actions, by place modulo the number remembered.
+    calls: Vec<(u64, Key)>,
+}
+
+impl Unit {
+    /// A unit that starts with an event at this time.
+    pub fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
+        Self {
+            kind,
+            id,
+            started: time,
+            last: time,
+            events: 0,
+            progress: Progress::default(),
+            cast: HashSet::default(),
+            held: Vec::new(),
+            leads: Vec::new(),
+            under_alert,
+            bits: 0.0,
+            unit_p: 1.0,
+            peaks: [[0; STAGES]; Family::COUNT],
+            p: [1.0; Family::COUNT],
+            has_data: [false; Family::COUNT],
+            calls: Vec::new(),
+        }
+    }
+
+    /// Makes a used unit new, keeping its memory.
+    pub fn restart(mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
+        self.cast.clear();
+        self.held.clear();
+        self.leads.clear();
+        self.calls.clear();
+        let fresh = Self::new(kind, id, time, under_alert);
+        Self { cast: self.cast, held: self.held, leads: self.leads, calls: self.calls, ..fresh }
+    }
+
+    /// When it closes if nothing more happens.
+    pub fn deadline(&self) -> EventTime {
+        match self.kind {
+            UnitKind::Session => {
+                self.last.plus_ms(SESSION_IDLE_MS).min(self.started.plus_ms(SESSION_LONGEST_MS))
+            }
+            UnitKind::Hour => self.started.plus_ms(HOUR_MS),
+        }
+    }
+
+    /// Counts an event; returns the stage it falls into: ⌊log2 of events so far⌋.
+    pub fn count(&mut self, time: EventTime) -> usize {
+        self.events += 1;
+        self.last = self.last.max(time);
+        self.stage()
+    }
+
+    /// The running stage.
+    pub fn stage(&self) -> usize {
+        (self.events.max(1).ilog2() as usize).min(STAGES - 1)
+    }
+
+    /// Raises a family's peak in the running stage and its running p. Returns whether p fell.
+    #[inline]
+    pub fn raise(&mut self, calibration: &Calibration, family: Family, bits: f64) -> bool {
+        let stage = self.stage();
+        let index = family as usize;
+        if let Some(flag) = self.has_data.get_mut(index) {
+            *flag = true;
+        }
+        let Some(peak) = self.peaks.get_mut(index).and_then(|p| p.get_mut(stage)) else { return false };
+        let cell = cell_of(bits);
+        if cell < *peak || cell == 0 {
+            return false; // below the stage's peak: p cannot fall
+        }
+        *peak = cell;
+        let p = calibration.peak_p(family, stage, bits);
+        match self.p.get_mut(index) {
+            Some(running) if p < *running => {
+                *running = p;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Running p of a family.
+    pub fn p(&self, family: Family) -> f64 {
+        self.p.get(family as usize).copied().unwrap_or(1.0)
+    }
+
+    /// p of all families, to be kept before a call is judged.
+    pub fn running_p(&self) -> [f64; Family::COUNT] {
+        self.p
+    }
+
+    /// Whether anything is known of a family; marks it as known, so that a unit without a peak counts as one
+    /// whose peak is zero.
+    pub fn mark(&mut self, family: Family) {
+        if let Some(flag) = self.has_data.get_mut(family as usize) {
+            *flag = true;
+        }
+    }
+
+    /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
+    /// [`UnitKind::families`]; for a session unit the last is the running p of the agent's hour unit.
+    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT], hour: f64) -> SmallVec<[(f64, f64); 6]> {
+        let families = kind.families();
+        let session = kind == UnitKind::Session;
+        let weight = 1.0 / (families.len() + usize::from(session)) as f64;
+        let own = families.iter().map(|&f| (weight, p.get(f as usize).copied().unwrap_or(1.0)));
+        own.chain(session.then_some((weight, hour))).collect()
+    }
+
+    /// Brings combined evidence and calibrated p up to date. `hour`: running p of the agent's hour unit, for a
+    /// session unit.
+    pub fn assess(&mut self, calibration: &Calibration, hour: f64) {
+        self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p, hour)));
+        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits);
+    }
+
+    /// Peaks per stage reached of a family, if the unit says anything about it.
+    pub fn peaks(&self, family: Family) -> Option<&[u8]> {
+        let has_data = self.has_data.get(family as usize).copied().unwrap_or(false);
+        self.peaks.get(family as usize).filter(|_| has_data).and_then(|p| p.get(..=self.stage()))
+    }
+
+    /// Whether a family's p is small enough to keep what raised it.
+    pub fn is_worth_keeping(&self, family: Family) -> bool {
+        self.p(family) <= WORTH_KEEPING
+    }
+
+    /// Remembers what raised a family.
+    pub(super) fn keep_lead(&mut self, lead: Lead) {
+        match self.leads.iter_mut().find(|l| l.family == lead.family) {
+            Some(slot) => *slot = lead,
+            None => self.leads.push(lead),
+        }
+    }
+
+    /// Remembers the running call under its event id.
+    pub fn remember_call(&mut self, event: u64, action: Key) {
+        let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
+        match self.calls.get_mut(place) {
+            Some(slot) => *slot = (event, action),
+            None => self.calls.push((event, action)),
+        }
+    }
+
+    /// Action and place (from 1) of a remembered call.
+    pub fn call_of(&self, event: u64) -> Option<(Key, u32)> {
+        let place = self.calls.iter().position(|(e, _)| *e == event)?;
+        let (_, action) = self.calls.get(place)?;
+        let newest = self.events as usize;
+        let back = (newest + REMEMBERED_CALLS - 1 - place) % REMEMBERED_CALLS;
+        Some((*action, newest.saturating_sub(back) as u32))
+    }
+
+    /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
+    pub fn teaches(&mut self, lesson: u64) -> bool {
+        self.cast.len() < LESSONS && self.cast.insert(lesson)
+    }
+
+    /// Holds a lesson about a value back until the unit closes.
+    pub fn hold(&mut self, lesson: Lesson, symbol: u64) {
+        if self.held.len() < HELD_LESSONS {
+            self.held.push((lesson, symbol));
+        }
+    }
+}

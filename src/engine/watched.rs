@@ -1,0 +1,132 @@
+//! An agent under watch: what it is used to, its open units and its open alerts.
+//!
+//! Knows one agent. Must not know baselines of others.
+
+use crate::baseline::agent::Familiar;
+use crate::finding::Family;
+use crate::identity::Key;
+use crate::time::{EventTime, HOUR_MS};
+
+use super::unit::{Unit, UnitKind};
+
+/// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
+pub const SESSIONS: usize = 8;
+
+/// One agent.
+#[derive(Debug)]
+pub struct Watched {
+    /// Identity hash.
+    pub key: Key,
+    /// Its id as the events give it.
+    pub id: Box<str>,
+    /// Its tenant.
+    pub tenant: Option<Box<str>>,
+    /// Key of its type.
+    pub agent_type: Key,
+    /// What it is used to.
+    pub familiar: Familiar,
+    /// Open sessions.
+    pub sessions: Vec<Unit>,
+    /// The open hour.
+    pub hour: Option<Unit>,
+    /// Its latest event.
+    pub latest: EventTime,
+    /// Its events so far.
+    pub events: u64,
+    /// Alerts opened so far.
+    pub alerts_opened: u64,
+    /// Alerts that are open.
+    pub open: Vec<OpenAlert>,
+    /// Last day (since 1970) on which a unit of each kind rose above the 98 % quantile.
+    pub tail_day: [i64; 2],
+}
+
+/// An alert that is open.
+#[derive(Clone, Debug)]
+pub struct OpenAlert {
+    /// Its id.
+    pub id: String,
+    /// Its family: an agent has at most one open alert a family.
+    pub family: Family,
+    /// When it was opened.
+    pub opened: EventTime,
+    /// Last finding that belongs to it.
+    pub last: EventTime,
+    /// Unit of that finding.
+    pub unit: u64,
+    /// Smallest p told so far.
+    pub p: f64,
+    /// What is told when it closes.
+    pub told: Box<crate::alert::Alert>,
+}
+
+impl Watched {
+    /// An agent that was just met.
+    pub fn new(key: Key, id: &str, tenant: Option<&str>, agent_type: Key) -> Self {
+        Self {
+            key,
+            id: id.into(),
+            tenant: tenant.map(Into::into),
+            agent_type,
+            familiar: Familiar::default(),
+            sessions: Vec::new(),
+            hour: None,
+            latest: EventTime(i64::MIN),
+            events: 0,
+            alerts_opened: 0,
+            open: Vec::new(),
+            tail_day: [i64::MIN; 2],
+        }
+    }
+
+    /// The number of the agent's hour at an instant: hours start at a phase of its own, so that not all
+    /// agents close theirs at once.
+    pub fn hour_at(&self, time: EventTime) -> i64 {
+        let phase = (self.key % HOUR_MS as u64) as i64;
+        time.plus_ms(phase).0.div_euclid(HOUR_MS)
+    }
+
+    /// Takes out every unit whose time is over at `now`, in the order in which they ended.
+    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
+        let from = ended.len();
+        let mut i = 0;
+        while let Some(unit) = self.sessions.get(i) {
+            if unit.deadline() <= now {
+                ended.push(self.sessions.swap_remove(i));
+            } else {
+                i += 1;
+            }
+        }
+        let hour = self.hour_at(now) as u64;
+        if let Some(unit) = self.hour.take_if(|unit| (unit.id as i64) < hour as i64) {
+            ended.push(unit);
+        }
+        if let Some(ended) = ended.get_mut(from..) {
+            ended.sort_unstable_by_key(|unit| (unit.deadline(), unit.kind as u8, unit.id));
+        }
+    }
+
+    /// The place of a session among the open ones.
+    pub fn session(&self, id: u64) -> Option<usize> {
+        self.sessions.iter().position(|unit| unit.id == id)
+    }
+
+    /// Makes room for one more session; returns the one that has to close for it.
+    pub fn room_for_session(&mut self) -> Option<Unit> {
+        if self.sessions.len() < SESSIONS {
+            return None;
+        }
+        let quietest =
+            (0..self.sessions.len()).min_by_key(|&i| self.sessions.get(i).map(|u| (u.last, u.id)))?;
+        Some(self.sessions.swap_remove(quietest))
+    }
+
+    /// A new unit of this agent, from the memory of a used one where there is one.
+    pub fn new_unit(&self, used: Option<Unit>, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+        let under_alert = !self.open.is_empty();
+        match used {
+            Some(unit) => unit.restart(kind, id, time, under_alert),
+            None => Unit::new(kind, id, time, under_alert),
+        }
+    }
+}

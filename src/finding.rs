@@ -1,0 +1,121 @@
+//! What can be found: families of detectors, and the names under which the world knows each finding.
+//!
+//! Knows names and public threat ids. Must not know how anything is computed.
+
+use serde::{Deserialize, Serialize};
+
+/// A group of detectors whose evidence about one call is added, and which is calibrated as one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// What a call carries, where its arguments' origin is known.
+    CallContent = 0,
+    /// What a call carries, where nothing is known about origins.
+    BareContent = 1,
+    /// The order of actions over a whole unit.
+    Order = 2,
+    /// Repetition of the same few actions.
+    Loops = 3,
+    /// Resources, actions and destinations that are new or rare.
+    Novelty = 4,
+}
+
+impl Family {
+    /// Number of families.
+    pub const COUNT: usize = 5;
+    /// Every family, in order.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::CallContent, Self::BareContent, Self::Order, Self::Loops, Self::Novelty];
+
+    /// The name used in configuration, output and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CallContent => "call_content",
+            Self::BareContent => "bare_content",
+            Self::Order => "order",
+            Self::Loops => "loops",
+            Self::Novelty => "novelty",
+        }
+    }
+}
+
+/// A detector: judges one behaviour.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detector {
+    /// Where argument values came from.
+    Provenance = 0,
+    /// The order of actions, and loops.
+    Sequence = 1,
+    /// New and rare resources, actions and destinations.
+    Access = 2,
+}
+
+impl Detector {
+    /// The name used in configuration, output and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provenance => "provenance",
+            Self::Sequence => "sequence",
+            Self::Access => "access",
+        }
+    }
+}
+
+/// The kind of risk a finding is reported as.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RiskEventType {
+    /// A value lifted out of a tool result's free text went into a consequential call.
+    UntrustedArgumentOrigin,
+    /// A resource this agent, its type or the fleet hardly ever touch.
+    UnfamiliarResourceAccess,
+    /// An action this agent, its type or the fleet hardly ever call.
+    UnfamiliarToolUse,
+    /// A destination that was never sent to.
+    UnfamiliarDestination,
+    /// Many new resources in a short time.
+    MassEnumeration,
+    /// Actions in an order that its type does not follow.
+    UnusualActionSequence,
+    /// The same few actions again and again.
+    AgentLoop,
+}
+
+impl RiskEventType {
+    /// Every kind, in order.
+    pub const ALL: [Self; 7] = [
+        Self::UntrustedArgumentOrigin,
+        Self::UnfamiliarResourceAccess,
+        Self::UnfamiliarToolUse,
+        Self::UnfamiliarDestination,
+        Self::MassEnumeration,
+        Self::UnusualActionSequence,
+        Self::AgentLoop,
+    ];
+
+    /// Ids of the OWASP Top 10 for Agentic Applications 2026. The mapping is our judgement.
+    pub fn owasp(self) -> &'static [&'static str] {
+        match self {
+            Self::UntrustedArgumentOrigin => &["ASI01"],
+            Self::UnfamiliarResourceAccess => &["ASI02", "ASI03"],
+            Self::UnfamiliarToolUse => &["ASI02", "ASI05"],
+            Self::UnfamiliarDestination | Self::MassEnumeration => &["ASI02"],
+            Self::UnusualActionSequence => &["ASI01"],
+            Self::AgentLoop => &["ASI08"],
+        }
+    }
+
+    /// Technique ids of MITRE ATLAS 5.6.0. The mapping is our judgement.
+    pub fn atlas(self) -> &'static [&'static str] {
+        match self {
+            Self::UntrustedArgumentOrigin => &["AML.T0051.001", "AML.T0053"],
+            Self::UnfamiliarResourceAccess => &["AML.T0085.001", "AML.T0036", "AML.T0012"],
+            Self::UnfamiliarToolUse => &["AML.T0053", "AML.T0011.002"],
+            Self::UnfamiliarDestination => &["AML.T0086", "AML.T0025", "AML.T0057"],
+            Self::MassEnumeration => &["AML.T0085", "AML.T0075", "AML.T0035"],
+            Self::UnusualActionSequence => &["AML.T0051.001", "AML.T0051.002", "AML.T0094"],
+            Self::AgentLoop => &["AML.T0034.002"],
+        }
+    }
+}

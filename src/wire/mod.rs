@@ -1,0 +1,9 @@
+//! The edge to the outside: bytes become audit events, judgements become bytes.
+//!
+//! Knows the wire formats, their limits and what to do with input that breaks them.
+//! Must not know what is done with an event, nor how a finding came about.
+
+pub mod audit_event;
+pub mod dead_letter;
+pub mod input;
+mod refusal;
