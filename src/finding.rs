@@ -94,6 +94,19 @@ impl RiskEventType {
         Self::AgentLoop,
     ];
 
+    /// The name used in output and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UntrustedArgumentOrigin => "untrustedArgumentOrigin",
+            Self::UnfamiliarResourceAccess => "unfamiliarResourceAccess",
+            Self::UnfamiliarToolUse => "unfamiliarToolUse",
+            Self::UnfamiliarDestination => "unfamiliarDestination",
+            Self::MassEnumeration => "massEnumeration",
+            Self::UnusualActionSequence => "unusualActionSequence",
+            Self::AgentLoop => "agentLoop",
+        }
+    }
+
     /// Ids of the OWASP Top 10 for Agentic Applications 2026. The mapping is our judgement.
     pub fn owasp(self) -> &'static [&'static str] {
         match self {
@@ -116,6 +129,19 @@ impl RiskEventType {
             Self::MassEnumeration => &["AML.T0085", "AML.T0075", "AML.T0035"],
             Self::UnusualActionSequence => &["AML.T0051.001", "AML.T0051.002", "AML.T0094"],
             Self::AgentLoop => &["AML.T0034.002"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_risk_is_called_the_same_everywhere() {
+        for (place, kind) in RiskEventType::ALL.into_iter().enumerate() {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+            assert_eq!(kind as usize, place);
         }
     }
 }

@@ -2,12 +2,25 @@
 //!
 //! Knows every other module. Must not hold logic that a library user would miss.
 
+mod check;
+mod detect;
 mod evaluate;
+mod explain;
+mod output;
 mod simulate;
+mod source;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::output::OutputError;
+use crate::wire::dead_letter::DeadLetterError;
+
+/// Exit status when a person must mend something first (EX_USAGE of sysexits.h).
+const TO_BE_MENDED: u8 = 64;
+/// Exit status when output could not be written (EX_IOERR of sysexits.h).
+const NOT_WRITTEN: u8 = 74;
 
 /// Streaming behavioural anomaly detector for AI agents.
 #[derive(Debug, Parser)]
@@ -19,7 +32,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
+    Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
+    Explain(explain::Explain),
     Simulate(simulate::Simulate),
 }
 
@@ -27,15 +43,35 @@ impl Cli {
     /// Runs the command; a failure is printed on stderr with its causes and a remedy.
     pub fn run(self) -> ExitCode {
         let result: anyhow::Result<ExitCode> = match self.command {
+            Command::Check(command) => command.run(),
+            Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),
+            Command::Explain(command) => command.run(),
             Command::Simulate(command) => command.run(),
         };
         match result {
             Ok(code) => code,
-            Err(error) => {
-                eprintln!("tiltmeter: {error:#}");
-                ExitCode::from(64)
-            }
+            Err(error) => failure(&error),
         }
     }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    if matches!(error.downcast_ref(), Some(OutputError::Closed)) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("tiltmeter: {}", told(error));
+    let not_written = error.is::<OutputError>() || error.is::<DeadLetterError>();
+    ExitCode::from(if not_written { NOT_WRITTEN } else { TO_BE_MENDED })
+}
+
+/// An error and its causes; a cause that the error quotes already is not said again.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }

@@ -160,6 +160,11 @@ impl Engine {
         self.agents.len()
     }
 
+    /// Agents that were forgotten to make room for others.
+    pub fn evicted(&self) -> u64 {
+        self.agents.evicted()
+    }
+
     /// Finds the agent, or begins to watch it.
     fn watch(&mut self, agent: Key, call: &Call<'_, '_>) -> usize {
         let event = call.event;

@@ -1,0 +1,121 @@
+//! `tiltmeter check`: what is wrong with a configuration and with example events, before anything runs.
+//!
+//! Knows files, options and what people are told. Must not judge anything.
+
+mod coverage;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::explain::printable;
+use super::output::Output;
+use super::source::{Events, Source, Visitor, all_read};
+use crate::config::Config;
+use crate::detect::vocabulary::Vocabulary;
+use crate::engine::unit::Position;
+use crate::event::AuditEvent;
+use crate::identity::Identity;
+use crate::models;
+use crate::wire::dead_letter::Refusal;
+use crate::wire::input::Line;
+
+use self::coverage::Coverage;
+
+/// Refused lines that are shown; the others are counted.
+const SHOWN_LINES: u64 = 100;
+
+/// Check a configuration, and example events if there are any.
+///
+/// Tells everything that is wrong at once: settings, lines that would be refused and why, and what each
+/// detector would have to do without. The exit code is 0 when nothing has to be mended, otherwise 64.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Example events, one a line; .gz and .zst are unpacked; `-` is standard input. None: no events.
+    files: Vec<PathBuf>,
+
+    /// Configuration file; without it every setting has its default.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// What the example events are.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    source: Source,
+}
+
+impl Check {
+    /// Looks at everything and writes what it found.
+    ///
+    /// # Errors
+    ///
+    /// When input cannot be read or the output cannot be written. Faults in the configuration or in events
+    /// are no error: they are what was asked for, and make the exit code 64.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let mut out = Output::stdout();
+        let mut is_fine = true;
+        let config = Config::load(self.config.as_deref());
+        match &config {
+            Ok(config) => out.text(&told(config))?,
+            Err(error) => {
+                is_fine = false;
+                out.text(&format!("{error}\n"))?;
+            }
+        }
+        if !self.files.is_empty() {
+            let events = Events::open(&self.files, self.source)?;
+            let vocabulary = Vocabulary::new(Identity::new([0; 16]), Some(models::lexicon()?));
+            let mut example = Example { out, vocabulary, coverage: Coverage::default(), refused: 0 };
+            let unreadable = events.visit(&mut example)?;
+            is_fine &= example.refused == 0;
+            out = example.out;
+            if example.refused > SHOWN_LINES {
+                out.text(&format!(
+                    "and {} more; `tiltmeter detect --dead-letters FILE` writes them all\n",
+                    example.refused - SHOWN_LINES
+                ))?;
+            }
+            out.text(&example.coverage.told(example.refused))?;
+            out.flush()?;
+            all_read(&unreadable)?;
+        }
+        out.flush()?;
+        Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(super::TO_BE_MENDED) })
+    }
+}
+
+/// A configuration in a few lines.
+fn told(config: &Config) -> String {
+    let mut text = format!("configuration {}: valid\n", config.hash());
+    for setting in config.changed() {
+        let otherwise = if setting.default.is_empty() { "none" } else { &setting.default };
+        text += &format!("  {} = {} (default {otherwise})\n", setting.name, setting.value);
+    }
+    if !config.has_identity_key() {
+        text += "  no agents.identity_key_file: whoever can choose ids could make them collide\n";
+    }
+    text
+}
+
+/// Example events, looked at one by one.
+struct Example {
+    out: Output,
+    vocabulary: Vocabulary,
+    coverage: Coverage,
+    refused: u64,
+}
+
+impl Visitor for Example {
+    fn event(&mut self, event: &AuditEvent<'_>, _: Position) -> anyhow::Result<()> {
+        let call = self.vocabulary.call(event);
+        self.coverage.add(&call);
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {
+        self.refused += 1;
+        if self.refused <= SHOWN_LINES {
+            let text = format!("{}:{}: {refusal}\n", printable(source), line.number);
+            self.out.text(&text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! `tiltmeter explain`: alerts as text for a person.
+//!
+//! Knows which alerts are asked for. Must not know how they are laid out.
+
+mod text;
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use self::text::Style;
+
+pub use self::text::printable;
+use super::output::Output;
+use crate::alert::{Alert, SCHEMA};
+use crate::wire::input::Lines;
+
+/// Show alerts as text: what was seen, what is usual, and why it was told.
+///
+/// Reads what `tiltmeter detect` writes. Of an alert that was updated or closed the last state is shown.
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// Alerts, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
+    file: Option<PathBuf>,
+
+    /// Only this alert; the first digits of its id are enough.
+    #[arg(long, value_name = "ID")]
+    alert: Option<String>,
+}
+
+impl Explain {
+    /// Reads alerts and shows those that were asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read or holds something else, when there is no such alert, when the output
+    /// cannot be written.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let files: Vec<PathBuf> = self.file.into_iter().collect();
+        let mut lines = Lines::open(&files)?;
+        let name = lines.name(0).to_owned();
+        let mut told = Told::default();
+        while let Some(line) = lines.next_line()? {
+            let number = line.number;
+            let alert = parse(line.bytes).with_context(|| {
+                format!("{name}, line {number}, is no alert; name a file that `tiltmeter detect` has written")
+            })?;
+            told.add(alert);
+        }
+        let wanted = match &self.alert {
+            Some(id) => vec![told.find(id)?],
+            None => told.alerts.iter().collect(),
+        };
+        let is_plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let style = if is_plain { Style::PLAIN } else { Style::TERMINAL };
+        let mut out = Output::stdout();
+        for (place, (alert, updates)) in wanted.iter().enumerate() {
+            if place > 0 {
+                out.text("\n")?;
+            }
+            out.text(&text::render(alert, *updates, &style))?;
+        }
+        out.flush()?;
+        if told.alerts.is_empty() {
+            eprintln!("tiltmeter: there are no alerts in {name}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn parse(line: &[u8]) -> anyhow::Result<Alert> {
+    let alert: Alert = serde_json::from_slice(line)?;
+    if alert.schema != SCHEMA {
+        bail!("its schema is {} and not {SCHEMA}", printable(&alert.schema));
+    }
+    Ok(alert)
+}
+
+/// The last state of every alert, in the order in which they were opened.
+#[derive(Debug, Default)]
+struct Told {
+    /// Alerts, each with the number of its updates.
+    alerts: Vec<(Alert, u64)>,
+    places: HashMap<String, usize>,
+}
+
+impl Told {
+    fn add(&mut self, alert: Alert) {
+        let place = self.places.get(&alert.alert_id).copied();
+        match place.and_then(|place| self.alerts.get_mut(place)) {
+            Some((known, updates)) => {
+                *updates += u64::from(alert.state == crate::alert::AlertState::Updated);
+                *known = alert;
+            }
+            None => {
+                self.places.insert(alert.alert_id.clone(), self.alerts.len());
+                self.alerts.push((alert, 0));
+            }
+        }
+    }
+
+    /// The one alert whose id begins so.
+    fn find(&self, id: &str) -> anyhow::Result<&(Alert, u64)> {
+        let id = id.to_lowercase();
+        let found: Vec<_> = self.alerts.iter().filter(|(alert, _)| alert.alert_id.starts_with(&id)).collect();
+        match found.as_slice() {
+            [one] => Ok(one),
+            [] => bail!(self.missing(&id)),
+            several => {
+                let ids: Vec<String> =
+                    several.iter().take(5).map(|(alert, _)| printable(&alert.alert_id)).collect();
+                let and = if several.len() > ids.len() { ", …" } else { "" };
+                bail!(
+                    "{} alerts have an id that begins with {}: {}{and}; give more digits",
+                    several.len(),
+                    printable(&id),
+                    ids.join(", ")
+                )
+            }
+        }
+    }
+
+    fn missing(&self, id: &str) -> String {
+        // Only as much of an id is compared as was given.
+        let like = |alert: &Alert| {
+            let start: String = alert.alert_id.chars().take(id.chars().count()).collect();
+            strsim::damerau_levenshtein(id, &start)
+        };
+        let nearest = self.alerts.iter().map(|(alert, _)| alert).min_by_key(|alert| like(alert));
+        match nearest {
+            None => format!("there is no alert {}: the input holds no alerts", printable(id)),
+            Some(nearest) => format!(
+                "there is no alert {} among {}; the nearest id is {}",
+                printable(id),
+                self.alerts.len(),
+                printable(&nearest.alert_id)
+            ),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! How an alert is laid out for a terminal of 100 columns.
+//!
+//! Knows words, figures, bars and line breaks. Must not leave out or add anything that is judged.
+//!
+//! Most of an alert is chosen by the agent it is about: nothing in it may move the cursor, hide text or turn
+//! it around.
+
+use std::fmt::Write;
+
+use crate::alert::{Alert, AlertState, Observation};
+use crate::time::EventTime;
+
+/// Longest line. Characters.
+const WIDTH: usize = 100;
+/// Length of the bar of a share of one. Characters.
+const BAR: usize = 30;
+/// Longest word that is shown whole. Characters.
+const WORD: usize = 80;
+
+/// Marks around what is to stand out.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    bold: &'static str,
+    dim: &'static str,
+    end: &'static str,
+}
+
+impl Style {
+    /// No marks.
+    pub const PLAIN: Self = Self { bold: "", dim: "", end: "" };
+    /// Marks for a terminal (ECMA-48, SGR).
+    pub const TERMINAL: Self = Self { bold: "\x1b[1m", dim: "\x1b[2m", end: "\x1b[0m" };
+}
+
+/// The alert as text, with a line end.
+///
+/// * `updates`: how often it was updated before this state.
+pub fn render(alert: &Alert, updates: u64, style: &Style) -> String {
+    let mut page = Page { text: String::new(), style: *style };
+    page.title(alert, updates);
+    page.probability(alert);
+    page.findings(alert);
+    page.shares(alert);
+    page.counterfactual(alert);
+    page.known(alert);
+    page.evidence(alert);
+    page.text
+}
+
+struct Page {
+    text: String,
+    style: Style,
+}
+
+impl Page {
+    fn title(&mut self, alert: &Alert, updates: u64) {
+        let Style { bold, end, .. } = self.style;
+        let state = match alert.state {
+            AlertState::Opened => String::new(),
+            AlertState::Updated => format!(", updated {} ({})", time(alert.time), times(updates)),
+            AlertState::Closed => format!(", closed {}", time(alert.time)),
+        };
+        self.line(&format!("{bold}Alert {}{end}", printable(&alert.alert_id)));
+        self.line(&format!("opened {}{state}", time(alert.opened)));
+        self.text.push('\n');
+        for line in wrap(&alert.summary, WIDTH) {
+            self.line(&format!("{bold}{line}{end}"));
+        }
+        self.text.push('\n');
+        self.item("agent", &format!("{}, of type {}", alert.subject.id, alert.agent_type));
+        if let Some(tenant) = &alert.tenant {
+            self.item("tenant", tenant);
+        }
+        self.item("where", &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")));
+        self.item("risk", alert.risk_event_type.name());
+        if !alert.owasp.is_empty() {
+            self.item("OWASP", &alert.owasp.join(", "));
+        }
+        if !alert.atlas.is_empty() {
+            self.item("ATLAS", &alert.atlas.join(", "));
+        }
+    }
+
+    fn probability(&mut self, alert: &Alert) {
+        let what = if alert.session_id.is_some() { "sessions" } else { "hours" };
+        self.item(
+            "how rare",
+            &format!(
+                "{} {what} of its type look like this (p = {}, {:.1} bits); alerts open at {}",
+                one_in(alert.p),
+                figure(alert.p),
+                alert.bits,
+                one_in(alert.threshold)
+            ),
+        );
+    }
+
+    fn findings(&mut self, alert: &Alert) {
+        if alert.findings.is_empty() {
+            return;
+        }
+        self.heading("What was seen");
+        for (place, finding) in alert.findings.iter().enumerate() {
+            self.block(&format!("  {}. ", place + 1), &finding.sentence);
+            self.block("     ", &compared(finding));
+            let kind = format!(
+                "{} ({}), {}, p = {}",
+                finding.detector.name(),
+                finding.family.name(),
+                finding.risk_event_type.name(),
+                figure(finding.p)
+            );
+            self.faint("     ", &kind);
+        }
+    }
+
+    fn shares(&mut self, alert: &Alert) {
+        if alert.shares.is_empty() {
+            return;
+        }
+        self.heading("What made it an alert");
+        let mut shares = alert.shares.clone();
+        shares.sort_by(|a, b| b.share.total_cmp(&a.share));
+        for share in shares {
+            let part = share.share.clamp(0.0, 1.0);
+            let full = (part * BAR as f64).round() as usize;
+            let name = format!("{} ({})", share.detector.name(), share.family.name());
+            self.line(&format!(
+                "  {name:<26} {:>3.0} %  {}{}",
+                part * 100.0,
+                "█".repeat(full),
+                "░".repeat(BAR - full)
+            ));
+        }
+    }
+
+    fn counterfactual(&mut self, alert: &Alert) {
+        let Some(other) = &alert.counterfactual else { return };
+        self.heading("What if");
+        let still = if other.still_alerts { "still an alert" } else { "no alert" };
+        let rare = one_in(other.p);
+        self.block("  ", &format!("Replacing {} would make it {rare}: {still}.", other.replaced));
+    }
+
+    fn known(&mut self, alert: &Alert) {
+        let maturity = &alert.maturity;
+        self.heading("How much is known");
+        self.item("agent", &format!("{}, {} events", maturity.agent, figure(maturity.agent_events as f64)));
+        self.item(
+            "type",
+            &format!(
+                "{} agents, {} sessions and hours; {} calibration",
+                figure(maturity.type_agents),
+                figure(maturity.type_units),
+                maturity.calibration
+            ),
+        );
+        let under = &alert.judged_under;
+        self.item(
+            "judged by",
+            &format!("baseline {}, configuration {}, at {}", under.baseline, under.config, time(under.clock)),
+        );
+    }
+
+    fn evidence(&mut self, alert: &Alert) {
+        if alert.evidence.is_empty() {
+            return;
+        }
+        self.heading("Evidence");
+        for event in &alert.evidence {
+            let id = event.event_id.as_ref().map_or(String::new(), |id| format!(", event {id}"));
+            self.block(
+                "  ",
+                &format!(
+                    "call {} at {}: {} (line {} of input {}{id}; {})",
+                    event.call,
+                    time(event.time),
+                    event.action,
+                    event.line,
+                    event.source,
+                    event.family.name()
+                ),
+            );
+        }
+    }
+
+    fn heading(&mut self, text: &str) {
+        let Style { bold, end, .. } = self.style;
+        self.line(&format!("\n{bold}{text}{end}"));
+    }
+
+    fn item(&mut self, name: &str, text: &str) {
+        self.block(&format!("  {name:<10}"), text);
+    }
+
+    /// Lines that begin with `first`, or with so many blanks.
+    fn block(&mut self, first: &str, text: &str) {
+        self.marked(first, text, "", "");
+    }
+
+    fn faint(&mut self, first: &str, text: &str) {
+        self.marked(first, text, self.style.dim, self.style.end);
+    }
+
+    fn marked(&mut self, first: &str, text: &str, start: &str, end: &str) {
+        let indent = first.chars().count();
+        for (place, line) in wrap(text, WIDTH - indent).into_iter().enumerate() {
+            let before = if place == 0 { first.to_owned() } else { " ".repeat(indent) };
+            self.line(&format!("{before}{start}{line}{end}"));
+        }
+    }
+
+    fn line(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+}
+
+/// `seen 1; usual for its type 0.021, in the fleet 0.034 (unit)`.
+fn compared(finding: &Observation) -> String {
+    let fleet = finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
+    format!(
+        "seen {}; usual for its type {}{fleet} ({})",
+        figure(finding.observed),
+        figure(finding.expected_type),
+        finding.unit
+    )
+}
+
+fn times(n: u64) -> String {
+    if n == 1 { "once".to_owned() } else { format!("{n} times") }
+}
+
+fn time(time: EventTime) -> String {
+    time.to_string().replace('T', " ").replace('Z', " UTC")
+}
+
+/// `1 in 4,300` for .00023: to two digits, more would pretend.
+fn one_in(p: f64) -> String {
+    if !(p > 0.0) {
+        return "fewer than 1 in 1,000,000,000,000".to_owned();
+    }
+    let n = 1.0 / p.min(1.0);
+    let unit = 10f64.powf((n.log10().floor() - 1.0).max(0.0));
+    format!("1 in {}", grouped((n / unit).round() * unit))
+}
+
+/// A figure with two or three digits that count.
+fn figure(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 {
+        "0".to_owned()
+    } else if size >= 100.0 || (size >= 1.0 && x.fract() == 0.0) {
+        grouped(x.round())
+    } else if size >= 1.0 {
+        format!("{x:.1}")
+    } else if size >= 1e-4 {
+        let digits = (1.0 - size.log10().floor()) as usize;
+        let text = format!("{x:.digits$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        format!("{x:.1e}")
+    }
+}
+
+/// A whole number with a comma before every three digits.
+fn grouped(x: f64) -> String {
+    let digits = format!("{:.0}", x.abs());
+    let mut text = if x < 0.0 { "-".to_owned() } else { String::new() };
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Text that can neither move the cursor nor hide or turn around what stands beside it.
+pub fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if hidden {
+            // Writing to a string does not fail.
+            _ = write!(safe, "{}", c.escape_unicode());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// Breaks text between words into printable lines of at most `width` characters. Longer words are cut.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in printable(text).split(' ').filter(|word| !word.is_empty()) {
+        let mut word: String = word.to_owned();
+        let limit = WORD.min(width);
+        if word.chars().count() > limit {
+            word = word.chars().take(limit - 1).chain(['…']).collect();
+        }
+        if let Some(line) = lines.last_mut()
+            && (line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width)
+        {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&word);
+        } else {
+            lines.push(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

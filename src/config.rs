@@ -1,0 +1,291 @@
+//! The configuration: one TOML file in which everything may be left out.
+//!
+//! Knows every setting, its range and its default. Must not know what a setting does.
+//!
+//! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
+//! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
+
+mod reader;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use self::reader::{Fault, Setting};
+
+use self::reader::Reader;
+use crate::assess::budget::ALERTS_PER_DAY;
+use crate::assess::content::ContentSettings;
+use crate::engine::Settings;
+use crate::identity::Identity;
+use crate::models::{self, ModelError};
+
+/// Agents watched at most, where the configuration says nothing.
+const MAX_AGENTS: u32 = 1_000_000;
+/// p of a unit from which its new values are not learned, where the configuration says nothing: that of a
+/// finding.
+const QUARANTINE_P: f64 = 0.01;
+/// Largest weight of one part of the call score. A larger one would only hide the others.
+const MAX_WEIGHT: f64 = 100.0;
+/// Length of the key of the identity hash. Bytes; that of SipHash.
+const KEY_BYTES: usize = 16;
+/// Key of the identity hash where none is named.
+const NO_KEY: [u8; KEY_BYTES] = *b"tiltmeter: no ke";
+/// Verb classes as the configuration names them, in the order of `ContentSettings::verb_weights`.
+const VERB_WEIGHTS: [&str; 7] = [
+    "detect.content.verb_weights.read",
+    "detect.content.verb_weights.other",
+    "detect.content.verb_weights.write",
+    "detect.content.verb_weights.egress",
+    "detect.content.verb_weights.pay",
+    "detect.content.verb_weights.privilege",
+    "detect.content.verb_weights.destructive",
+];
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path:?}: {source}; check the path and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("the configuration {path:?} cannot be used; mend this:{}", List(faults))]
+    Faults {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it, by line; not empty.
+        faults: Vec<Fault>,
+    },
+}
+
+struct List<'f>(&'f [Fault]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+/// A checked configuration.
+#[derive(Clone)]
+pub struct Config {
+    alerts_per_day: f64,
+    max_agents: u32,
+    identity_key: Option<[u8; KEY_BYTES]>,
+    content: ContentSettings,
+    lexicon: bool,
+    quarantine_p: f64,
+    settings: Vec<Setting>,
+}
+
+// The key must not appear.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.settings.iter().map(|setting| (setting.name, &setting.value))).finish()
+    }
+}
+
+impl Default for Config {
+    /// What an empty file says.
+    fn default() -> Self {
+        let mut reader = Reader::new("");
+        let config = Self::read(&mut reader, Path::new(""));
+        config.with_settings(reader.finish().unwrap_or_default())
+    }
+}
+
+impl Config {
+    /// The configuration in a file, or that of an empty one.
+    ///
+    /// # Errors
+    ///
+    /// When the file, or a file that it names, cannot be read; when it says something that cannot be. All
+    /// faults are told at once.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
+    }
+
+    /// The configuration in a text. Paths in it that are not absolute begin in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use tiltmeter::config::Config;
+    ///
+    /// let config = Config::parse("[alerts]\nper_day = 2", Path::new("")).unwrap();
+    /// assert_eq!(config.changed().map(|setting| setting.name).collect::<Vec<_>>(), ["alerts.per_day"]);
+    /// assert!(Config::parse("[alert]\nper_day = 2", Path::new("")).is_err());
+    /// ```
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Fault>> {
+        let mut reader = Reader::new(text);
+        let config = Self::read(&mut reader, folder);
+        reader.finish().map(|settings| config.with_settings(settings))
+    }
+
+    /// Every setting: where it stands, its range, its default, and what it is here.
+    pub fn all(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The settings that are not what they are in an empty file.
+    pub fn changed(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().filter(|setting| setting.value != setting.default)
+    }
+
+    /// Whether the identity hash has a key of its own. Without one, whoever knows this program can choose ids
+    /// that collide.
+    pub fn has_identity_key(&self) -> bool {
+        self.identity_key.is_some()
+    }
+
+    /// The key of the identity hash: the one configured, or the fixed one.
+    pub fn identity_key(&self) -> [u8; KEY_BYTES] {
+        self.identity_key.unwrap_or(NO_KEY)
+    }
+
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force, one `name = value` a line. Two
+    /// configurations that say the same have the same hash, however they are written.
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for Setting { name, value, .. } in &self.settings {
+            hash.update(format!("{name} = {value}\n"));
+        }
+        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What the engine is told, with the models that ship with the product.
+    ///
+    /// # Errors
+    ///
+    /// When a model cannot be read.
+    pub fn settings(&self) -> Result<Settings, ModelError> {
+        Ok(Settings {
+            alerts_per_day: self.alerts_per_day,
+            max_agents: self.max_agents as usize,
+            identity: Identity::new(self.identity_key()),
+            content: self.content.clone(),
+            lexicon: if self.lexicon { Some(models::lexicon()?) } else { None },
+            shipped: models::calibration()?,
+            quarantine_p: self.quarantine_p,
+            config: self.hash(),
+        })
+    }
+
+    /// Asks for every setting. The order is that of `docs/configuration.md` and of the hash.
+    fn read(from: &mut Reader<'_>, folder: &Path) -> Self {
+        Self {
+            alerts_per_day: from.number(
+                "alerts.per_day",
+                "alerts a day that a person can read; a ceiling, not a quota",
+                0.1..=1e6,
+                ALERTS_PER_DAY,
+            ),
+            max_agents: from.whole(
+                "agents.max",
+                "agents watched at once; the one unseen for longest makes room",
+                1..=100_000_000,
+                MAX_AGENTS,
+            ),
+            identity_key: from.secret(
+                "agents.identity_key_file",
+                "file with the key of the identity hash, 32 hexadecimal digits; relative to this file",
+                |path| read_key(&folder.join(path)),
+            ),
+            lexicon: from.flag("detect.lexicon", "judge actions by what the words of their names say", true),
+            content: read_content(from),
+            quarantine_p: from.number(
+                "learn.quarantine_p",
+                "new values in a unit with p at or below this are not learned",
+                0.0..=1.0,
+                QUARANTINE_P,
+            ),
+            settings: Vec::new(),
+        }
+    }
+
+    fn with_settings(self, settings: Vec<Setting>) -> Self {
+        Self { settings, ..self }
+    }
+}
+
+fn read_content(from: &mut Reader<'_>) -> ContentSettings {
+    let default = ContentSettings::default();
+    let fine = from.flag(
+        "detect.content.fine",
+        "judge six kinds of origin: with form, and anchored in the request or not",
+        default.fine,
+    );
+    let coarse = from.flag(
+        "detect.content.coarse",
+        "judge three kinds of origin: user, tool, model",
+        default.coarse,
+    );
+    let mut weight = |name, about, default| from.number(name, about, 0.0..=MAX_WEIGHT, default);
+    ContentSettings {
+        fine,
+        coarse,
+        value_novelty: weight(
+            "detect.content.value_novelty",
+            "weight of new destinations beside a suspicious origin",
+            default.value_novelty,
+        ),
+        order_excess: weight(
+            "detect.content.order_excess",
+            "weight of an unusual order beside a suspicious origin",
+            default.order_excess,
+        ),
+        bare_value_novelty: weight(
+            "detect.content.bare_value_novelty",
+            "weight of new destinations where no origin is known",
+            default.bare_value_novelty,
+        ),
+        bare_order_excess: weight(
+            "detect.content.bare_order_excess",
+            "weight of an unusual order where no origin is known",
+            default.bare_order_excess,
+        ),
+        bare_rarity: weight(
+            "detect.content.bare_rarity",
+            "weight of a rare action where no origin is known",
+            default.bare_rarity,
+        ),
+        verb_weights: {
+            let mut weights = default.verb_weights;
+            for (name, value) in VERB_WEIGHTS.into_iter().zip(&mut weights) {
+                *value = weight(name, "weight of calls of this class", *value);
+            }
+            weights
+        },
+    }
+}
+
+fn read_key(path: &Path) -> Result<[u8; KEY_BYTES], String> {
+    const REMEDY: &str = "make one with `openssl rand -hex 16`";
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read it: {error}; check its permissions, or {REMEDY}"))?;
+    let digits = text.trim();
+    // The content is a secret: only its length is told.
+    let wrong = || format!("it does not hold 32 hexadecimal digits but {} characters; {REMEDY}", digits.len());
+    if digits.len() != 2 * KEY_BYTES || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    u128::from_str_radix(digits, 16).map(u128::to_be_bytes).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests;
