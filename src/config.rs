@@ -230,11 +230,8 @@ fn read_content(from: &mut Reader<'_>) -> ContentSettings {
         "judge six kinds of origin: with form, and anchored in the request or not",
         default.fine,
     );
-    let coarse = from.flag(
-        "detect.content.coarse",
-        "judge three kinds of origin: user, tool, model",
-        default.coarse,
-    );
+    let coarse =
+        from.flag("detect.content.coarse", "judge three kinds of origin: user, tool, model", default.coarse);
     let mut weight = |name, about, default| from.number(name, about, 0.0..=MAX_WEIGHT, default);
     ContentSettings {
         fine,
@@ -280,7 +277,8 @@ fn read_key(path: &Path) -> Result<[u8; KEY_BYTES], String> {
         .map_err(|error| format!("cannot read it: {error}; check its permissions, or {REMEDY}"))?;
     let digits = text.trim();
     // The content is a secret: only its length is told.
-    let wrong = || format!("it does not hold 32 hexadecimal digits but {} characters; {REMEDY}", digits.len());
+    let wrong =
+        || format!("it does not hold 32 hexadecimal digits but {} characters; {REMEDY}", digits.len());
     if digits.len() != 2 * KEY_BYTES || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(wrong());
     }

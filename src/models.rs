@@ -76,10 +76,8 @@ impl CalibrationFile {
             h.cells().iter().take(used).copied().collect::<Vec<_>>()
         };
         let families = Family::ALL.iter().zip(&peaks.families).map(|(family, sketch)| {
-            let file = FamilyFile {
-                stages: sketch.stages.iter().map(cells).collect(),
-                ends: sketch.ends.to_vec(),
-            };
+            let file =
+                FamilyFile { stages: sketch.stages.iter().map(cells).collect(), ends: sketch.ends.to_vec() };
             (family.name().to_owned(), file)
         });
         let [session, hour] = &peaks.evidence;

@@ -149,7 +149,8 @@ impl Watch {
         );
         let opened: u64 = self.opened.iter().sum();
         let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
-        let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
+        let kinds: Vec<String> =
+            kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
         if opened == 0 {
             eprintln!("tiltmeter: no alerts");
         } else {

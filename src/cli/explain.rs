@@ -54,7 +54,8 @@ impl Explain {
             Some(id) => vec![told.find(id)?],
             None => told.alerts.iter().collect(),
         };
-        let is_plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let is_plain =
+            !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let style = if is_plain { Style::PLAIN } else { Style::TERMINAL };
         let mut out = Output::stdout();
         for (place, (alert, updates)) in wanted.iter().enumerate() {

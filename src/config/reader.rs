@@ -81,7 +81,14 @@ impl<'t> Reader<'t> {
         default: f64,
     ) -> f64 {
         let allowed = format!("a number from {} to {}", range.start(), range.end());
-        self.setting(name, about, allowed, default, |v| number(v).filter(|n| range.contains(n)), f64::to_string)
+        self.setting(
+            name,
+            about,
+            allowed,
+            default,
+            |v| number(v).filter(|n| range.contains(n)),
+            f64::to_string,
+        )
     }
 
     /// A whole number within a range.
@@ -114,7 +121,8 @@ impl<'t> Reader<'t> {
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let allowed = "the path of a file, in quotes".to_owned();
-        let text = |value: &DeValue<'_>| value.as_str().filter(|path| !path.is_empty()).map(|p| Some(p.to_owned()));
+        let text =
+            |value: &DeValue<'_>| value.as_str().filter(|path| !path.is_empty()).map(|p| Some(p.to_owned()));
         let path = self.setting(name, about, allowed, None, text, |path: &Option<String>| {
             path.as_ref().map_or_else(String::new, |_| "\"…\"".to_owned())
         })?;
@@ -122,7 +130,8 @@ impl<'t> Reader<'t> {
             Ok(secret) => Some(secret),
             Err(why) => {
                 let line = self.find(name).map_or(1, |value| line_of(self.text, value.span().start));
-                self.faults.push(Fault { line, what: format!("{} = {:?}: {why}", shown_name(name), cut(&path)) });
+                self.faults
+                    .push(Fault { line, what: format!("{} = {:?}: {why}", shown_name(name), cut(&path)) });
                 None
             }
         }
@@ -222,8 +231,11 @@ impl<'t> Reader<'t> {
             format!("{} = {} is unknown", shown_name(name), self.shown(span))
         };
         let tables = self.settings.iter().filter_map(|setting| setting.name.rsplit_once('.')).map(|(t, _)| t);
-        let known: Vec<&str> =
-            if is_table { tables.collect() } else { self.settings.iter().map(|setting| setting.name).collect() };
+        let known: Vec<&str> = if is_table {
+            tables.collect()
+        } else {
+            self.settings.iter().map(|setting| setting.name).collect()
+        };
         match nearest(name, &known) {
             Some(near) if is_table => format!("{told}: did you mean [{near}]?"),
             Some(near) => format!("{told}: did you mean {}?", shown_name(near)),

@@ -102,11 +102,14 @@ brokers = "localhost:9092"
 
 #[test]
 fn a_file_that_is_no_toml_is_told_by_line() {
-    check_faults("[alerts\nper_day = 3\nx = = 1\n", expect![[r#"
+    check_faults(
+        "[alerts\nper_day = 3\nx = = 1\n",
+        expect![[r#"
         line 1: unclosed table, expected `]`; this is no valid TOML, see https://toml.io
         line 3: extra `=`, expected nothing; this is no valid TOML, see https://toml.io
         line 3: unexpected key or value, expected newline, `#`; this is no valid TOML, see https://toml.io
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

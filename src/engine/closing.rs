@@ -32,7 +32,7 @@ impl Engine {
             Some(_) => self.minted = Some(hour),
         }
         let boundary = EventTime(hour * HOUR_MS);
-        let mut ended: Vec<(EventTime, u64, Unit)> = Vec::new();
+        let mut ended: Vec<(EventTime, u64, Box<Unit>)> = Vec::new();
         let mut quiet: Vec<(EventTime, u64)> = Vec::new();
         for (id, watched) in self.agents.iter_mut() {
             watched.units_ended_by(boundary, &mut self.ended);
@@ -77,7 +77,7 @@ impl Engine {
     /// Closes everything that is open and mints a last version.
     pub(super) fn close_all(&mut self, out: &mut Vec<Alert>) {
         let end = self.clock.now().unwrap_or_default();
-        let mut ended: Vec<(EventTime, u64, Unit)> = Vec::new();
+        let mut ended: Vec<(EventTime, u64, Box<Unit>)> = Vec::new();
         let mut quiet = Vec::new();
         for (id, watched) in self.agents.iter_mut() {
             watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// Closes a unit: its peaks calibrate, its values are learned if it was harmless.
-    pub(super) fn close(&mut self, slot: usize, mut unit: Unit) {
+    pub(super) fn close(&mut self, slot: usize, mut unit: Box<Unit>) {
         let Some(watched) = self.agents.get_mut(slot) else { return };
         let own = self.baselines.types.get(&watched.agent_type);
         if !self.frozen

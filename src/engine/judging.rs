@@ -126,7 +126,7 @@ impl Engine {
         if fresh && (hour.unit_p <= threshold || session.as_ref().is_some_and(|s| s.unit_p <= threshold)) {
             let clock = self.clock.now().unwrap_or(time);
             let units = Units {
-                session: session.as_ref(),
+                session: session.as_deref(),
                 hour: &hour,
                 unit_before: before_unit,
                 hour_before: before_hour,
@@ -134,7 +134,7 @@ impl Engine {
             moment.tell(watched, &units, threshold, clock, out);
         }
 
-        let judgement = judgement(session.as_ref(), &hour);
+        let judgement = judgement(session.as_deref(), &hour);
         let unit = session.as_mut().unwrap_or(&mut hour);
         if !self.frozen {
             learn(call, unit, &order, delta);

@@ -15,8 +15,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use self::clock::StreamClock;
-use self::unit::{Position, Unit, UnitKind};
-use self::watched::Watched;
+use self::unit::{Position, UnitKind};
+use self::watched::{Units, Watched};
 use crate::alert::Alert;
 use crate::assess::budget::Budget;
 use crate::assess::calibrate::{Calibration, FleetCalibration};
@@ -89,8 +89,10 @@ pub struct Engine {
     /// Hour (since 1970) up to which units were closed and versions minted.
     minted: Option<i64>,
     frozen: bool,
-    ended: Vec<Unit>,
-    spare: Vec<Unit>,
+    /// Used while units close, kept for its memory.
+    ended: Units,
+    /// Used units, kept for their memory.
+    spare: Units,
 }
 
 impl Engine {

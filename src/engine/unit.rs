@@ -147,13 +147,17 @@ impl Unit {
     }
 
     /// Makes a used unit new, keeping its memory.
-    pub fn restart(mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
-        self.cast.clear();
-        self.held.clear();
-        self.leads.clear();
-        self.calls.clear();
-        let fresh = Self::new(kind, id, time, under_alert);
-        Self { cast: self.cast, held: self.held, leads: self.leads, calls: self.calls, ..fresh }
+    pub fn restart(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) {
+        let mut fresh = Self::new(kind, id, time, under_alert);
+        fresh.cast = std::mem::take(&mut self.cast);
+        fresh.held = std::mem::take(&mut self.held);
+        fresh.leads = std::mem::take(&mut self.leads);
+        fresh.calls = std::mem::take(&mut self.calls);
+        fresh.cast.clear();
+        fresh.held.clear();
+        fresh.leads.clear();
+        fresh.calls.clear();
+        *self = fresh;
     }
 
     /// When it closes if nothing more happens.

@@ -12,6 +12,11 @@ use super::unit::{Unit, UnitKind};
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
+/// Units, each in a place of its own: they are handed from agent to agent, and half a kilobyte is not moved about
+/// at every event.
+#[expect(clippy::vec_box, reason = "units are moved in and out all the time, and used again elsewhere")]
+pub type Units = Vec<Box<Unit>>;
+
 /// One agent.
 #[derive(Debug)]
 pub struct Watched {
@@ -26,9 +31,9 @@ pub struct Watched {
     /// What it is used to.
     pub familiar: Familiar,
     /// Open sessions.
-    pub sessions: Vec<Unit>,
+    pub sessions: Units,
     /// The open hour.
-    pub hour: Option<Unit>,
+    pub hour: Option<Box<Unit>>,
     /// Its latest event.
     pub latest: EventTime,
     /// Its events so far.
@@ -87,7 +92,7 @@ impl Watched {
     }
 
     /// Takes out every unit whose time is over at `now`, in the order in which they ended.
-    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
+    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Units) {
         let from = ended.len();
         let mut i = 0;
         while let Some(unit) = self.sessions.get(i) {
@@ -112,7 +117,7 @@ impl Watched {
     }
 
     /// Makes room for one more session; returns the one that has to close for it.
-    pub fn room_for_session(&mut self) -> Option<Unit> {
+    pub fn room_for_session(&mut self) -> Option<Box<Unit>> {
         if self.sessions.len() < SESSIONS {
             return None;
         }
@@ -122,11 +127,14 @@ impl Watched {
     }
 
     /// A new unit of this agent, from the memory of a used one where there is one.
-    pub fn new_unit(&self, used: Option<Unit>, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+    pub fn new_unit(&self, used: Option<Box<Unit>>, kind: UnitKind, id: u64, time: EventTime) -> Box<Unit> {
         let under_alert = !self.open.is_empty();
         match used {
-            Some(unit) => unit.restart(kind, id, time, under_alert),
-            None => Unit::new(kind, id, time, under_alert),
+            Some(mut unit) => {
+                unit.restart(kind, id, time, under_alert);
+                unit
+            }
+            None => Box::new(Unit::new(kind, id, time, under_alert)),
         }
     }
 }

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn delays_count_from_the_exposed_call() {
-        let units = [(Some(2), Some(2)), (Some(2), Some(5)), (Some(0), None), (None, Some(1)), (Some(4), Some(1))];
+        let units =
+            [(Some(2), Some(2)), (Some(2), Some(5)), (Some(0), None), (None, Some(1)), (Some(4), Some(1))];
         let d = delays(&units);
         assert_eq!((d.median, d.never_exposed, d.early), (4.0, 1, 1));
         assert!((d.within_3 - 1.0 / 3.0).abs() < 1e-12);

@@ -71,7 +71,8 @@ pub fn report(plan: &Plan, rows: &mut [UnitRow]) -> Report {
     let is_positive = |row: &UnitRow| plan.positive.is_match(&row.label);
     let is_normal = |row: &UnitRow| !is_positive(row) && plan.normal.is_match(&row.label);
     let split = |value: &dyn Fn(&UnitRow) -> f64| {
-        let of = |keep: &dyn Fn(&UnitRow) -> bool| rows.iter().filter(|r| keep(r)).map(value).collect::<Vec<_>>();
+        let of =
+            |keep: &dyn Fn(&UnitRow) -> bool| rows.iter().filter(|r| keep(r)).map(value).collect::<Vec<_>>();
         (of(&is_normal), of(&is_positive))
     };
     let hits = |normal: &[f64], positive: &[f64]| {
@@ -88,11 +89,13 @@ pub fn report(plan: &Plan, rows: &mut [UnitRow]) -> Report {
     let matched = |keep: &dyn Fn(&UnitRow) -> bool| {
         rows.iter().filter(|r| keep(r)).map(|r| (r.agent_type.as_str(), r.calls, r.score)).collect::<Vec<_>>()
     };
-    let names: Vec<&str> = rows.first().map(|r| r.controls.named().map(|(n, _)| n).to_vec()).unwrap_or_default();
+    let names: Vec<&str> =
+        rows.first().map(|r| r.controls.named().map(|(n, _)| n).to_vec()).unwrap_or_default();
     let controls = names
         .into_iter()
         .map(|name| {
-            let of = |r: &UnitRow| r.controls.named().iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
+            let of =
+                |r: &UnitRow| r.controls.named().iter().find(|(n, _)| *n == name).map_or(0.0, |(_, v)| *v);
             let (normal, positive) = split(&of);
             (name, Control { auc: measures::auc(&normal, &positive), tpr_at_fpr: hits(&normal, &positive) })
         })

@@ -66,13 +66,7 @@ impl Coverage {
                 self.events,
                 "agents without one share the type `unspecified`",
             ),
-            (
-                "all",
-                "event_id",
-                self.event_id,
-                self.events,
-                "alerts name such events by their line only",
-            ),
+            ("all", "event_id", self.event_id, self.events, "alerts name such events by their line only"),
             (
                 "provenance",
                 "arguments",
@@ -94,13 +88,7 @@ impl Coverage {
                 calls,
                 "tier origin: free text is not told from fields",
             ),
-            (
-                "sequence",
-                "session_id",
-                self.session_id,
-                self.events,
-                "such sequences are judged by hour",
-            ),
+            ("sequence", "session_id", self.session_id, self.events, "such sequences are judged by hour"),
             (
                 "sequence",
                 "outcome",

@@ -71,7 +71,10 @@ impl Page {
         if let Some(tenant) = &alert.tenant {
             self.item("tenant", tenant);
         }
-        self.item("where", &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")));
+        self.item(
+            "where",
+            &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")),
+        );
         self.item("risk", alert.risk_event_type.name());
         if !alert.owasp.is_empty() {
             self.item("OWASP", &alert.owasp.join(", "));
@@ -218,7 +221,8 @@ impl Page {
 
 /// `seen 1; usual for its type 0.021, in the fleet 0.034 (unit)`.
 fn compared(finding: &Observation) -> String {
-    let fleet = finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
+    let fleet =
+        finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
     format!(
         "seen {}; usual for its type {}{fleet} ({})",
         figure(finding.observed),

@@ -24,9 +24,10 @@ fn alert() -> Alert {
         p: 0.000_231_9,
         threshold: 0.001,
         bits: 14.26,
-        summary: "`mail-helper-7` (`mail-helper`): `to` of `send_email` came from free text in `read_inbox`, \
+        summary:
+            "`mail-helper-7` (`mail-helper`): `to` of `send_email` came from free text in `read_inbox`, \
                   call 3, and was never anchored in the request"
-            .to_owned(),
+                .to_owned(),
         shares: vec![
             Share { family: Family::CallContent, detector: Detector::Access, share: 0.19 },
             Share { family: Family::CallContent, detector: Detector::Provenance, share: 0.71 },
@@ -115,7 +116,8 @@ fn an_alert_reads_like_this() {
         Evidence
           call 4 at 2026-01-22 18:50:59.040 UTC: send_email (line 18233 of input 0, event e-17;
           call_content)
-    "#]].assert_eq(&render(&alert(), 0, &Style::PLAIN));
+    "#]]
+    .assert_eq(&render(&alert(), 0, &Style::PLAIN));
 }
 
 #[test]
@@ -149,7 +151,8 @@ fn a_sparse_alert_leaves_nothing_dangling() {
           agent     young, 412 events
           type      214 agents, 3,417 sessions and hours; own calibration
           judged by baseline 24, configuration 0123456789ab, at 2026-01-22 18:50:59.040 UTC
-    "#]].assert_eq(&render(&sparse, 2, &Style::PLAIN));
+    "#]]
+    .assert_eq(&render(&sparse, 2, &Style::PLAIN));
 }
 
 #[test]
