@@ -49,7 +49,7 @@ impl Engine {
         self.refresh_calibration(call);
         let time = call.event.time;
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
-        let (Some(watched), Some((_, calibration))) =
+        let (Some(watched), Some((version, calibration))) =
             (self.agents.get_mut(slot), self.calibrations.get(&call.agent_type))
         else {
             debug_assert!(false, "an agent is watched and its type calibrated before its call is judged");
@@ -67,7 +67,7 @@ impl Engine {
             watched.new_unit(self.spare.pop(), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
-            Some(place) => watched.sessions.swap_remove(place),
+            Some(place) => watched.sessions.swap_remove(place).1,
             None => {
                 self.budget.unit(time.day());
                 watched.new_unit(self.spare.pop(), UnitKind::Session, id, time)
@@ -117,9 +117,10 @@ impl Engine {
             moment.keep_lead(&mut hour, Family::Novelty);
         }
 
-        hour.assess(calibration, 1.0);
+        let under = (call.agent_type, *version);
+        hour.assess(calibration, under, 1.0);
         if let Some(unit) = &mut session {
-            unit.assess(calibration, hour.unit_p);
+            unit.assess(calibration, under, hour.unit_p);
         }
         let threshold = self.budget.threshold();
         let fresh = raised_hour || raised.iter().any(Option::is_some);
@@ -143,7 +144,7 @@ impl Engine {
         watched.hour = Some(hour);
         if let Some(unit) = session {
             let crowded = watched.room_for_session();
-            watched.sessions.push(unit);
+            watched.sessions.push((unit.id, unit));
             if let Some(crowded) = crowded {
                 self.close(slot, crowded);
             }

@@ -15,8 +15,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use self::clock::StreamClock;
-use self::unit::{Position, UnitKind};
-use self::watched::{Units, Watched};
+use self::unit::{Position, Unit, UnitKind};
+use self::watched::Watched;
 use crate::alert::Alert;
 use crate::assess::budget::Budget;
 use crate::assess::calibrate::{Calibration, FleetCalibration};
@@ -90,9 +90,9 @@ pub struct Engine {
     minted: Option<i64>,
     frozen: bool,
     /// Used while units close, kept for its memory.
-    ended: Units,
+    ended: Vec<Box<Unit>>,
     /// Used units, kept for their memory.
-    spare: Units,
+    spare: Vec<Box<Unit>>,
 }
 
 impl Engine {

@@ -119,6 +119,9 @@ pub struct Unit {
     peaks: [[u8; STAGES]; Family::COUNT],
     p: [f64; Family::COUNT],
     has_data: [bool; Family::COUNT],
+    /// Type and version of the calibration, and running p of the hour unit, under which `bits` and `unit_p` hold;
+    /// none when a p has fallen since.
+    assessed: Option<((Key, u64), f64)>,
     /// Keys of event ids with their actions, by place modulo the number remembered.
     calls: Vec<(u64, Key)>,
 }
@@ -142,6 +145,7 @@ impl Unit {
             peaks: [[0; STAGES]; Family::COUNT],
             p: [1.0; Family::COUNT],
             has_data: [false; Family::COUNT],
+            assessed: None,
             calls: Vec::new(),
         }
     }
@@ -200,6 +204,7 @@ impl Unit {
         match self.p.get_mut(index) {
             Some(running) if p < *running => {
                 *running = p;
+                self.assessed = None;
                 true
             }
             _ => false,
@@ -236,7 +241,13 @@ impl Unit {
 
     /// Brings combined evidence and calibrated p up to date. `hour`: running p of the agent's hour unit, for a
     /// session unit.
-    pub fn assess(&mut self, calibration: &Calibration, hour: f64) {
+    ///
+    /// `under`: the agent type and version of the calibration. Nothing is done where nothing has changed.
+    pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64), hour: f64) {
+        if self.assessed == Some((under, hour)) {
+            return;
+        }
+        self.assessed = Some((under, hour));
         self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p, hour)));
         self.unit_p = calibration.evidence_p(self.kind as usize, self.bits);
     }
