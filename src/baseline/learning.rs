@@ -191,7 +191,7 @@ impl Delta {
             *to += std::mem::take(from);
         }
         own.peaks.merge(&self.peaks);
-        self.peaks = Peaks::default();
+        self.peaks.clear();
     }
 }
 

@@ -5,7 +5,6 @@
 use super::Engine;
 use super::unit::{Unit, UnitKind};
 use crate::alert::{Alert, AlertState};
-use crate::assess::calibrate::{Calibration, FleetCalibration};
 use crate::baseline::learning;
 use crate::baseline::pool::Peaks;
 use crate::finding::Family;
@@ -14,7 +13,7 @@ use crate::time::{EventTime, HOUR_MS};
 
 /// An open alert closes after this long without a finding that belongs to it.
 const QUIET_MS: i64 = 6 * HOUR_MS;
-/// Used units whose memory is kept for new ones.
+/// Used units of each kind whose memory is kept for new ones: at least so many, and one an agent.
 const SPARE_UNITS: usize = 4096;
 
 impl Engine {
@@ -32,7 +31,7 @@ impl Engine {
             Some(_) => self.minted = Some(hour),
         }
         let boundary = EventTime(hour * HOUR_MS);
-        let mut ended: Vec<(EventTime, u64, Box<Unit>)> = Vec::new();
+        let mut ended = std::mem::take(&mut self.turning);
         let mut quiet: Vec<(EventTime, u64)> = Vec::new();
         for (id, watched) in self.agents.iter_mut() {
             watched.units_ended_by(boundary, &mut self.ended);
@@ -43,12 +42,13 @@ impl Engine {
                 quiet.push((first, id));
             }
         }
-        ended.sort_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
-        for (_, id, unit) in ended {
+        ended.sort_unstable_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
+        for (_, id, unit) in ended.drain(..) {
             if let Some(slot) = self.agents.find(id) {
                 self.close(slot, unit);
             }
         }
+        self.turning = ended;
         quiet.sort_unstable();
         for (_, id) in quiet {
             self.close_alerts(id, boundary, out);
@@ -84,7 +84,7 @@ impl Engine {
             ended.extend(self.ended.drain(..).map(|unit| (unit.deadline(), id, unit)));
             quiet.extend(watched.open.iter().map(|a| (a.last.plus_ms(QUIET_MS), id)));
         }
-        ended.sort_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
+        ended.sort_unstable_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
         for (_, id, unit) in ended {
             if let Some(slot) = self.agents.find(id) {
                 self.close(slot, unit);
@@ -128,8 +128,9 @@ impl Engine {
                 }
             }
         }
-        if self.spare.len() < SPARE_UNITS {
-            self.spare.push(unit);
+        let most = SPARE_UNITS.max(self.agents.len());
+        if let Some(spare) = self.spare.get_mut(unit.kind as usize).filter(|spare| spare.len() < most) {
+            spare.push(unit);
         }
     }
 
@@ -153,11 +154,9 @@ impl Engine {
         }
         let deltas = self.deltas.iter_mut().map(|(key, delta)| (*key, delta));
         if learning::mint(&mut self.baselines, now.day(), deltas) {
-            self.fleet_calibration = FleetCalibration::new(
-                self.baselines.types.values().map(|t| &t.peaks),
-                &self.settings.shipped,
-            );
-            self.fleet_scale = Calibration::new(None, &self.fleet_calibration);
+            let peaks = self.baselines.types.values().map(|t| &t.peaks);
+            self.fleet_calibration.renew(peaks, &self.settings.shipped);
+            self.fleet_scale.renew(None, &self.fleet_calibration);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows the order of things: judge, tell, learn, advance. Must not close units.
 
+use hashbrown::hash_map::Entry;
+
 use super::alerts::Units;
 use super::explain::Moment;
 use super::unit::{Position, Unit, UnitKind};
@@ -62,15 +64,16 @@ impl Engine {
         watched.events += call.event.count.unwrap_or(1).max(1);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
+        let [spare_sessions, spare_hours] = &mut self.spare;
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             self.budget.unit(time.day());
-            watched.new_unit(self.spare.pop(), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(spare_hours.pop(), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
             Some(place) => watched.sessions.swap_remove(place).1,
             None => {
                 self.budget.unit(time.day());
-                watched.new_unit(self.spare.pop(), UnitKind::Session, id, time)
+                watched.new_unit(spare_sessions.pop(), UnitKind::Session, id, time)
             }
         });
 
@@ -155,11 +158,18 @@ impl Engine {
     /// Makes the calibration of the call's type anew if a version was minted since.
     fn refresh_calibration(&mut self, call: &Call<'_, '_>) {
         let version = self.baselines.version;
-        let made_for = self.calibrations.get(&call.agent_type).map(|(made_for, _)| *made_for);
-        if made_for != Some(version) {
-            let own = self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
-            self.calibrations
-                .insert(call.agent_type, (version, Calibration::new(own, &self.fleet_calibration)));
+        let own = || self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
+        match self.calibrations.entry(call.agent_type) {
+            Entry::Occupied(mut known) => {
+                let (made_for, calibration) = known.get_mut();
+                if *made_for != version {
+                    *made_for = version;
+                    calibration.renew(own(), &self.fleet_calibration);
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert((version, Calibration::new(own(), &self.fleet_calibration)));
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::detect::vocabulary::Vocabulary;
 use crate::event::AuditEvent;
 use crate::finding::Family;
 use crate::identity::{Identity, Key};
+use crate::time::EventTime;
 
 /// Everything the engine is told before the first event.
 #[derive(Clone, Debug)]
@@ -92,7 +93,10 @@ pub struct Engine {
     /// Used while units close, kept for its memory.
     ended: Vec<Box<Unit>>,
     /// Used units, kept for their memory.
-    spare: Vec<Box<Unit>>,
+    /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
+    turning: Vec<(EventTime, Key, Box<Unit>)>,
+    /// Used units by kind, kept for their memory: an hour needs little of what a session needs.
+    spare: [Vec<Box<Unit>>; 2],
 }
 
 impl Engine {
@@ -112,7 +116,8 @@ impl Engine {
             minted: None,
             frozen: false,
             ended: Vec::new(),
-            spare: Vec::new(),
+            turning: Vec::new(),
+            spare: Default::default(),
             settings,
         }
     }
