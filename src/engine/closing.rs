@@ -5,7 +5,7 @@
 use super::Engine;
 use super::unit::{Unit, UnitKind};
 use crate::alert::{Alert, AlertState};
-use crate::baseline::learning;
+use crate::baseline::learning::{self, Lesson};
 use crate::baseline::pool::Peaks;
 use crate::finding::Family;
 use crate::stats::quantile::cell_of;
@@ -13,7 +13,7 @@ use crate::time::{EventTime, HOUR_MS};
 
 /// An open alert closes after this long without a finding that belongs to it.
 const QUIET_MS: i64 = 6 * HOUR_MS;
-/// Used units of each kind whose memory is kept for new ones: at least so many, and one an agent.
+/// Used units whose memory is kept for new ones: at least so many, and one an agent.
 const SPARE_UNITS: usize = 4096;
 
 impl Engine {
@@ -105,8 +105,8 @@ impl Engine {
             && let Some(delta) = self.deltas.get_mut(&watched.agent_type)
         {
             if unit.unit_p > self.settings.quarantine_p {
-                for (lesson, symbol) in unit.held.drain(..) {
-                    delta.vote(lesson, symbol, 0.0);
+                for held in unit.held.drain(..) {
+                    delta.vote(Lesson::Value(held.contexts), held.value, 0.0);
                 }
             }
             let content_here = unit.kind == UnitKind::Session || unit.peaks(Family::Order).is_some();
@@ -129,9 +129,7 @@ impl Engine {
             }
         }
         let most = SPARE_UNITS.max(self.agents.len());
-        if let Some(spare) = self.spare.get_mut(unit.kind as usize).filter(|spare| spare.len() < most) {
-            spare.push(unit);
-        }
+        self.spare.keep(unit, most);
     }
 
     fn close_alerts(&mut self, id: u64, now: EventTime, out: &mut Vec<Alert>) {

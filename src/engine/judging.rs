@@ -6,7 +6,7 @@ use hashbrown::hash_map::Entry;
 
 use super::alerts::Units;
 use super::explain::Moment;
-use super::unit::{Position, Unit, UnitKind};
+use super::unit::{HeldValue, Position, Unit, UnitKind};
 use super::watched::Watched;
 use super::{Engine, Judgement};
 use crate::alert::Alert;
@@ -64,16 +64,16 @@ impl Engine {
         watched.events += call.event.count.unwrap_or(1).max(1);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
-        let [spare_sessions, spare_hours] = &mut self.spare;
+        let for_content = session.is_none();
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             self.budget.unit(time.day());
-            watched.new_unit(spare_hours.pop(), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(self.spare.take(for_content), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
             Some(place) => watched.sessions.swap_remove(place).1,
             None => {
                 self.budget.unit(time.day());
-                watched.new_unit(spare_sessions.pop(), UnitKind::Session, id, time)
+                watched.new_unit(self.spare.take(true), UnitKind::Session, id, time)
             }
         });
 
@@ -241,7 +241,7 @@ fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut De
         if let (true, Some(value)) = (argument.is_destination, argument.value) {
             let contexts @ [_, particular] = content::value_contexts(call, argument);
             if unit.teaches(mix(particular, value)) {
-                unit.hold(Lesson::Value(contexts), value);
+                unit.hold(HeldValue { contexts, value });
             }
         }
     }

@@ -15,7 +15,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use self::clock::StreamClock;
-use self::unit::{Position, Unit, UnitKind};
+use self::unit::{Position, Spare, Unit, UnitKind};
 use self::watched::Watched;
 use crate::alert::Alert;
 use crate::assess::budget::Budget;
@@ -95,8 +95,7 @@ pub struct Engine {
     /// Used units, kept for their memory.
     /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
     turning: Vec<(EventTime, Key, Box<Unit>)>,
-    /// Used units by kind, kept for their memory: an hour needs little of what a session needs.
-    spare: [Vec<Box<Unit>>; 2],
+    spare: Spare,
 }
 
 impl Engine {
@@ -117,7 +116,7 @@ impl Engine {
             frozen: false,
             ended: Vec::new(),
             turning: Vec::new(),
-            spare: Default::default(),
+            spare: Spare::default(),
             settings,
         }
     }
