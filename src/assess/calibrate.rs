@@ -171,26 +171,39 @@ impl Pooled {
 pub struct FleetCalibration {
     families: Vec<(Vec<Pooled>, [f64; STAGES])>,
     evidence: [Pooled; 2],
+    /// The peaks of all types together, kept for their memory.
+    fleet: Peaks,
 }
 
 impl FleetCalibration {
     /// Pools the peaks of all types on top of the shipped ones.
     pub fn new<'a>(types: impl Iterator<Item = &'a Peaks>, shipped: &Peaks) -> Self {
-        let mut fleet = Peaks::default();
+        let nothing = Histogram::default();
+        let mut new = Self {
+            families: vec![(Vec::new(), [0.0; STAGES]); Family::COUNT],
+            evidence: [Pooled::new(&nothing, &nothing), Pooled::new(&nothing, &nothing)],
+            fleet: Peaks::default(),
+        };
+        new.renew(types, shipped);
+        new
+    }
+
+    /// The same as [`FleetCalibration::new`], in the memory of an old one.
+    pub fn renew<'a>(&mut self, types: impl Iterator<Item = &'a Peaks>, shipped: &Peaks) {
+        let fleet = &mut self.fleet;
+        fleet.clear();
         types.for_each(|peaks| fleet.merge(peaks));
-        let families = fleet
-            .families
-            .iter()
-            .zip(&shipped.families)
-            .map(|(own, shipped)| {
-                let stages = (0..STAGES).map(|k| Pooled::new(&stage(own, k), &stage(shipped, k))).collect();
-                let given = stage_shares(shipped, &prior_shares(), STAGE_WEIGHT);
-                (stages, stage_shares(own, &given, STAGE_WEIGHT))
-            })
-            .collect();
-        let [s, h] = &fleet.evidence;
-        let [shipped_s, shipped_h] = &shipped.evidence;
-        Self { families, evidence: [Pooled::new(s, shipped_s), Pooled::new(h, shipped_h)] }
+        let given = fleet.families.iter().zip(&shipped.families);
+        for ((stages, shares), (own, shipped)) in self.families.iter_mut().zip(given) {
+            stages.clear();
+            stages.extend((0..STAGES).map(|k| Pooled::new(&stage(own, k), &stage(shipped, k))));
+            let prior = stage_shares(shipped, &prior_shares(), STAGE_WEIGHT);
+            *shares = stage_shares(own, &prior, STAGE_WEIGHT);
+        }
+        let given = fleet.evidence.iter().zip(&shipped.evidence);
+        for (pooled, (own, shipped)) in self.evidence.iter_mut().zip(given) {
+            *pooled = Pooled::new(own, shipped);
+        }
     }
 }
 
@@ -211,20 +224,30 @@ struct FamilyScale {
 impl Calibration {
     /// The calibration of a type; of a type never seen where `own` is none.
     pub fn new(own: Option<&Peaks>, fleet: &FleetCalibration) -> Self {
+        let nothing = Histogram::default();
+        let [session, hour] = &fleet.evidence;
+        let mut new = Self {
+            families: vec![FamilyScale { stages: Vec::new(), prices: [1.0; STAGES] }; Family::COUNT],
+            evidence: [Scale::new(&nothing, session), Scale::new(&nothing, hour)],
+        };
+        new.renew(own, fleet);
+        new
+    }
+
+    /// The same as [`Calibration::new`], in the memory of an old one.
+    pub fn renew(&mut self, own: Option<&Peaks>, fleet: &FleetCalibration) {
         let nothing = Peaks::default();
         let own = own.unwrap_or(&nothing);
-        let families = own
-            .families
-            .iter()
-            .zip(&fleet.families)
-            .map(|(own, (pooled, shares))| FamilyScale {
-                stages: pooled.iter().enumerate().map(|(k, p)| Scale::new(&stage(own, k), p)).collect(),
-                prices: prices(&stage_shares(own, shares, STAGE_WEIGHT)),
-            })
-            .collect();
-        let [s, h] = &own.evidence;
-        let [fleet_s, fleet_h] = &fleet.evidence;
-        Self { families, evidence: [Scale::new(s, fleet_s), Scale::new(h, fleet_h)] }
+        let given = own.families.iter().zip(&fleet.families);
+        for (family, (own, (pooled, shares))) in self.families.iter_mut().zip(given) {
+            family.stages.clear();
+            family.stages.extend(pooled.iter().enumerate().map(|(k, p)| Scale::new(&stage(own, k), p)));
+            family.prices = prices(&stage_shares(own, shares, STAGE_WEIGHT));
+        }
+        let given = own.evidence.iter().zip(&fleet.evidence);
+        for (scale, (own, pooled)) in self.evidence.iter_mut().zip(given) {
+            *scale = Scale::new(own, pooled);
+        }
     }
 
     /// p of a peak inside one stage, paid for by the stage's share: min over stages of these is valid at

@@ -110,7 +110,8 @@ pub fn judge(
                 }
                 let novelty = settings.value_novelty * value_bits(own, call, argument);
                 if knows_form && origin.fine > 0.0 {
-                    let bits = if settings.coarse { 0.5 * (origin.fine + origin.coarse) } else { origin.fine };
+                    let bits =
+                        if settings.coarse { 0.5 * (origin.fine + origin.coarse) } else { origin.fine };
                     lifted.add(index, argument.name, bits, novelty);
                 }
                 if settings.coarse {

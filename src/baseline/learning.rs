@@ -41,11 +41,12 @@ pub enum Lesson {
     Access(KeySpace),
 }
 
+/// What is counted for one thing: small, because every vote looks one up at random.
 #[derive(Clone, Copy, Debug)]
 struct Tally {
-    lesson: Lesson,
-    symbol: u64,
-    votes: Votes,
+    votes: u32,
+    /// Place of the thing itself in [`Delta::things`].
+    thing: u32,
     surprise: Votes,
 }
 
@@ -59,6 +60,10 @@ pub struct Delta {
     /// Name of the type.
     name: String,
     tallies: HashMap<u64, Tally, RandomState>,
+    /// What the tallies count.
+    things: Vec<(Lesson, u64)>,
+    /// Used to sort the tallies, kept for its memory.
+    sorted: Vec<(u64, Tally)>,
     agents: Vec<Key>,
     provenance: [Votes; 2],
     peaks: Peaks,
@@ -88,14 +93,15 @@ impl Delta {
         match self.tallies.entry(mix(particular, symbol)) {
             hashbrown::hash_map::Entry::Occupied(mut tally) => {
                 let tally = tally.get_mut();
-                if tally.votes < VOTES_PER_KEY {
-                    tally.votes += VOTE;
+                if Votes::from(tally.votes) < VOTES_PER_KEY {
+                    tally.votes += VOTE as u32;
                     tally.surprise += surprise;
                 }
             }
             hashbrown::hash_map::Entry::Vacant(_) if full => {}
             hashbrown::hash_map::Entry::Vacant(place) => {
-                place.insert(Tally { lesson, symbol, votes: VOTE, surprise });
+                place.insert(Tally { votes: VOTE as u32, thing: self.things.len() as u32, surprise });
+                self.things.push((lesson, symbol));
             }
         }
     }
@@ -140,9 +146,11 @@ impl Delta {
         }
         let fleet = &mut baselines.fleet;
         let own = baselines.types.entry(key).or_insert_with(|| TypeBaseline::new(&self.name));
-        let mut tallies: Vec<(u64, Tally)> = self.tallies.drain().collect();
-        tallies.sort_unstable_by_key(|(key, _)| *key);
-        for (_, Tally { lesson, symbol, votes, surprise }) in tallies {
+        self.sorted.extend(self.tallies.drain());
+        self.sorted.sort_unstable_by_key(|(key, _)| *key);
+        for (_, Tally { votes, thing, surprise }) in self.sorted.drain(..) {
+            let votes = Votes::from(votes);
+            let Some(&(lesson, symbol)) = self.things.get(thing as usize) else { continue };
             match lesson {
                 Lesson::Order { contexts, previous } => {
                     let pair = contexts.as_slice().get(1).copied().unwrap_or(key);
@@ -173,6 +181,7 @@ impl Delta {
                 }
             }
         }
+        self.things.clear();
         self.agents.sort_unstable();
         for agent in self.agents.drain(..) {
             own.agents.add(agent);
@@ -182,7 +191,7 @@ impl Delta {
             *to += std::mem::take(from);
         }
         own.peaks.merge(&self.peaks);
-        self.peaks = Peaks::default();
+        self.peaks.clear();
     }
 }
 

@@ -74,6 +74,12 @@ impl PeakSketch {
         }
     }
 
+    /// Forgets everything but keeps the memory.
+    pub fn clear(&mut self) {
+        self.stages.clear();
+        self.ends = [0; STAGES];
+    }
+
     /// Lets everything fade.
     pub fn fade(&mut self, fade: Fade) {
         self.stages.iter_mut().for_each(|s| s.fade(fade));
@@ -99,6 +105,12 @@ impl Peaks {
         for (to, from) in self.evidence.iter_mut().zip(&other.evidence) {
             to.merge(from);
         }
+    }
+
+    /// Forgets everything but keeps the memory.
+    pub fn clear(&mut self) {
+        self.families.iter_mut().for_each(PeakSketch::clear);
+        self.evidence = Default::default();
     }
 
     fn fade(&mut self, fade: Fade) {

@@ -147,7 +147,8 @@ impl Progress {
         self.calls += 1.0;
         let key = repeat_key(call);
         self.runs = self.runs_with(key);
-        self.loop_bits = if self.runs.iter().any(|&run| run > 0) { self.loop_bits + judged.bits } else { 0.0 };
+        self.loop_bits =
+            if self.runs.iter().any(|&run| run > 0) { self.loop_bits + judged.bits } else { 0.0 };
         self.recent.rotate_right(1);
         if let Some(first) = self.recent.first_mut() {
             *first = key;

@@ -5,8 +5,7 @@
 use super::Engine;
 use super::unit::{Unit, UnitKind};
 use crate::alert::{Alert, AlertState};
-use crate::assess::calibrate::{Calibration, FleetCalibration};
-use crate::baseline::learning;
+use crate::baseline::learning::{self, Lesson};
 use crate::baseline::pool::Peaks;
 use crate::finding::Family;
 use crate::stats::quantile::cell_of;
@@ -14,7 +13,7 @@ use crate::time::{EventTime, HOUR_MS};
 
 /// An open alert closes after this long without a finding that belongs to it.
 const QUIET_MS: i64 = 6 * HOUR_MS;
-/// Used units whose memory is kept for new ones.
+/// Used units whose memory is kept for new ones: at least so many, and one an agent.
 const SPARE_UNITS: usize = 4096;
 
 impl Engine {
@@ -32,7 +31,7 @@ impl Engine {
             Some(_) => self.minted = Some(hour),
         }
         let boundary = EventTime(hour * HOUR_MS);
-        let mut ended: Vec<(EventTime, u64, Unit)> = Vec::new();
+        let mut ended = std::mem::take(&mut self.turning);
         let mut quiet: Vec<(EventTime, u64)> = Vec::new();
         for (id, watched) in self.agents.iter_mut() {
             watched.units_ended_by(boundary, &mut self.ended);
@@ -43,12 +42,13 @@ impl Engine {
                 quiet.push((first, id));
             }
         }
-        ended.sort_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
-        for (_, id, unit) in ended {
+        ended.sort_unstable_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
+        for (_, id, unit) in ended.drain(..) {
             if let Some(slot) = self.agents.find(id) {
                 self.close(slot, unit);
             }
         }
+        self.turning = ended;
         quiet.sort_unstable();
         for (_, id) in quiet {
             self.close_alerts(id, boundary, out);
@@ -77,14 +77,14 @@ impl Engine {
     /// Closes everything that is open and mints a last version.
     pub(super) fn close_all(&mut self, out: &mut Vec<Alert>) {
         let end = self.clock.now().unwrap_or_default();
-        let mut ended: Vec<(EventTime, u64, Unit)> = Vec::new();
+        let mut ended: Vec<(EventTime, u64, Box<Unit>)> = Vec::new();
         let mut quiet = Vec::new();
         for (id, watched) in self.agents.iter_mut() {
             watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
             ended.extend(self.ended.drain(..).map(|unit| (unit.deadline(), id, unit)));
             quiet.extend(watched.open.iter().map(|a| (a.last.plus_ms(QUIET_MS), id)));
         }
-        ended.sort_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
+        ended.sort_unstable_by_key(|(deadline, id, unit)| (*deadline, *id, unit.kind as u8, unit.id));
         for (_, id, unit) in ended {
             if let Some(slot) = self.agents.find(id) {
                 self.close(slot, unit);
@@ -98,15 +98,15 @@ impl Engine {
     }
 
     /// Closes a unit: its peaks calibrate, its values are learned if it was harmless.
-    pub(super) fn close(&mut self, slot: usize, mut unit: Unit) {
+    pub(super) fn close(&mut self, slot: usize, mut unit: Box<Unit>) {
         let Some(watched) = self.agents.get_mut(slot) else { return };
         let own = self.baselines.types.get(&watched.agent_type);
         if !self.frozen
             && let Some(delta) = self.deltas.get_mut(&watched.agent_type)
         {
             if unit.unit_p > self.settings.quarantine_p {
-                for (lesson, symbol) in unit.held.drain(..) {
-                    delta.vote(lesson, symbol, 0.0);
+                for held in unit.held.drain(..) {
+                    delta.vote(Lesson::Value(held.contexts), held.value, 0.0);
                 }
             }
             let content_here = unit.kind == UnitKind::Session || unit.peaks(Family::Order).is_some();
@@ -133,9 +133,8 @@ impl Engine {
                 }
             }
         }
-        if self.spare.len() < SPARE_UNITS {
-            self.spare.push(unit);
-        }
+        let most = SPARE_UNITS.max(self.agents.len());
+        self.spare.keep(unit, most);
     }
 
     fn close_alerts(&mut self, id: u64, now: EventTime, out: &mut Vec<Alert>) {
@@ -158,11 +157,9 @@ impl Engine {
         }
         let deltas = self.deltas.iter_mut().map(|(key, delta)| (*key, delta));
         if learning::mint(&mut self.baselines, now.day(), deltas) {
-            self.fleet_calibration = FleetCalibration::new(
-                self.baselines.types.values().map(|t| &t.peaks),
-                &self.settings.shipped,
-            );
-            self.fleet_scale = Calibration::new(None, &self.fleet_calibration);
+            let peaks = self.baselines.types.values().map(|t| &t.peaks);
+            self.fleet_calibration.renew(peaks, &self.settings.shipped);
+            self.fleet_scale.renew(None, &self.fleet_calibration);
         }
     }
 }

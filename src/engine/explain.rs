@@ -50,8 +50,7 @@ impl<'t> Moment<'_, 't> {
             let keys = call.arguments.get(i)?;
             let origin = event.arguments.get(i)?.origin_event.as_deref();
             let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
-            let fine =
-                family == Family::CallContent && keys.symbol == Some(Symbol::Text);
+            let fine = family == Family::CallContent && keys.symbol == Some(Symbol::Text);
             let (alphabet, symbol) = if fine {
                 (Alphabet::Fine, Symbol::Text as u64)
             } else {

@@ -2,9 +2,11 @@
 //!
 //! Knows the order of things: judge, tell, learn, advance. Must not close units.
 
+use hashbrown::hash_map::Entry;
+
 use super::alerts::Units;
 use super::explain::Moment;
-use super::unit::{Position, Unit, UnitKind};
+use super::unit::{HeldValue, Position, Unit, UnitKind};
 use super::watched::Watched;
 use super::{Engine, Judgement};
 use crate::alert::Alert;
@@ -56,7 +58,7 @@ impl Engine {
         self.refresh_calibration(call);
         let time = call.event.time;
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
-        let (Some(watched), Some((_, calibration))) =
+        let (Some(watched), Some((version, calibration))) =
             (self.agents.get_mut(slot), self.calibrations.get(&call.agent_type))
         else {
             debug_assert!(false, "an agent is watched and its type calibrated before its call is judged");
@@ -69,15 +71,16 @@ impl Engine {
         watched.events += call.event.count.unwrap_or(1).max(1);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
+        let for_content = session.is_none();
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             self.budget.unit(time.day());
-            watched.new_unit(self.spare.pop(), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(self.spare.take(for_content), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
-            Some(place) => watched.sessions.swap_remove(place),
+            Some(place) => watched.sessions.swap_remove(place).1,
             None => {
                 self.budget.unit(time.day());
-                watched.new_unit(self.spare.pop(), UnitKind::Session, id, time)
+                watched.new_unit(self.spare.take(true), UnitKind::Session, id, time)
             }
         });
 
@@ -124,16 +127,17 @@ impl Engine {
             moment.keep_lead(&mut hour, Family::Novelty);
         }
 
-        hour.assess(calibration);
+        let under = (call.agent_type, *version);
+        hour.assess(calibration, under);
         if let Some(unit) = &mut session {
-            unit.assess(calibration);
+            unit.assess(calibration, under);
         }
         let threshold = self.budget.threshold();
         let fresh = raised_hour || raised.iter().any(Option::is_some);
         if fresh && (hour.unit_p <= threshold || session.as_ref().is_some_and(|s| s.unit_p <= threshold)) {
             let clock = self.clock.now().unwrap_or(time);
             let units = Units {
-                session: session.as_ref(),
+                session: session.as_deref(),
                 hour: &hour,
                 unit_before: before_unit,
                 hour_before: before_hour,
@@ -141,7 +145,7 @@ impl Engine {
             moment.tell(watched, &units, threshold, clock, out);
         }
 
-        let judgement = judgement(session.as_ref(), &hour);
+        let judgement = judgement(session.as_deref(), &hour);
         let unit = session.as_mut().unwrap_or(&mut hour);
         if !self.frozen {
             learn(call, unit, &order, delta);
@@ -150,7 +154,7 @@ impl Engine {
         watched.hour = Some(hour);
         if let Some(unit) = session {
             let crowded = watched.room_for_session();
-            watched.sessions.push(unit);
+            watched.sessions.push((unit.id, unit));
             if let Some(crowded) = crowded {
                 self.close(slot, crowded);
             }
@@ -161,11 +165,18 @@ impl Engine {
     /// Makes the calibration of the call's type anew if a version was minted since.
     fn refresh_calibration(&mut self, call: &Call<'_, '_>) {
         let version = self.baselines.version;
-        let made_for = self.calibrations.get(&call.agent_type).map(|(made_for, _)| *made_for);
-        if made_for != Some(version) {
-            let own = self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
-            self.calibrations
-                .insert(call.agent_type, (version, Calibration::new(own, &self.fleet_calibration)));
+        let own = || self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
+        match self.calibrations.entry(call.agent_type) {
+            Entry::Occupied(mut known) => {
+                let (made_for, calibration) = known.get_mut();
+                if *made_for != version {
+                    *made_for = version;
+                    calibration.renew(own(), &self.fleet_calibration);
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert((version, Calibration::new(own(), &self.fleet_calibration)));
+            }
         }
     }
 }
@@ -239,7 +250,7 @@ fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut De
         if let (true, Some(value)) = (argument.is_destination, argument.value) {
             let contexts @ [_, particular] = content::value_contexts(call, argument);
             if unit.teaches(mix(particular, value)) {
-                unit.hold(Lesson::Value(contexts), value);
+                unit.hold(HeldValue { contexts, value });
             }
         }
     }

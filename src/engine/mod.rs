@@ -15,7 +15,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use self::clock::StreamClock;
-use self::unit::{Position, Unit, UnitKind};
+use self::unit::{Position, Spare, Unit, UnitKind};
 use self::watched::Watched;
 use crate::alert::Alert;
 use crate::assess::budget::Budget;
@@ -30,6 +30,7 @@ use crate::detect::vocabulary::Vocabulary;
 use crate::event::AuditEvent;
 use crate::finding::Family;
 use crate::identity::{Identity, Key};
+use crate::time::EventTime;
 
 /// Everything the engine is told before the first event.
 #[derive(Clone, Debug)]
@@ -89,8 +90,12 @@ pub struct Engine {
     /// Hour (since 1970) up to which units were closed and versions minted.
     minted: Option<i64>,
     frozen: bool,
-    ended: Vec<Unit>,
-    spare: Vec<Unit>,
+    /// Used while units close, kept for its memory.
+    ended: Vec<Box<Unit>>,
+    /// Used units, kept for their memory.
+    /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
+    turning: Vec<(EventTime, Key, Box<Unit>)>,
+    spare: Spare,
 }
 
 impl Engine {
@@ -110,7 +115,8 @@ impl Engine {
             minted: None,
             frozen: false,
             ended: Vec::new(),
-            spare: Vec::new(),
+            turning: Vec::new(),
+            spare: Spare::default(),
             settings,
         }
     }

@@ -9,7 +9,6 @@ use smallvec::SmallVec;
 use super::explain::LeadArgument;
 use super::judging::CallBits;
 use crate::assess::calibrate::Calibration;
-use crate::baseline::learning::Lesson;
 use crate::baseline::pool::STAGES;
 use crate::detect::sequence::Progress;
 use crate::finding::Family;
@@ -29,7 +28,10 @@ const REMEMBERED_CALLS: usize = 64;
 /// Things one unit may teach at most: a long unit weighs no more.
 pub const LESSONS: usize = 4096;
 /// Values that may wait for the unit's end.
-const HELD_LESSONS: usize = 64;
+const HELD_VALUES: usize = 64;
+/// What a unit's lists have room for from their first entry on: most units need no more, and growing step by step
+/// would take four allocations to get there.
+const FIRST_ROOM: usize = 16;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +47,9 @@ impl UnitKind {
     /// session id.
     pub fn families(self) -> &'static [Family] {
         match self {
-            Self::Session => &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops],
+            Self::Session => {
+                &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops]
+            }
             Self::Hour => &Family::ALL,
         }
     }
@@ -105,6 +109,15 @@ pub(super) struct Lead {
     pub fleet_probability: f64,
 }
 
+/// A value of an argument that waits to be learned.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldValue {
+    /// Contexts of the value, as in [`crate::baseline::learning::Lesson::Value`].
+    pub contexts: [u64; 2],
+    /// The value's keyed hash.
+    pub value: u64,
+}
+
 /// A unit that is open.
 #[derive(Debug)]
 pub struct Unit {
@@ -122,8 +135,8 @@ pub struct Unit {
     pub progress: Progress,
     /// Votes it has cast.
     pub cast: HashSet<u64, RandomState>,
-    /// Lessons about values, which wait until the unit turns out harmless.
-    pub held: Vec<(Lesson, u64)>,
+    /// Values to be learned, which wait until the unit turns out harmless.
+    pub held: Vec<HeldValue>,
     /// What raised each family most.
     pub(super) leads: Vec<Lead>,
     /// Whether an alert about its agent was open before it began.
@@ -135,6 +148,9 @@ pub struct Unit {
     peaks: [[u8; STAGES]; Family::COUNT],
     p: [f64; Family::COUNT],
     has_data: [bool; Family::COUNT],
+    /// Type and version of the calibration, and running p of the hour unit, under which `bits` and `unit_p` hold;
+    /// none when a p has fallen since.
+    assessed: Option<(Key, u64)>,
     /// Keys of event ids with their actions, by place modulo the number remembered.
     calls: Vec<(u64, Key)>,
 }
@@ -158,18 +174,23 @@ impl Unit {
             peaks: [[0; STAGES]; Family::COUNT],
             p: [1.0; Family::COUNT],
             has_data: [false; Family::COUNT],
+            assessed: None,
             calls: Vec::new(),
         }
     }
 
     /// Makes a used unit new, keeping its memory.
-    pub fn restart(mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
-        self.cast.clear();
-        self.held.clear();
-        self.leads.clear();
-        self.calls.clear();
-        let fresh = Self::new(kind, id, time, under_alert);
-        Self { cast: self.cast, held: self.held, leads: self.leads, calls: self.calls, ..fresh }
+    pub fn restart(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) {
+        let mut fresh = Self::new(kind, id, time, under_alert);
+        fresh.cast = std::mem::take(&mut self.cast);
+        fresh.held = std::mem::take(&mut self.held);
+        fresh.leads = std::mem::take(&mut self.leads);
+        fresh.calls = std::mem::take(&mut self.calls);
+        fresh.cast.clear();
+        fresh.held.clear();
+        fresh.leads.clear();
+        fresh.calls.clear();
+        *self = fresh;
     }
 
     /// When it closes if nothing more happens.
@@ -213,6 +234,7 @@ impl Unit {
         match self.p.get_mut(index) {
             Some(running) if p < *running => {
                 *running = p;
+                self.assessed = None;
                 true
             }
             _ => false,
@@ -246,7 +268,13 @@ impl Unit {
     }
 
     /// Brings combined evidence and calibrated p up to date.
-    pub fn assess(&mut self, calibration: &Calibration) {
+    ///
+    /// `under`: the agent type and version of the calibration. Nothing is done where nothing has changed.
+    pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64)) {
+        if self.assessed == Some(under) {
+            return;
+        }
+        self.assessed = Some(under);
         self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
         self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
@@ -272,6 +300,7 @@ impl Unit {
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
+        reserve_at_once(&mut self.calls);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
@@ -288,15 +317,56 @@ impl Unit {
         Some((*action, newest.saturating_sub(back) as u32))
     }
 
+    /// Whether the unit was used for the content of calls, so that it has the memory for it.
+    pub fn has_room_for_content(&self) -> bool {
+        self.calls.capacity() > 0 || self.held.capacity() > 0
+    }
+
     /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
     pub fn teaches(&mut self, lesson: u64) -> bool {
+        if self.cast.capacity() == 0 {
+            self.cast.reserve(FIRST_ROOM);
+        }
         self.cast.len() < LESSONS && self.cast.insert(lesson)
     }
 
-    /// Holds a lesson about a value back until the unit closes.
-    pub fn hold(&mut self, lesson: Lesson, symbol: u64) {
-        if self.held.len() < HELD_LESSONS {
-            self.held.push((lesson, symbol));
+    /// Holds a value back until the unit closes.
+    pub fn hold(&mut self, value: HeldValue) {
+        reserve_at_once(&mut self.held);
+        if self.held.len() < HELD_VALUES {
+            self.held.push(value);
         }
+    }
+}
+
+/// Used units, kept for their memory. Those that were used for content have memory which the others never need.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    content: Vec<Box<Unit>>,
+    bare: Vec<Box<Unit>>,
+}
+
+impl Spare {
+    /// Takes one out, for content or not; one of the other sort where there is none.
+    pub fn take(&mut self, for_content: bool) -> Option<Box<Unit>> {
+        let (first, second) = match for_content {
+            true => (&mut self.content, &mut self.bare),
+            false => (&mut self.bare, &mut self.content),
+        };
+        first.pop().or_else(|| second.pop())
+    }
+
+    /// Keeps a unit, at most `most` of each sort.
+    pub fn keep(&mut self, unit: Box<Unit>, most: usize) {
+        let spare = if unit.has_room_for_content() { &mut self.content } else { &mut self.bare };
+        if spare.len() < most {
+            spare.push(unit);
+        }
+    }
+}
+
+fn reserve_at_once<T>(list: &mut Vec<T>) {
+    if list.capacity() == 0 {
+        list.reserve_exact(FIRST_ROOM);
     }
 }

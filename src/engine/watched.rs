@@ -12,6 +12,9 @@ use super::unit::{Unit, UnitKind};
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
+/// After all time.
+const NEVER: EventTime = EventTime(i64::MAX);
+
 /// One agent.
 #[derive(Debug)]
 pub struct Watched {
@@ -25,10 +28,13 @@ pub struct Watched {
     pub agent_type: Key,
     /// What it is used to.
     pub familiar: Familiar,
-    /// Open sessions.
-    pub sessions: Vec<Unit>,
+    /// Open sessions by id. Each unit has a place of its own in memory, so that a look for one of them, or at
+    /// none, touches no other.
+    pub sessions: Vec<(Key, Box<Unit>)>,
     /// The open hour.
-    pub hour: Option<Unit>,
+    pub hour: Option<Box<Unit>>,
+    /// No open unit is over before this.
+    earliest_end: EventTime,
     /// Its latest event.
     pub latest: EventTime,
     /// Its events so far.
@@ -71,6 +77,7 @@ impl Watched {
             familiar: Familiar::default(),
             sessions: Vec::new(),
             hour: None,
+            earliest_end: NEVER,
             latest: EventTime(i64::MIN),
             events: 0,
             alerts_opened: 0,
@@ -87,46 +94,73 @@ impl Watched {
     }
 
     /// Takes out every unit whose time is over at `now`, in the order in which they ended.
-    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
+    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Box<Unit>>) {
+        if now < self.earliest_end {
+            return;
+        }
         let from = ended.len();
         let mut i = 0;
-        while let Some(unit) = self.sessions.get(i) {
+        while let Some((_, unit)) = self.sessions.get(i) {
             if unit.deadline() <= now {
-                ended.push(self.sessions.swap_remove(i));
+                ended.push(self.sessions.swap_remove(i).1);
             } else {
                 i += 1;
             }
         }
-        let hour = self.hour_at(now) as u64;
-        if let Some(unit) = self.hour.take_if(|unit| (unit.id as i64) < hour as i64) {
+        let hour = self.hour_at(now);
+        if let Some(unit) = self.hour.take_if(|unit| (unit.id as i64) < hour) {
             ended.push(unit);
         }
         if let Some(ended) = ended.get_mut(from..) {
             ended.sort_unstable_by_key(|unit| (unit.deadline(), unit.kind as u8, unit.id));
         }
+        let sessions = self.sessions.iter().map(|(_, unit)| unit.deadline());
+        let hour = self.hour.as_deref().map(|unit| self.hour_end(unit.id as i64));
+        self.earliest_end = sessions.chain(hour).min().unwrap_or(NEVER);
+    }
+
+    /// The instant at which one of the agent's hours is over: the first of the next.
+    fn hour_end(&self, hour: i64) -> EventTime {
+        let phase = (self.key % HOUR_MS as u64) as i64;
+        EventTime(hour.saturating_add(1).saturating_mul(HOUR_MS).saturating_sub(phase))
     }
 
     /// The place of a session among the open ones.
-    pub fn session(&self, id: u64) -> Option<usize> {
-        self.sessions.iter().position(|unit| unit.id == id)
+    pub fn session(&self, id: Key) -> Option<usize> {
+        self.sessions.iter().position(|(other, _)| *other == id)
     }
 
     /// Makes room for one more session; returns the one that has to close for it.
-    pub fn room_for_session(&mut self) -> Option<Unit> {
+    pub fn room_for_session(&mut self) -> Option<Box<Unit>> {
         if self.sessions.len() < SESSIONS {
             return None;
         }
         let quietest =
-            (0..self.sessions.len()).min_by_key(|&i| self.sessions.get(i).map(|u| (u.last, u.id)))?;
-        Some(self.sessions.swap_remove(quietest))
+            (0..self.sessions.len()).min_by_key(|&i| self.sessions.get(i).map(|(id, u)| (u.last, *id)))?;
+        Some(self.sessions.swap_remove(quietest).1)
     }
 
     /// A new unit of this agent, from the memory of a used one where there is one.
-    pub fn new_unit(&self, used: Option<Unit>, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+    pub fn new_unit(
+        &mut self,
+        used: Option<Box<Unit>>,
+        kind: UnitKind,
+        id: u64,
+        time: EventTime,
+    ) -> Box<Unit> {
         let under_alert = !self.open.is_empty();
-        match used {
-            Some(unit) => unit.restart(kind, id, time, under_alert),
-            None => Unit::new(kind, id, time, under_alert),
-        }
+        let unit = match used {
+            Some(mut unit) => {
+                unit.restart(kind, id, time, under_alert);
+                unit
+            }
+            None => Box::new(Unit::new(kind, id, time, under_alert)),
+        };
+        let end = match kind {
+            UnitKind::Session => unit.deadline(),
+            UnitKind::Hour => self.hour_end(id as i64),
+        };
+        self.earliest_end = self.earliest_end.min(end);
+        unit
     }
 }

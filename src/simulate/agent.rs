@@ -8,7 +8,7 @@ use rand_distr::{Distribution, Gamma, LogNormal};
 use super::grammar::{AgentType, Hours};
 use super::kind::Kind;
 use super::scenario::Scenario;
-use super::stream::{Purpose, mix, stream, unit, zipf_rank};
+use super::stream::{Purpose, Salt, mix, stream, unit, zipf_rank};
 use crate::time::{DAY_MS, EventTime, HOUR_MS};
 
 /// Standard deviation of the logarithm of the agents' pace.
@@ -102,7 +102,7 @@ impl Agent {
             task_mix,
             busy_factor: 1.0 + log_normal(&mut rng, 3.0, 0.5).min(20.0),
             breadth: rng.random_range(2..=9),
-            salt: mix(scenario.seed, 1, u64::from(index), 0),
+            salt: mix(scenario.seed, Salt::Habits, u64::from(index), 0),
         })
     }
 
@@ -149,10 +149,10 @@ impl Agent {
     /// without state.
     fn own_group(&self, kind: Kind, slot: u32, now: EventTime) -> u32 {
         let place = (kind as u64) << 32 | u64::from(slot);
-        let habit = mix(self.salt, 2, place, 0);
+        let habit = mix(self.salt, Salt::Place, place, 0);
         let life_ms = (20.0 + 40.0 * unit(habit)) * DAY_MS as f64;
         let epoch = (now.0 as f64 / life_ms + unit(habit.rotate_left(32))).floor();
-        self.peers_group(kind, unit(mix(self.salt, 3, place, epoch as u64)))
+        self.peers_group(kind, unit(mix(self.salt, Salt::Favourite, place, epoch as u64)))
     }
 
     /// A group by its popularity among the peers: each type has favourites of its own.

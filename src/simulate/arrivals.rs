@@ -17,7 +17,7 @@ const BUSY_MS: f64 = 0.6 * HOUR_MS as f64;
 /// Mean share of busy time that follows from the two and from the spread of busy spells (log-sd .8).
 const BUSY_SHARE: f64 = 0.106;
 /// Probability that a busy spell is a burst of legitimate work: a look-alike of a runaway agent.
-const BURST: f64 = 0.02;
+const BURST: f64 = 0.01;
 /// How much busier than its calm an agent is in such a burst.
 const BURST_FACTOR: f64 = 25.0;
 

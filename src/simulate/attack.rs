@@ -132,7 +132,9 @@ impl<R: Rng> Weaver<'_, R> {
         (0..self.count(4, 15))
             .filter_map(|_| {
                 let tool = if self.luck() { self.one_of(&foreign) } else { self.one_of(self.kind.tools) }?;
-                Some(self.added(tool, Values::Usual))
+                let values =
+                    if self.luck() && self.rng.random_bool(0.4) { Values::Lifted } else { Values::Usual };
+                Some(self.added(tool, values))
             })
             .collect()
     }

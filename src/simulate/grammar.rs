@@ -219,6 +219,6 @@ pub struct AgentType {
     pub tier: Tier,
     /// What it does.
     pub tasks: &'static [Task],
-    /// All its tools, the released one included.
+    /// Its tools of the first day; the one that its release brings stands only in the released task.
     pub tools: &'static [&'static Tool],
 }

@@ -10,16 +10,16 @@ use super::agent::{Agent, Value};
 use super::grammar::{Effect, Give, Place, Tier, Tool};
 use super::kind::Kind;
 use super::plan::{Planned, Values};
-use super::stream::mix;
+use super::stream::{Salt, mix};
 use crate::event::{Argument, Origin, OriginForm, Text, ValueHash};
 use crate::time::EventTime;
 
 /// Probability that an argument that may be left out is.
 const LEFT_OUT: f64 = 0.25;
 /// Probability that a value in running text shares a word with the request.
-const TEXT_ANCHORED: f64 = 0.7;
+const TEXT_ANCHORED: f64 = 0.55;
 /// The same where the agent was asked to do what the text says.
-const TRUSTED_TEXT_ANCHORED: f64 = 0.3;
+const TRUSTED_TEXT_ANCHORED: f64 = 0.2;
 /// The same for a value that stands alone in a structured result.
 const FIELD_ANCHORED: f64 = 0.25;
 /// The same for a value that the model made.
@@ -28,6 +28,8 @@ const MADE_ANCHORED: f64 = 0.5;
 const TAKEN_UP: f64 = 0.6;
 /// Probability that what a text mentions is there to be used later.
 const MENTIONED: f64 = 0.85;
+/// Probability that a tool hides what is usually a field in running text: results are not always tidy.
+const UNTIDY: f64 = 0.1;
 /// Probability that a decision follows the custom of the type.
 const CUSTOM: f64 = 0.95;
 
@@ -114,6 +116,7 @@ impl Memory {
     pub fn learn(&mut self, agent: &Agent, tool: &Tool, event: u64, now: EventTime, rng: &mut impl Rng) {
         for give in tool.gives {
             let (kind, form, offered) = match *give {
+                Give::Field(kind) if rng.random_bool(UNTIDY) => (kind, OriginForm::FreeText, 1.0),
                 Give::Field(kind) => (kind, OriginForm::Field, 1.0),
                 Give::Text(kind) => (kind, OriginForm::FreeText, MENTIONED),
             };
@@ -191,7 +194,14 @@ impl Memory {
             }
             Values::Named if kind.is_placed() && planned.tool.effect == Effect::Commit => {
                 let value = Agent::unheard_of(kind, rng);
-                return Known { kind, value, origin: Origin::User, form: None, anchored: false, event: None };
+                return self.keep(Known {
+                    kind,
+                    value,
+                    origin: Origin::User,
+                    form: None,
+                    anchored: false,
+                    event: None,
+                });
             }
             Values::Common if kind.is_placed() && before.is_none() => {
                 let value = agent.common(kind, rng);
@@ -221,7 +231,9 @@ impl Memory {
             let anchored = rng.random_bool(self.anchoring(known.form));
             return self.keep(Known { value, anchored, ..known });
         }
-        let origin = if rng.random_bool(traits.named) { Origin::User } else { Origin::Model };
+        // What an attack asks for, no user has named.
+        let named = rng.random_bool(traits.named) && !planned.added;
+        let origin = if named { Origin::User } else { Origin::Model };
         let anchored = rng.random_bool(MADE_ANCHORED);
         self.keep(Known { kind, value, origin, form: None, anchored, event: None })
     }
@@ -250,7 +262,7 @@ impl Memory {
     fn argument(&self, tier: Tier, name: &'static str, known: &Known) -> Argument<'static> {
         let traits = known.kind.traits();
         let value = u64::from(known.value.group) << 32 | u64::from(known.value.item);
-        let hash = mix(self.seed, 20, known.kind as u64, value);
+        let hash = mix(self.seed, Salt::Value, known.kind as u64, value);
         let (least, most) = traits.length;
         let full = tier == Tier::Full;
         Argument {
@@ -274,7 +286,7 @@ fn decide(
     case: Value,
     rng: &mut impl Rng,
 ) -> Option<(Text<'static>, Text<'static>)> {
-    let custom = mix(u64::from(agent.type_index), 21, u64::from(case.item), 0) as usize;
+    let custom = mix(u64::from(agent.type_index), Salt::Custom, u64::from(case.item), 0) as usize;
     let choice =
         if rng.random_bool(CUSTOM) { custom } else { rng.random_range(0..tool.decides.len().max(1)) };
     let decision = tool.decides.get(choice % tool.decides.len().max(1))?;

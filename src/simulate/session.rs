@@ -14,7 +14,7 @@ use super::kind::{Kind, name};
 use super::memory::{Injected, Memory};
 use super::plan::{BURST, Plan, Planned, Values};
 use super::scenario::Scenario;
-use super::stream::{Purpose, mix, stream, unit};
+use super::stream::{Purpose, Salt, mix, stream, unit};
 use super::{AttackSpan, Label, SimulatedEvent, Truth, attack};
 use crate::event::{AuditEvent, Outcome, Text};
 use crate::time::EventTime;
@@ -73,8 +73,9 @@ impl Session {
             plan.task = BURST;
             plan.look_alike = true;
         }
-        let id = mix(scenario.seed, 10, u64::from(agent.index), u64::from(number));
-        let person = mix(scenario.seed, 11, u64::from(agent.index), rng.random_range(0..8)) as u32 % 4_096;
+        let id = mix(scenario.seed, Salt::Session, u64::from(agent.index), u64::from(number));
+        let person =
+            mix(scenario.seed, Salt::Person, u64::from(agent.index), rng.random_range(0..8)) as u32 % 4_096;
         let agent_id = format!("{}-{:04}", agent.kind.name, agent.index);
         let session_id = format!("{:012x}", id >> 16);
         let mut session = Self {
@@ -92,7 +93,7 @@ impl Session {
             ),
             credential_id: format!(
                 "credential-{:06x}",
-                mix(scenario.seed, 12, u64::from(agent.index), 0) >> 40
+                mix(scenario.seed, Salt::Credential, u64::from(agent.index), 0) >> 40
             ),
             on_behalf_of: format!("{}.{}", name(person), person / 64),
             agent_id,
@@ -115,7 +116,7 @@ impl Session {
         number: u32,
         now: EventTime,
     ) {
-        let dice = unit(mix(scenario.seed, 13, u64::from(agent.index), u64::from(number)));
+        let dice = unit(mix(scenario.seed, Salt::Dice, u64::from(agent.index), u64::from(number)));
         if now < scenario.start.plus_ms(scenario.quiet_ms) || dice >= scenario.attack_share {
             return;
         }
@@ -142,7 +143,7 @@ impl Session {
     /// `None` where there is none. `None` altogether when no call is left.
     pub fn call(&mut self, agent: &Agent, now: EventTime) -> Option<(SimulatedEvent, Option<i64>)> {
         let planned = self.plan.calls.pop()?;
-        let event_id = mix(self.id, 14, self.made, 0);
+        let event_id = mix(self.id, Salt::Event, self.made, 0);
         self.note_exposure(&planned, now);
 
         // What the attack added is drawn from the attack's stream, so that the rest stays what it would have been.
@@ -155,6 +156,8 @@ impl Session {
         let outcome = outcome(planned.tool, planned.refused, agent.clumsiness, rng);
         let bytes = bytes(planned.tool, outcome, rng);
         match outcome {
+            // An agent caught in a loop takes no notice of what it gets.
+            Outcome::Ok if planned.added && planned.values == Values::Same => {}
             Outcome::Ok => self.memory.learn(agent, planned.tool, event_id, now, rng),
             Outcome::Error if !planned.added && rng.random_bool(RETRY) => {
                 self.plan.calls.push(Planned { values: Values::Same, fresh: None, ..planned });

@@ -35,9 +35,34 @@ pub fn stream(seed: u64, purpose: Purpose, owner: u32, number: u32) -> ChaCha8Rn
     ChaCha8Rng::from_seed(key)
 }
 
-/// A keyed 64-bit hash of a few numbers: ids, value hashes, and choices that must be the same whenever they are asked for.
-pub fn mix(seed: u64, salt: u64, a: u64, b: u64) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(seed, salt);
+/// What a hash is for. Hashes of different salts are independent.
+#[derive(Clone, Copy, Debug)]
+pub enum Salt {
+    /// Key of an agent's habits.
+    Habits = 1,
+    /// How long one of its places stays filled, and since when.
+    Place,
+    /// What fills it.
+    Favourite,
+    /// Id of a session.
+    Session,
+    /// The person a session works for.
+    Person,
+    /// Id of a credential.
+    Credential,
+    /// Whether a session is attacked.
+    Dice,
+    /// Id of an event.
+    Event,
+    /// Hash of an argument's value.
+    Value,
+    /// How a type decides a kind of case.
+    Custom,
+}
+
+/// A keyed 64-bit hash of two numbers: ids, value hashes, and choices that must be the same whenever they are asked for.
+pub fn mix(seed: u64, salt: Salt, a: u64, b: u64) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(seed, salt as u64);
     hasher.write_u64(a);
     hasher.write_u64(b);
     hasher.finish()
@@ -86,7 +111,7 @@ mod tests {
         let draws = 200_000u64;
         let mut counts = vec![0u32; n as usize];
         for i in 0..draws {
-            counts[zipf_rank(n, unit(mix(1, 2, i, 3))) as usize] += 1;
+            counts[zipf_rank(n, unit(mix(1, Salt::Value, i, 3))) as usize] += 1;
         }
         for k in [0usize, 1, 9, 49] {
             let expected = ((k as f64 + 2.0) / (k as f64 + 1.0)).ln() / (f64::from(n) + 1.0).ln();

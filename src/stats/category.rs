@@ -48,7 +48,7 @@ pub(super) enum Counted {
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    context: u32,
+    context: u64,
     votes: u32,
     /// Whether it was given a vote since the last fade.
     fresh: bool,
@@ -69,20 +69,18 @@ pub struct Table {
     /// The discount in fixed point: what is taken off a symbol is exactly what `Total::discounted` adds up.
     discount: Votes,
     capacity: usize,
-    index: HashMap<u64, u32, RandomState>,
-    totals: Vec<Total>,
+    totals: HashMap<u64, Total, RandomState>,
     cells: HashMap<u64, Cell, RandomState>,
 }
 
 impl Table {
-    /// An empty table that will hold at most `capacity` cells (24 bytes each, and 48 a context).
+    /// An empty table that will hold at most `capacity` cells (24 bytes each, and 40 a context).
     pub fn new(law: PitmanYor, capacity: usize) -> Self {
         Self {
             law,
             discount: (law.discount * VOTE as f64).round() as Votes,
             capacity,
-            index: HashMap::default(),
-            totals: Vec::new(),
+            totals: HashMap::default(),
             cells: HashMap::default(),
         }
     }
@@ -105,7 +103,7 @@ impl Table {
     /// What is known of a context; all zero for an unknown one. Constant time.
     #[inline]
     pub fn total(&self, context: u64) -> Total {
-        self.index.get(&context).and_then(|&i| self.totals.get(i as usize)).copied().unwrap_or_default()
+        self.totals.get(&context).copied().unwrap_or_default()
     }
 
     /// Votes of a symbol in a context. Constant time.
@@ -159,7 +157,7 @@ impl Table {
             let before = Votes::from(cell.votes);
             cell.votes = as_cell(before.saturating_add(votes));
             let after = Votes::from(cell.votes);
-            if let Some(total) = self.totals.get_mut(cell.context as usize) {
+            if let Some(total) = self.totals.get_mut(&cell.context) {
                 total.votes += after - before;
                 total.discounted += after.min(self.discount) - before.min(self.discount);
             }
@@ -168,23 +166,17 @@ impl Table {
         if self.cells.len() >= self.capacity {
             return Counted::Refused;
         }
-        let next = self.totals.len() as u32;
-        let context = *self.index.entry(context).or_insert(next);
-        if context == next {
-            self.totals.push(Total::default());
-        }
         let votes = as_cell(votes);
-        if let Some(total) = self.totals.get_mut(context as usize) {
-            total.votes += Votes::from(votes);
-            total.discounted += Votes::from(votes).min(self.discount);
-        }
+        let total = self.totals.entry(context).or_default();
+        total.votes += Votes::from(votes);
+        total.discounted += Votes::from(votes).min(self.discount);
         self.cells.insert(key, Cell { context, votes, fresh: true });
         Counted::New
     }
 
     /// Adds what an observation in a known context cost: `surprise` (1/256 bit) is votes × bits.
     pub(super) fn cost(&mut self, context: u64, votes: Votes, surprise: Votes) {
-        if let Some(total) = self.index.get(&context).and_then(|&i| self.totals.get_mut(i as usize)) {
+        if let Some(total) = self.totals.get_mut(&context) {
             total.surprise = total.surprise.saturating_add(surprise);
             total.judged = total.judged.saturating_add(votes);
         }
@@ -196,7 +188,7 @@ impl Table {
         if fade.is_nothing() {
             return;
         }
-        for total in &mut self.totals {
+        for total in self.totals.values_mut() {
             let (surprise, judged) = (fade.apply(total.surprise), fade.apply(total.judged));
             *total = Total { votes: 0, discounted: 0, surprise, judged };
         }
@@ -208,33 +200,13 @@ impl Table {
             }
             cell.votes = as_cell(left);
             cell.fresh = false;
-            if let Some(total) = totals.get_mut(cell.context as usize) {
+            if let Some(total) = totals.get_mut(&cell.context) {
                 total.votes += left;
                 total.discounted += left.min(discount);
             }
             true
         });
-        self.drop_empty_contexts();
-    }
-
-    /// Lets contexts without cells go and closes the gaps they leave.
-    fn drop_empty_contexts(&mut self) {
-        let mut kept = 0;
-        let places: Vec<Option<u32>> = self
-            .totals
-            .iter()
-            .map(|total| {
-                let place = (total.votes > 0).then_some(kept);
-                kept += u32::from(place.is_some());
-                place
-            })
-            .collect();
-        let place = |old: u32| places.get(old as usize).copied().flatten();
-        self.totals.retain(|total| total.votes > 0);
-        self.index.retain(|_, at| place(*at).map(|new| *at = new).is_some());
-        for cell in self.cells.values_mut() {
-            cell.context = place(cell.context).unwrap_or(cell.context);
-        }
+        self.totals.retain(|_, total| total.votes > 0);
     }
 }
 

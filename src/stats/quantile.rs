@@ -5,6 +5,8 @@
 //! A logarithmic histogram is exact under merging and fading, which a t-digest is not; its error is one cell,
 //! ±4.5 % of the value.
 
+use std::sync::LazyLock;
+
 use super::decay::{Fade, VOTE, Votes, as_votes};
 
 /// Cells an octave.
@@ -28,8 +30,14 @@ pub fn cell_of(bits: f64) -> u8 {
 /// Lower edge of a cell. Bits.
 #[inline]
 pub fn lower_edge(cell: u8) -> f64 {
-    if cell == 0 { 0.0 } else { SMALLEST_BITS * (f64::from(cell - 1) / PER_OCTAVE).exp2() }
+    EDGES.get(usize::from(cell)).copied().unwrap_or(f64::MAX)
 }
+
+/// The lower edges of all cells there could be.
+static EDGES: LazyLock<[f64; 256]> = LazyLock::new(|| {
+    let edge = |cell: usize| SMALLEST_BITS * ((cell as f64 - 1.0) / PER_OCTAVE).exp2();
+    std::array::from_fn(|cell| if cell == 0 { 0.0 } else { edge(cell) })
+});
 
 /// Middle of a cell. Bits.
 #[inline]

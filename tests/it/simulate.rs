@@ -1,5 +1,7 @@
 //! The simulated fleet keeps its promises: order, determinism, honest labels, attacks that only add.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly, like the tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -20,7 +22,7 @@ fn bytes(simulated: &[SimulatedEvent]) -> String {
     simulated.iter().map(|s| serde_json::to_string(s).unwrap() + "\n").collect()
 }
 
-/// A session as the event id's owner sees it: agent and session, or agent and task where there is no session id.
+/// What an event belongs to: agent and session, or the agent alone where there are no session ids.
 fn session(s: &SimulatedEvent) -> (String, Option<String>) {
     (s.event.agent_id.to_string(), s.event.session_id.as_deref().map(str::to_owned))
 }
@@ -241,6 +243,72 @@ fn agents_are_born_and_upgraded_during_the_run() {
     let late = first.values().filter(|t| t.0 > fleet.start.0 + 3 * DAY_MS).count();
     assert!((2..30).contains(&late), "{late} born later");
     assert_eq!(versions.len(), 18, "each of nine types runs two versions: {versions:?}");
+}
+
+/// Runs `tiltmeter simulate` with these options; returns its standard output and error.
+fn run(options: &[&str]) -> (String, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
+        .arg("simulate")
+        .args(options)
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_command_writes_events_with_or_without_labels_and_the_truth_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("truth.ndjson");
+    let options = ["--agents", "9", "--days", "2", "--quiet-until", "6h", "--attack-share", "0.2"];
+    let (labelled, _) = run(&[&options[..], &["--truth", truth.to_str().unwrap()]].concat());
+    let (bare, _) = run(&[&options[..], &["--no-labels"]].concat());
+    assert_eq!(labelled.lines().count(), bare.lines().count());
+    for (with, without) in labelled.lines().zip(bare.lines()) {
+        let mut with: serde_json::Value = serde_json::from_str(with).unwrap();
+        let fields = with.as_object_mut().unwrap();
+        for key in ["label", "exposed", "task", "injection"] {
+            assert!(fields.remove(key).is_some(), "{key}");
+        }
+        assert_eq!(with, serde_json::from_str::<serde_json::Value>(without).unwrap());
+    }
+    let attacks = std::fs::read_to_string(truth).unwrap();
+    assert!(attacks.lines().count() > 5);
+    for line in attacks.lines() {
+        let attack: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["agent_id", "session_id", "scenario", "started", "ended", "calls", "first_exposed_call"] {
+            assert!(attack.get(key).is_some(), "{key}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_command_says_what_is_wrong_and_what_would_be_right() {
+    assert!(run(&["--attacks", "data-teft"]).1.contains("did you mean \"data-theft\"?"));
+    assert!(run(&["--days", "-1"]).1.contains("days is -1, must be above 0"));
+    assert!(run(&["--quiet-until", "soon"]).1.contains("write it like 2d"));
+}
+
+#[test]
+fn the_simulator_knows_nothing_of_the_detectors() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/simulate");
+    let mut checked = 0;
+    for folder in [root.clone(), root.join("presets")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
+            for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
+                let imports = line.split("crate::").skip(1).filter_map(|rest| rest.split([':', ';']).next());
+                for module in imports {
+                    let at = format!("{}:{}", path.display(), number + 1);
+                    assert!(["event", "time", "simulate"].contains(&module), "{at} imports {module}");
+                    checked += 1;
+                }
+            }
+        }
+    }
+    assert!(checked > 10);
 }
 
 proptest! {

@@ -35,7 +35,6 @@ pub static TYPES: &[AgentType] = &[
             &SEND_EMAIL,
             &UPDATE_CONTACT,
             &READ_MAIL,
-            &SCHEDULE_CALLBACK,
         ],
     },
     AgentType {
@@ -56,7 +55,6 @@ pub static TYPES: &[AgentType] = &[
             &TAG_CUSTOMER,
             &EXPORT_SEGMENT,
             &VALIDATE_EMAIL,
-            &SCORE_LEAD,
         ],
     },
     AgentType {
@@ -78,7 +76,6 @@ pub static TYPES: &[AgentType] = &[
             &LIST_CLAIMS,
             &READ_ATTACHMENT,
             &UPDATE_TICKET,
-            &REQUEST_PHOTO,
         ],
     },
 ];

@@ -36,7 +36,6 @@ pub static TYPES: &[AgentType] = &[
             &OPEN_PULL_REQUEST,
             &READ_REPO_FILE,
             &REMOVE_PACKAGE,
-            &SNAPSHOT_HOST,
         ],
     },
     AgentType {
@@ -59,7 +58,6 @@ pub static TYPES: &[AgentType] = &[
             &NOTIFY,
             &COMMENT_INCIDENT,
             &READ_CONFIG,
-            &TRACE_REQUEST,
         ],
     },
     AgentType {
@@ -82,7 +80,6 @@ pub static TYPES: &[AgentType] = &[
             &WRITE_REPORT,
             &ROTATE_KEY,
             &DECIDE_REQUEST,
-            &EXPLAIN_ACCESS,
         ],
     },
 ];

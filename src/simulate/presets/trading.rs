@@ -35,7 +35,6 @@ pub static TYPES: &[AgentType] = &[
             &READ_INSTRUCTION,
             &CONFIRM_SETTLEMENT,
             &TRANSFER_CASH,
-            &PREVIEW_IMPACT,
         ],
     },
     AgentType {
@@ -56,7 +55,6 @@ pub static TYPES: &[AgentType] = &[
             &READ_FILE,
             &POST_BRIEFING,
             &LIST_CALENDAR,
-            &COMPARE_PEERS,
         ],
     },
     AgentType {
@@ -77,7 +75,6 @@ pub static TYPES: &[AgentType] = &[
             &SEND_REPORT,
             &LIST_RECIPIENTS,
             &ARCHIVE_REPORT,
-            &TRANSLATE_REPORT,
         ],
     },
 ];
