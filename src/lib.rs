@@ -8,7 +8,7 @@
 //! 4. `assess`
 //! 5. `engine`
 //! 6. `wire`, `models`, `simulate`
-//! 7. `config`, `evaluate`, `demo`, `cli`
+//! 7. `config`, `evaluate`, `train`, `demo`, `cli`
 
 pub mod alert;
 pub mod assess;
@@ -26,4 +26,5 @@ pub mod models;
 pub mod simulate;
 pub mod stats;
 pub mod time;
+pub mod train;
 pub mod wire;

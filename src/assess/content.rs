@@ -19,6 +19,10 @@ use crate::stats::key::mix;
 /// Probability of a value of which nothing is known.
 const UNKNOWN_VALUE: f64 = 1e-6;
 
+/// An unusual order says at most this much about a call: no type's history supports more, and back-off multiplies
+/// what is new at every length. Bits.
+const EXCESS_BITS: f64 = 8.0;
+
 /// What the call score is made of. The defaults were chosen on the training models named in
 /// `scripts/evaluate.py` alone; the switches exist to show what each part earns.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -118,7 +122,7 @@ pub fn judge(
                     named.add(index, argument.name, origin.coarse, novelty);
                 }
             }
-            let excess = settings.order_excess * order.excess;
+            let excess = settings.order_excess * order.excess.min(EXCESS_BITS);
             let lifted = knows_form.then(|| lifted.content(weight, excess));
             [lifted, settings.coarse.then(|| named.content(weight, excess))]
         }
@@ -135,7 +139,7 @@ pub fn judge(
                     content.lead = Some(index);
                 }
             }
-            content.order = weight * settings.bare_order_excess * order.excess;
+            content.order = weight * settings.bare_order_excess * order.excess.min(EXCESS_BITS);
             content.bits = content.novelty + content.order;
             [Some(content), None]
         }

@@ -11,6 +11,7 @@ mod explain;
 mod output;
 mod simulate;
 mod source;
+mod train;
 
 use std::io;
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
+    Train(train::Train),
 }
 
 impl Cli {
@@ -55,6 +57,7 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Simulate(command) => command.run(),
+            Command::Train(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -153,9 +153,9 @@ impl<'t> Moment<'_, 't> {
                     add(
                         Detector::Sequence,
                         RiskEventType::UnusualActionSequence,
-                        bits.order.probability,
+                        bits.order.probability.max(self.least_supported()),
                         (-bits.order.expected_bits).exp2(),
-                        lead.fleet_probability,
+                        lead.fleet_probability.max(self.least_supported()),
                         "probability of the action at this point",
                         self.transition(lead),
                     );
@@ -266,9 +266,14 @@ impl<'t> Moment<'_, 't> {
         format!(
             "{} {before} is expected in {} of such places for its type, {} in the fleet",
             self.action(lead.action),
-            percent(lead.bits.order.probability),
-            percent(lead.fleet_probability),
+            percent(lead.bits.order.probability.max(self.least_supported())),
+            percent(lead.fleet_probability.max(self.least_supported())),
         )
+    }
+
+    /// The smallest probability that the type's history supports: one in its units.
+    fn least_supported(&self) -> f64 {
+        1.0 / (1.0 + self.own.map_or(0.0, |own| own.units().iter().sum()))
     }
 
     /// "0 of 214 agents of its type ever used it": exact up to 64 agents, then with its error.

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("simulate", 6),
     ("config", 7),
     ("evaluate", 7),
+    ("train", 7),
     ("demo", 7),
     ("cli", 7),
     ("lib", 7),
