@@ -7,6 +7,7 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
+mod determinism;
 mod evaluation_docs;
 mod floors;
 mod simulate;
