@@ -2,6 +2,7 @@
 //!
 //! A test binary of its own: it counts every allocation of its process. It must hold nothing but this test,
 //! because another one's allocations would be counted too.
+#![allow(clippy::unwrap_used, reason = "tests may fail loudly: that is their job")]
 
 use std::alloc::System;
 
