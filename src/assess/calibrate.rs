@@ -14,8 +14,8 @@ use crate::stats::tail;
 
 /// Units of the fleet that weigh as much as a type's own.
 const FLEET_WEIGHT: f64 = 200.0;
-/// Units of the shipped calibration that weigh as much as the fleet's own.
-const SHIPPED_WEIGHT: f64 = 2000.0;
+/// What the shipped calibration weighs, in units of the fleet.
+const SHIPPED_WEIGHT: f64 = 200.0;
 /// Units from which a type's tail stands alone.
 const OWN_TAIL: f64 = 200.0;
 /// Bits of evidence that a halving of p costs at least: the gate for the size of an effect.

@@ -205,7 +205,9 @@ pub fn mint<'a>(
     deltas: impl IntoIterator<Item = (Key, &'a mut Delta)>,
 ) -> bool {
     baselines.fade_to(day);
-    let mut deltas: Vec<_> = deltas.into_iter().filter(|(_, delta)| delta.changed).collect();
+    let deltas_of_all = deltas.into_iter();
+    let mut deltas = Vec::with_capacity(deltas_of_all.size_hint().1.unwrap_or(0));
+    deltas.extend(deltas_of_all.filter(|(_, delta)| delta.changed));
     if deltas.is_empty() {
         return false;
     }

@@ -29,9 +29,8 @@ const REMEMBERED_CALLS: usize = 64;
 pub const LESSONS: usize = 4096;
 /// Values that may wait for the unit's end.
 const HELD_VALUES: usize = 64;
-/// What a unit's lists have room for from their first entry on: most units need no more, and growing step by step
-/// would take four allocations to get there.
-const FIRST_ROOM: usize = 16;
+/// Lessons that a unit has room for from the first one on; most units teach no more.
+const LESSONS_AT_ONCE: usize = 112;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -294,13 +293,16 @@ impl Unit {
     pub(super) fn keep_lead(&mut self, lead: Lead) {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
-            None => self.leads.push(lead),
+            None => {
+                reserve_at_once(&mut self.leads, Family::COUNT);
+                self.leads.push(lead);
+            }
         }
     }
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
-        reserve_at_once(&mut self.calls);
+        reserve_at_once(&mut self.calls, REMEMBERED_CALLS);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
@@ -325,14 +327,14 @@ impl Unit {
     /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
     pub fn teaches(&mut self, lesson: u64) -> bool {
         if self.cast.capacity() == 0 {
-            self.cast.reserve(FIRST_ROOM);
+            self.cast.reserve(LESSONS_AT_ONCE);
         }
         self.cast.len() < LESSONS && self.cast.insert(lesson)
     }
 
     /// Holds a value back until the unit closes.
     pub fn hold(&mut self, value: HeldValue) {
-        reserve_at_once(&mut self.held);
+        reserve_at_once(&mut self.held, HELD_VALUES);
         if self.held.len() < HELD_VALUES {
             self.held.push(value);
         }
@@ -365,8 +367,10 @@ impl Spare {
     }
 }
 
-fn reserve_at_once<T>(list: &mut Vec<T>) {
+/// Gives a list all the room it will ever need with its first entry. Units are used again and again, so that sooner
+/// or later each of them holds a long one; growing step by step would only spread the allocations over hours.
+fn reserve_at_once<T>(list: &mut Vec<T>, most: usize) {
     if list.capacity() == 0 {
-        list.reserve_exact(FIRST_ROOM);
+        list.reserve_exact(most);
     }
 }

@@ -1,0 +1,67 @@
+//! Once everything is warm, judging an event asks for no memory.
+//!
+//! A test binary of its own: it counts every allocation of its process. It must hold nothing but this test,
+//! because another one's allocations would be counted too.
+#![allow(clippy::unwrap_used, reason = "tests may fail loudly: that is their job")]
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tiltmeter::config::Config;
+use tiltmeter::engine::Engine;
+use tiltmeter::engine::unit::Position;
+use tiltmeter::simulate::{Scenario, Simulation};
+use tiltmeter::time::EventTime;
+use tiltmeter::wire::audit_event;
+
+#[global_allocator]
+static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Allocations allowed per event: those of an hour's turn and of alerts, spread over its events.
+const ALLOWED: f64 = 0.001;
+
+/// The same day comes so often before allocations are counted. Units are used again and again, and it takes some days
+/// until each of them has met a long session: .0024 allocations an event are left on the second day, .0011 on the third.
+const WARM_UP_DAYS: i64 = 3;
+
+/// A day of a fleet without attacks. It has false alerts, and an alert is made of text.
+fn scenario() -> Scenario {
+    Scenario { agents: 2_000, days: 1.0, attacks: Vec::new(), ..Scenario::default() }
+}
+
+/// The same lines, so many milliseconds later.
+fn lines(later_ms: i64) -> Vec<Vec<u8>> {
+    Simulation::new(&scenario())
+        .unwrap()
+        .map(|mut simulated| {
+            simulated.event.time = EventTime(simulated.event.time.0 + later_ms);
+            serde_json::to_vec(&simulated.event).unwrap()
+        })
+        .collect()
+}
+
+/// Decodes and judges all lines; alerts are thrown away.
+fn judge_all(engine: &mut Engine, lines: &[Vec<u8>], out: &mut Vec<tiltmeter::alert::Alert>) {
+    for (line, number) in lines.iter().zip(1..) {
+        let event = audit_event::decode(line).unwrap();
+        engine.judge(&event, Position { source: 0, line: number }, out);
+        out.clear();
+    }
+}
+
+#[test]
+fn when_the_same_day_comes_again_and_again_no_memory_is_asked_for() {
+    let mut engine = Engine::new(Config::load(None).unwrap().settings().unwrap());
+    let mut out = Vec::with_capacity(64);
+    for day in 0..WARM_UP_DAYS {
+        judge_all(&mut engine, &lines(day * scenario().span_ms()), &mut out);
+    }
+    let again = lines(WARM_UP_DAYS * scenario().span_ms());
+    let region = Region::new(COUNTING);
+    judge_all(&mut engine, &again, &mut out);
+    let change = region.change();
+    let asked = change.allocations + change.reallocations;
+    let per_event = asked as f64 / again.len() as f64;
+    println!("{asked} allocations for {} events: {per_event:.5} per event", again.len());
+    assert!(per_event <= ALLOWED, "{per_event:.5} allocations per event, at most {ALLOWED} are allowed");
+}
