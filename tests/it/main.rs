@@ -7,15 +7,12 @@
     reason = "tests may fail loudly: that is their job"
 )]
 
-<<<<<<< HEAD
 mod alerts;
 mod annotate;
 mod cli;
 mod configuration_docs;
 mod demo;
-=======
 mod determinism;
->>>>>>> simulate
 mod evaluation_docs;
 mod floors;
 mod scenarios;

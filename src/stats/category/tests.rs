@@ -12,16 +12,11 @@ const SYMBOLS: u64 = 10;
 /// What is thought of each of 16 possible symbols before anything is known.
 const BASE: f64 = 1.0 / 16.0;
 
-/// Totals by context, and each cell with the total it belongs to, its votes and whether it is fresh.
-type Image = (BTreeMap<u64, Total>, BTreeMap<u64, (Total, u32, bool)>);
-
 /// Everything a table holds, in an order of its own: equal images mean equal tables, byte for byte.
-pub(in crate::stats) fn image(table: &Table) -> Image {
-    let total = |at: u32| table.totals[at as usize];
-    assert_eq!(table.index.len(), table.totals.len());
+pub(in crate::stats) fn image(table: &Table) -> (BTreeMap<u64, Total>, BTreeMap<u64, (Total, u32, bool)>) {
     (
-        table.index.iter().map(|(&context, &at)| (context, total(at))).collect(),
-        table.cells.iter().map(|(&key, c)| (key, (total(c.context), c.votes, c.fresh))).collect(),
+        table.totals.iter().map(|(&context, &total)| (context, total)).collect(),
+        table.cells.iter().map(|(&key, c)| (key, (table.totals[&c.context], c.votes, c.fresh))).collect(),
     )
 }
 
@@ -108,7 +103,7 @@ proptest! {
             }
             prop_assert_eq!(sums.len(), table.totals.len(), "a context without cells is kept");
             for (context, sum) in sums {
-                let total = table.totals[context as usize];
+                let total = table.totals[&context];
                 prop_assert_eq!((total.votes, total.discounted), sum);
             }
         }
@@ -172,7 +167,7 @@ proptest! {
         prop_assert_eq!(before, after);
         for round in 0..rounds as u64 {
             table.fade(Fade::after(500, 30.0));
-            prop_assert!(table.is_empty() && table.index.is_empty() && table.totals.is_empty());
+            prop_assert!(table.is_empty() && table.totals.is_empty());
             for i in 0..300 {
                 table.add(super::super::key::mix(round, i), i, VOTE, VOTE);
             }
