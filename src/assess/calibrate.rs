@@ -267,7 +267,9 @@ impl Calibration {
         self.families.get(family as usize).map_or(1.0, |scale| {
             let p = scale.stages.get(stage).map_or(1.0, |s| s.p(at));
             let price = scale.prices.get(stage).copied().unwrap_or(1.0);
-            (p * price).max((-bits / EFFECT).exp2()).min(1.0)
+            let p = (p * price).max((-bits / EFFECT).exp2()).min(1.0);
+            // Agents retry and page: loops speak only where hardly any unit of the type goes.
+            if family == Family::Loops && p > tail::TAIL_SHARE { 1.0 } else { p }
         })
     }
 

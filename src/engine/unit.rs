@@ -22,7 +22,7 @@ pub const SESSION_IDLE_MS: i64 = 15 * 60_000;
 /// A session unit closes when it is this old.
 pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
 /// A family whose p falls to or below this keeps what raised it, for the explanation.
-const WORTH_KEEPING: f64 = 0.05;
+const WORTH_KEEPING: f64 = 0.01;
 /// Calls remembered by event id, to name the one a value came from.
 const REMEMBERED_CALLS: usize = 64;
 /// Things one unit may teach at most: a long unit weighs no more.
@@ -55,12 +55,10 @@ impl UnitKind {
 }
 
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
-/// get a fifth: agents are made to use them, and they are watched so that disguised injections are seen. Loops get
-/// a tenth: runaway agents go far beyond any threshold, and innocent retries must not drown what one call says.
+/// get a fifth: agents are made to use them, and they are watched so that disguised injections are seen.
 fn weight(family: Family) -> f64 {
     match family {
         Family::ToolValues => 0.2,
-        Family::Loops => 0.1,
         _ => 1.0,
     }
 }

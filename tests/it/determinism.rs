@@ -33,16 +33,17 @@ fn lines() -> Vec<u8> {
 }
 
 /// Every figure of every judgement, and the alerts as they are written.
-fn run(lines: &[u8]) -> (Vec<[u64; 11]>, String) {
+fn run(lines: &[u8]) -> (Vec<Vec<u64>>, String) {
     let mut engine = Engine::new(Config::load(None).unwrap().settings().unwrap());
     let (mut judgements, mut alerts) = (Vec::new(), Vec::new());
     for (line, number) in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1..) {
         let event = audit_event::decode(line).unwrap();
         let judged = engine.judge(&event, Position { source: 0, line: number }, &mut alerts);
-        let [a, b, c, d, e] = judged.families.map(f64::to_bits);
+        let families = judged.families.map(f64::to_bits);
         let [bits, p, hour_bits, hour_p] =
             [judged.bits, judged.p, judged.hour_bits, judged.hour_p].map(f64::to_bits);
-        judgements.push([judged.kind as u64, judged.unit, bits, p, a, b, c, d, e, hour_bits, hour_p]);
+        let rest = [judged.kind as u64, judged.unit, bits, p, hour_bits, hour_p];
+        judgements.push(families.into_iter().chain(rest).collect());
     }
     engine.finish(&mut alerts);
     (judgements, alerts.iter().map(|alert| serde_json::to_string(alert).unwrap() + "\n").collect())

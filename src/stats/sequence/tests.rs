@@ -252,7 +252,7 @@ fn histories_share_nothing_between_scopes_and_keep_only_the_last_symbols() {
     let (mut long, mut short) = (History::default(), History::default());
     assert_eq!(long.last(), None);
     (0..20).for_each(|s| long.push(s));
-    (15..20).for_each(|s| short.push(s));
+    (20 - MAX_ORDER as u64..20).for_each(|s| short.push(s));
     assert_eq!(long.contexts(1), short.contexts(1));
     assert_eq!(long.last(), Some(19));
     assert_eq!(long.contexts(1).as_slice().len(), MAX_ORDER + 1);
