@@ -24,7 +24,7 @@ const DRIFT_CALLS: f64 = 64.0;
 /// A single transition adds at most this much to the drift: what counts is how many are unusual. Bits.
 const DRIFT_BITS: f64 = 3.0;
 /// Repetitions in a row that are everyday retries and pages.
-const EVERYDAY_REPETITIONS: f64 = 16.0;
+const EVERYDAY_REPETITIONS: f64 = 32.0;
 
 /// Where a unit stands in its sequence.
 #[derive(Clone, Debug)]
