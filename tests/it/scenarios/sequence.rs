@@ -47,7 +47,9 @@ fn a_runaway_loop_opens_an_alert() {
     for _ in 0..300 {
         call(&mut stuck, "get");
     }
-    assert_eq!(check("sequence-attack", &stream), [("desk-1".to_owned(), RiskEventType::AgentLoop)]);
+    // Three hundred times the same call is a loop, and an order that desks do not follow.
+    let found = [RiskEventType::AgentLoop, RiskEventType::UnusualActionSequence];
+    assert_eq!(check("sequence-attack", &stream), found.map(|risk| ("desk-1".to_owned(), risk)));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn the_first_board_says_that_it_is_learning_and_when_attacks_begin() {
     assert!(demo.events() > 100, "{} events in the first second", demo.events());
     let board = lines(&demo, &pace(), 0.0, 200, 40).join("\n");
     assert!(board.contains("learning what is normal"), "{board}");
-    assert!(board.contains("no attacks yet, they begin in 28 s"), "{board}");
+    assert!(board.contains("no attacks yet, they begin in 29 s"), "{board}");
 }
 
 #[test]
