@@ -28,7 +28,7 @@ use crate::simulate::Scenario;
 
 /// Watch a simulated fleet come under attack.
 ///
-/// A week of event time passes in a minute: two quiet days in which the engine learns what is normal, then days
+/// Four days of event time pass in a minute: two quiet ones in which the engine learns what is normal, then two
 /// with attacks. A board shows what happens; without a terminal each alert is a line on standard error. At the
 /// end standard output says how many attacks were found and what an alert looks like. Ctrl-C ends it early.
 #[derive(Debug, clap::Args)]
