@@ -68,7 +68,7 @@ def compared(shipped: list[list[Unit]], ours: list[list[Unit]]) -> dict:
     for name, measure in MEASURES.items():
         low, high = percentile_interval(differences[name])
         figures = {"shipped": a[measure], "ours": b[measure], "difference": b[measure] - a[measure], "low": low, "high": high}
-        result[name] = {key: round(value, 4) for key, value in figures.items()}
+        result[name] = {key: round(value, 6) for key, value in figures.items()}
     return result
 
 
@@ -83,11 +83,11 @@ def show(shipped: list[Unit], ours: list[Unit], count: int) -> None:
         print(f"  {change:+.3f} {id} {a.task} {a.label}: shipped {a.score:.2f}, ours {b.score:.2f} bits")
 
 
-def table(rows: dict[str, dict]) -> dict:
+def table(rows: dict[str, dict]) -> report.Table:
     """The rows as a table of the page."""
-    def cells(figures: dict) -> list[str]:
-        return [f"{figures['shipped']:.3f}", f"{figures['ours']:.3f}",
-                f"{figures['difference']:+.3f} [{figures['low']:+.3f}, {figures['high']:+.3f}]"]
+    def cells(figures: dict) -> list[report.Cell]:
+        difference = [figures[name] for name in ("difference", "low", "high")]
+        return [report.number(figures["shipped"]), report.number(figures["ours"]), report.interval(difference)]
     header = ["", "AUC, shipped", "AUC, ours", "difference", "TPR at 5 % FPR, shipped", "ours", "difference"]
     return {"header": header, "rows": [[name, *cells(row["auc"]), *cells(row["tpr"])] for name, row in rows.items()]}
 
