@@ -217,7 +217,7 @@ pub struct Calibration {
 #[derive(Clone, Debug)]
 struct FamilyScale {
     stages: Vec<Scale>,
-    /// What each stage pays: the share of units that reach it over the share that ends in it. ≥ 1.
+    /// What each stage pays. > 0.
     prices: [f64; STAGES],
 }
 
@@ -255,7 +255,7 @@ impl Calibration {
     ///
     /// # Formula
     ///
-    /// p_k·R_k/π_k with Σπ = 1, R_k = Σ_{j ≥ k} π_j the share of units that reach the stage, and never below
+    /// p_k·R_k/π_k with Σπ = 1 and R_k the share of the type's units that reach the stage, and never below
     /// 2^(−2·bits): where nothing ever happens the smallest surprise would be the rarest, but rare is not serious.
     /// A unit alarms in stage k with probability R_k·P(p_k ≤ α·π_k/R_k) ≤ α·π_k; over all stages that is α. Without
     /// it the longest 1 % of units raise 9 % false alarms at a nominal 1 % (simulated).
@@ -305,12 +305,14 @@ fn prior_shares() -> [f64; STAGES] {
     shares
 }
 
+/// R_k/π_k: the share of units that reach a stage over the part of the budget that it may spend. Half of the budget
+/// is spent where units end, half by the prior, so that a stage that a type never reached can alarm too.
 fn prices(shares: &[f64; STAGES]) -> [f64; STAGES] {
     let mut prices = *shares;
     let mut reach = 0.0;
-    for price in prices.iter_mut().rev() {
+    for (price, prior) in prices.iter_mut().zip(prior_shares()).rev() {
         reach += *price;
-        *price = reach / price.max(1e-9);
+        *price = reach / (0.5 * *price + 0.5 * prior);
     }
     prices
 }

@@ -112,22 +112,27 @@ fn pacing_does_not_change_what_is_told() {
 }
 
 #[test]
-fn without_attacks_a_week_stays_far_below_the_promised_number_of_alerts() {
+fn without_attacks_the_demo_raises_no_alert() {
     let scenario = Scenario { attacks: Vec::new(), ..scenario() };
     let (demo, alerts) = watched(&scenario, HOUR_MS);
-    let opened: Vec<String> = alerts
-        .iter()
-        .filter(|alert| alert.state == AlertState::Opened)
-        .map(|alert| serde_json::to_string(alert).unwrap())
-        .collect();
-    // The threshold spends at most half of the budget, and the look-alikes are no attacks either.
-    let most = (scenario.days * ALERTS_PER_DAY / 5.0) as usize;
-    assert!(opened.len() <= most, "{} false alerts, at most {most}:\n{}", opened.len(), opened.join("\n"));
-    let learned = scenario.start.plus_ms(scenario.quiet_ms);
-    assert!(alerts.iter().all(|alert| alert.opened >= learned), "an alert while learning: {}", opened[0]);
-    assert_eq!(demo.score().unfounded, opened.len() as u64);
+    let told: Vec<String> = alerts.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
     assert_eq!(demo.score().all_attacks().total, 0);
-    assert!(demo.score().look_alikes.total > 50, "{:?}", demo.score());
+    assert!(demo.score().look_alikes.total > 20, "{:?}", demo.score());
+}
+
+#[test]
+fn other_quiet_fleets_stay_far_below_the_promised_number_of_alerts() {
+    let seeds = 1..=6;
+    let (mut opened, mut days) = (0, 0.0);
+    for seed in seeds {
+        let scenario = Scenario { attacks: Vec::new(), seed, ..scenario() };
+        let (demo, _) = watched(&scenario, HOUR_MS);
+        opened += demo.score().unfounded;
+        days += scenario.days;
+    }
+    // The threshold spends at most half of the budget of five a day, and the look-alikes are no attacks either.
+    assert!((opened as f64) < days * ALERTS_PER_DAY / 4.0, "{opened} false alerts in {days} days");
 }
 
 /// The slow twin of the ledger: all attacks as the simulation tells them, each compared with all alerts.

@@ -51,12 +51,12 @@ fn the_first_board_says_that_it_is_learning_and_when_attacks_begin() {
     assert!(demo.events() > 100, "{} events in the first second", demo.events());
     let board = lines(&demo, &pace(), 0.0, 200, 40).join("\n");
     assert!(board.contains("learning what is normal"), "{board}");
-    assert!(board.contains("no attacks yet, they begin in 16 s"), "{board}");
+    assert!(board.contains("no attacks yet, they begin in 28 s"), "{board}");
 }
 
 #[test]
 fn the_clock_counts_days_from_the_start() {
     let scenario = scenario();
-    assert_eq!(clock(&scenario, scenario.start), "day 1 of 7, 00:00");
-    assert_eq!(clock(&scenario, scenario.end().plus_ms(-1)), "day 7 of 7, 23:59");
+    assert_eq!(clock(&scenario, scenario.start), "day 1 of 4, 00:00");
+    assert_eq!(clock(&scenario, scenario.end().plus_ms(-1)), "day 4 of 4, 23:59");
 }
