@@ -31,6 +31,9 @@ use tiltmeter::wire::audit_event;
 
 use traffic::Traffic;
 
+/// One round of the small and of the large fleet: (parse, judge) of each.
+type Round = ((Duration, Duration), (Duration, Duration));
+
 /// Measured rounds over all events, after one that is not measured.
 const ROUNDS: usize = 7;
 /// Events after which parsing and judging take turns.
@@ -128,8 +131,7 @@ fn sweep() {
     few.round();
     many.round();
     let rounds: Vec<_> = (0..ROUNDS).map(|_| (few.round(), many.round())).collect();
-    let of =
-        |f: fn(&((Duration, Duration), (Duration, Duration))) -> f64| median(rounds.iter().map(f).collect());
+    let of = |f: fn(&Round) -> f64| median(rounds.iter().map(f).collect());
     println!("agents met                {} and {}", few.engine.agents(), many.engine.agents());
     println!("bytes to judgement        {:7.0} ns/event at 10,000 agents", of(|r| per_event(r.0.1)));
     println!("                          {:7.0} ns/event at 1,000,000", of(|r| per_event(r.1.1)));

@@ -12,8 +12,11 @@ const SYMBOLS: u64 = 10;
 /// What is thought of each of 16 possible symbols before anything is known.
 const BASE: f64 = 1.0 / 16.0;
 
+/// Totals by context, and cells with the total of their context, votes and freshness.
+type Image = (BTreeMap<u64, Total>, BTreeMap<u64, (Total, u32, bool)>);
+
 /// Everything a table holds, in an order of its own: equal images mean equal tables, byte for byte.
-pub(in crate::stats) fn image(table: &Table) -> (BTreeMap<u64, Total>, BTreeMap<u64, (Total, u32, bool)>) {
+pub(in crate::stats) fn image(table: &Table) -> Image {
     (
         table.totals.iter().map(|(&context, &total)| (context, total)).collect(),
         table.cells.iter().map(|(&key, c)| (key, (table.totals[&c.context], c.votes, c.fresh))).collect(),
