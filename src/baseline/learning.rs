@@ -187,6 +187,8 @@ impl Delta {
             own.agents.add(agent);
             fleet.agents.add(agent);
         }
+        own.agent_count = own.agents.count().keys;
+        fleet.agent_count = fleet.agents.count().keys;
         for (to, from) in own.provenance.iter_mut().zip(&mut self.provenance) {
             *to += std::mem::take(from);
         }

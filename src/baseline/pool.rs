@@ -134,6 +134,8 @@ pub struct TypeBaseline {
     pub access: Table,
     /// Agents seen.
     pub agents: Distinct,
+    /// How many they are, as of this version: counting a sketch takes a microsecond, too long for every key.
+    pub agent_count: f64,
     /// Calls with arguments: those whose origins were known, and the others. Votes.
     pub provenance: [Votes; 2],
     /// How high units rose.
@@ -150,6 +152,7 @@ impl TypeBaseline {
             values: Table::new(VALUE_LAW, TYPE_CELLS),
             access: Table::new(ACCESS_LAW, TYPE_CELLS),
             agents: Distinct::default(),
+            agent_count: 0.0,
             provenance: [0; 2],
             peaks: Peaks::default(),
         }
@@ -187,6 +190,8 @@ pub struct Fleet {
     pub access: Table,
     /// Agents seen.
     pub agents: Distinct,
+    /// How many they are, as of this version: counting a sketch takes a microsecond, too long for every key.
+    pub agent_count: f64,
 }
 
 /// One version of what is normal.
@@ -212,6 +217,7 @@ impl Default for Baselines {
                 origins: Table::new(ORIGIN_LAW, FLEET_CELLS),
                 access: Table::new(ACCESS_LAW, FLEET_CELLS),
                 agents: Distinct::default(),
+                agent_count: 0.0,
             },
             types: HashMap::default(),
         }
@@ -243,8 +249,8 @@ impl Baselines {
     pub fn key_share(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
         let (own, fleet) = self.key_agents(of, space, key);
         let share = |users: f64, agents: f64, prior: f64| (users.min(agents) + prior) / (agents + 1.0);
-        let fleet = share(fleet, self.fleet.agents.count().keys, 0.01);
-        (of.map_or(fleet, |t| share(own, t.agents.count().keys, fleet)), fleet)
+        let fleet = share(fleet, self.fleet.agent_count, 0.01);
+        (of.map_or(fleet, |t| share(own, t.agent_count, fleet)), fleet)
     }
 
     /// Agents of the type, and of the fleet, that used a key. Agents, faded.
