@@ -326,3 +326,6 @@ fn stage_shares(sketch: &PeakSketch, prior: &[f64; STAGES], weight: f64) -> [f64
     }
     shares
 }
+
+#[cfg(test)]
+mod tests;
