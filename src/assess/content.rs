@@ -5,7 +5,6 @@
 //! Combining the session's peak of each detector instead loses up to thirty points of detection: those peaks
 //! come from different innocent calls.
 
-use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::baseline::pool::{Baselines, TypeBaseline};
@@ -25,8 +24,7 @@ const EXCESS_BITS: f64 = 8.0;
 
 /// What the call score is made of. The defaults were chosen on the training models named in
 /// `scripts/evaluate.py` alone; the switches exist to show what each part earns.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ContentSettings {
     /// Judge six symbols: origin with form and anchoring.
     pub fine: bool,
