@@ -64,6 +64,41 @@ pub struct Alert {
     pub evidence: Vec<Evidence>,
 }
 
+impl Alert {
+    /// An alert of a family that says nothing yet.
+    pub fn empty(family: Family) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            alert_id: String::new(),
+            state: AlertState::Opened,
+            time: EventTime::default(),
+            opened: EventTime::default(),
+            subject: Subject { kind: "agent".to_owned(), id: String::new() },
+            tenant: None,
+            agent_type: String::new(),
+            session_id: None,
+            risk_event_type: RiskEventType::RuleMatched,
+            owasp: Vec::new(),
+            atlas: Vec::new(),
+            family,
+            p: 1.0,
+            threshold: 0.0,
+            bits: 0.0,
+            summary: String::new(),
+            shares: Vec::new(),
+            findings: Vec::new(),
+            counterfactual: None,
+            maturity: Maturity::default(),
+            judged_under: JudgedUnder {
+                baseline: 0,
+                clock: EventTime::default(),
+                config: String::new(),
+            },
+            evidence: Vec::new(),
+        }
+    }
+}
+
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,7 +167,7 @@ pub struct Counterfactual {
 }
 
 /// How much is known about the agent and its type.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Maturity {
     /// `new` (fewer than 50 events), `young` (fewer than 1,000) or `mature`.
     pub agent: String,

@@ -17,6 +17,7 @@ pub use self::reader::{Fault, Setting};
 use self::reader::Reader;
 use crate::assess::budget::ALERTS_PER_DAY;
 use crate::assess::content::ContentSettings;
+use crate::assess::level::Policy;
 use crate::engine::Settings;
 use crate::identity::Identity;
 use crate::models::{self, ModelError};
@@ -182,6 +183,7 @@ impl Config {
             lexicon: if self.lexicon { Some(models::lexicon()?) } else { None },
             shipped: models::calibration()?,
             quarantine_p: self.quarantine_p,
+            policy: Policy { observe_first_ms: 7 * crate::time::DAY_MS },
             config: self.hash(),
         })
     }

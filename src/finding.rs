@@ -20,14 +20,30 @@ pub enum Family {
     Loops = 4,
     /// Resources, actions and destinations that are new or rare.
     Novelty = 5,
+    /// How often the agent acts, and silence.
+    Bursts = 6,
+    /// Access that was denied.
+    Failure = 7,
+    /// What a user's rule asked for; not calibrated.
+    Rules = 8,
+    /// What a person said; not calibrated.
+    Verdict = 9,
 }
 
 impl Family {
-    /// Number of families.
-    pub const COUNT: usize = 6;
-    /// Every family, in order.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::CallContent, Self::ToolValues, Self::BareContent, Self::Order, Self::Loops, Self::Novelty];
+    /// Number of families that are calibrated.
+    pub const COUNT: usize = 8;
+    /// Every family that is calibrated, in order.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::CallContent,
+        Self::ToolValues,
+        Self::BareContent,
+        Self::Order,
+        Self::Loops,
+        Self::Novelty,
+        Self::Bursts,
+        Self::Failure,
+    ];
 
     /// The name used in configuration, output and documentation.
     pub fn name(self) -> &'static str {
@@ -38,6 +54,10 @@ impl Family {
             Self::Order => "order",
             Self::Loops => "loops",
             Self::Novelty => "novelty",
+            Self::Bursts => "bursts",
+            Self::Failure => "failure",
+            Self::Rules => "rules",
+            Self::Verdict => "verdict",
         }
     }
 }
@@ -52,15 +72,30 @@ pub enum Detector {
     Sequence = 1,
     /// New and rare resources, actions and destinations.
     Access = 2,
+    /// How often the agent acts, and silence.
+    Frequency = 3,
+    /// Access that was denied.
+    Failure = 4,
+    /// Rules of the user, and verdicts.
+    Rules = 5,
 }
 
 impl Detector {
+    /// Number of detectors.
+    pub const COUNT: usize = 6;
+    /// Every detector, in order.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Provenance, Self::Sequence, Self::Access, Self::Frequency, Self::Failure, Self::Rules];
+
     /// The name used in configuration, output and documentation.
     pub fn name(self) -> &'static str {
         match self {
             Self::Provenance => "provenance",
             Self::Sequence => "sequence",
             Self::Access => "access",
+            Self::Frequency => "frequency",
+            Self::Failure => "failure",
+            Self::Rules => "rules",
         }
     }
 }
@@ -83,11 +118,25 @@ pub enum RiskEventType {
     UnusualActionSequence,
     /// The same few actions again and again.
     AgentLoop,
+    /// Far more calls in a short time than the agent makes.
+    RequestSpike,
+    /// An agent that is usually busy does nothing.
+    Silence,
+    /// Access denied far more often, or to more resources, than usual.
+    FailedAccessAttempt,
+    /// A user's rule matched.
+    RuleMatched,
+    /// A resource was touched that nobody has a reason to touch.
+    HoneytokenAccess,
+    /// A resource from the user's list was touched.
+    SensitiveResourceAccess,
+    /// A person said that the agent is compromised.
+    AdminConfirmedAgentCompromised,
 }
 
 impl RiskEventType {
     /// Every kind, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 14] = [
         Self::UntrustedArgumentOrigin,
         Self::UnfamiliarResourceAccess,
         Self::UnfamiliarToolUse,
@@ -95,6 +144,13 @@ impl RiskEventType {
         Self::MassEnumeration,
         Self::UnusualActionSequence,
         Self::AgentLoop,
+        Self::RequestSpike,
+        Self::Silence,
+        Self::FailedAccessAttempt,
+        Self::RuleMatched,
+        Self::HoneytokenAccess,
+        Self::SensitiveResourceAccess,
+        Self::AdminConfirmedAgentCompromised,
     ];
 
     /// The name used in output and documentation.
@@ -107,6 +163,13 @@ impl RiskEventType {
             Self::MassEnumeration => "massEnumeration",
             Self::UnusualActionSequence => "unusualActionSequence",
             Self::AgentLoop => "agentLoop",
+            Self::RequestSpike => "requestSpike",
+            Self::Silence => "silence",
+            Self::FailedAccessAttempt => "failedAccessAttempt",
+            Self::RuleMatched => "ruleMatched",
+            Self::HoneytokenAccess => "honeytokenAccess",
+            Self::SensitiveResourceAccess => "sensitiveResourceAccess",
+            Self::AdminConfirmedAgentCompromised => "adminConfirmedAgentCompromised",
         }
     }
 
@@ -119,6 +182,11 @@ impl RiskEventType {
             Self::UnfamiliarDestination | Self::MassEnumeration => &["ASI02"],
             Self::UnusualActionSequence => &["ASI01"],
             Self::AgentLoop => &["ASI08"],
+            Self::RequestSpike => &["ASI02", "ASI08"],
+            Self::Silence => &["ASI10"],
+            Self::FailedAccessAttempt => &["ASI03"],
+            Self::RuleMatched | Self::HoneytokenAccess | Self::SensitiveResourceAccess => &["ASI03", "ASI10"],
+            Self::AdminConfirmedAgentCompromised => &[],
         }
     }
 
@@ -132,6 +200,10 @@ impl RiskEventType {
             Self::MassEnumeration => &["AML.T0085", "AML.T0075", "AML.T0035"],
             Self::UnusualActionSequence => &["AML.T0051.001", "AML.T0051.002", "AML.T0094"],
             Self::AgentLoop => &["AML.T0034.002"],
+            Self::RequestSpike => &["AML.T0034.000", "AML.T0029", "AML.T0053"],
+            Self::FailedAccessAttempt => &["AML.T0091.000", "AML.T0012", "AML.T0084"],
+            Self::RuleMatched | Self::HoneytokenAccess | Self::SensitiveResourceAccess => &["AML.T0012"],
+            Self::Silence | Self::AdminConfirmedAgentCompromised => &[],
         }
     }
 }

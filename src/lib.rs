@@ -23,6 +23,7 @@ pub mod event;
 pub mod finding;
 pub mod identity;
 pub mod models;
+pub mod risk;
 pub mod simulate;
 pub mod stats;
 pub mod time;

@@ -36,13 +36,16 @@ fn lines(later_ms: i64) -> Vec<Vec<u8>> {
         .unwrap()
         .map(|mut simulated| {
             simulated.event.time = EventTime(simulated.event.time.0 + later_ms);
+            if let Some(id) = &simulated.event.event_id {
+                simulated.event.event_id = Some(format!("{}-{later_ms}", &**id).into());
+            }
             serde_json::to_vec(&simulated.event).unwrap()
         })
         .collect()
 }
 
 /// Decodes and judges all lines; alerts are thrown away.
-fn judge_all(engine: &mut Engine, lines: &[Vec<u8>], out: &mut Vec<tiltmeter::alert::Alert>) {
+fn judge_all(engine: &mut Engine, lines: &[Vec<u8>], out: &mut Vec<tiltmeter::engine::Output>) {
     for (line, number) in lines.iter().zip(1..) {
         let event = audit_event::decode(line).unwrap();
         engine.judge(&event, Position { source: 0, line: number }, out);

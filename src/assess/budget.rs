@@ -1,6 +1,12 @@
 //! How small p must be for an alert, so that no more alerts come than a person can read.
 //!
-//! Knows how many units a day there are. Must not know what they did.
+//! Knows how many units and alerts a day there are. Must not know what they did.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Key;
 
 /// Alerts a day that a person can read, where the configuration says nothing.
 pub const ALERTS_PER_DAY: f64 = 5.0;
@@ -8,41 +14,138 @@ pub const ALERTS_PER_DAY: f64 = 5.0;
 const LARGEST_THRESHOLD: f64 = 0.001;
 /// Units a day that are assumed at least.
 const FEWEST_UNITS: f64 = 1000.0;
+/// p at or below this share of B/M always alerts, however many alerts there were: a flood must not hide the worst.
+const HARD_FLOOR: f64 = 0.1;
+/// How fast a type's threshold follows its alerts. Per hour.
+const GAIN: f64 = 0.02;
+/// Hours over which a type's alerts are counted.
+const HOURS: usize = 24;
 
-/// Counts active units and sets the threshold of the fast path.
-#[derive(Clone, Copy, Debug)]
+/// Counts active units and alerts, and sets the thresholds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     alerts_per_day: f64,
     day: i64,
     today: u64,
     yesterday: u64,
+    types: BTreeMap<Key, Controller>,
+}
+
+/// One type's part of the budget.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Controller {
+    /// ln of its threshold over the fleet's; ≤ 0.
+    tightened: f64,
+    /// Alerts opened in each of the last hours; the running one last.
+    alerts: [u32; HOURS],
+    today: u64,
+    yesterday: u64,
+}
+
+/// What was counted since the last look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Units that became active.
+    pub units: u64,
+    /// Alerts opened by p, not by rules or persons.
+    pub alerts: u32,
+}
+
+/// p at which something happens, for one type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// An alert opens at p at or below this.
+    pub alert: f64,
+    /// The same before any controller, h₀: what levels are measured by.
+    pub calibrated: f64,
+}
+
+impl Thresholds {
+    /// The level is at least low at p at or below this.
+    pub fn low(&self) -> f64 {
+        (10.0 * self.calibrated).min(0.01)
+    }
 }
 
 impl Budget {
     /// A budget of alerts a day; at least .1.
     pub fn new(alerts_per_day: f64) -> Self {
-        Self { alerts_per_day: alerts_per_day.max(0.1), day: 0, today: 0, yesterday: 0 }
-    }
-
-    /// Notes that a unit became active on a day (days since 1970). Late units count for the running day.
-    pub fn unit(&mut self, day: i64) {
-        if day > self.day {
-            self.yesterday = if day == self.day + 1 { self.today } else { 0 };
-            self.today = 0;
-            self.day = day;
+        Self {
+            alerts_per_day: alerts_per_day.max(0.1),
+            day: i64::MIN,
+            today: 0,
+            yesterday: 0,
+            types: BTreeMap::new(),
         }
-        self.today += 1;
     }
 
-    /// An alert opens at p at or below this.
+    /// Notes what happened to a type on a day (days since 1970); what is late counts for the running day.
+    pub fn count(&mut self, agent_type: Key, day: i64, counted: Counted) {
+        if day > self.day {
+            let next = self.day.checked_add(1) == Some(day);
+            self.day = day;
+            self.yesterday = if next { self.today } else { 0 };
+            self.today = 0;
+            for of in self.types.values_mut() {
+                of.yesterday = if next { of.today } else { 0 };
+                of.today = 0;
+            }
+            self.types.retain(|_, of| of.today + of.yesterday > 0 || of.tightened < 0.0);
+        }
+        self.today += counted.units;
+        let of = self.types.entry(agent_type).or_default();
+        of.today += counted.units;
+        if let Some(hour) = of.alerts.last_mut() {
+            *hour += counted.alerts;
+        }
+    }
+
+    /// An alert was right: it does not count against the budget.
+    pub fn confirmed(&mut self, agent_type: Key, alerts: u32) {
+        let Some(of) = self.types.get_mut(&agent_type) else { return };
+        let mut left = alerts;
+        for hour in of.alerts.iter_mut().rev() {
+            let taken = left.min(*hour);
+            *hour -= taken;
+            left -= taken;
+        }
+    }
+
+    /// An hour of event time is over: every type's threshold follows the alerts of its last 24 hours.
+    ///
+    /// # Formula
+    ///
+    /// h_y ← min(h₀, h_y·exp(.02·clip((B_y − n)/B_y, −3, 1))), n = its alerts of 24 hours, B_y = its share of the budget by
+    /// active units. Tightened while the rate is exceeded, never loosened past the calibrated value.
+    pub fn turn(&mut self) {
+        let all = self.units();
+        for of in self.types.values_mut() {
+            let share = (of.today.max(of.yesterday) as f64 / all).min(1.0);
+            let budget = (self.alerts_per_day * share).max(1e-6);
+            let alerts = f64::from(of.alerts.iter().sum::<u32>());
+            of.tightened = (of.tightened + GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0)).min(0.0);
+            of.alerts.rotate_left(1);
+            if let Some(hour) = of.alerts.last_mut() {
+                *hour = 0;
+            }
+        }
+    }
+
+    /// The thresholds of a type.
     ///
     /// # Formula
     ///
     /// h₀ = min(½·B/M, .001), M = max(units yesterday, units today, 1000): half of the budget B, spread over
-    /// the units of a day by a union bound.
-    pub fn threshold(&self) -> f64 {
-        let units = (self.today.max(self.yesterday) as f64).max(FEWEST_UNITS);
-        (0.5 * self.alerts_per_day / units).min(LARGEST_THRESHOLD)
+    /// the units of a day by a union bound; h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
+    pub fn thresholds(&self, agent_type: Key) -> Thresholds {
+        let calibrated = (0.5 * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
+        let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
+        let tightened = self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
+        Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
+    }
+
+    fn units(&self) -> f64 {
+        (self.today.max(self.yesterday) as f64).max(FEWEST_UNITS)
     }
 }
 
@@ -50,15 +153,77 @@ impl Budget {
 mod tests {
     use super::*;
 
+    const UNITS: Counted = Counted { units: 2500, alerts: 0 };
+
     #[test]
-    fn the_threshold_follows_the_number_of_units() {
+    fn few_units_do_not_loosen_the_threshold_and_many_tighten_it() {
         let mut budget = Budget::new(5.0);
-        assert_eq!(budget.threshold(), 0.001);
-        (0..10_000).for_each(|_| budget.unit(3));
-        assert_eq!(budget.threshold(), 0.00025);
-        budget.unit(4);
-        assert_eq!(budget.threshold(), 0.00025, "yesterday still counts");
-        budget.unit(6);
-        assert_eq!(budget.threshold(), 0.001);
+        assert_eq!(budget.thresholds(1).alert, 0.001);
+        budget.count(1, 10, Counted { units: 25_000, alerts: 0 });
+        assert_eq!(budget.thresholds(1).alert, 0.0001);
+        budget.count(1, 11, UNITS);
+        assert_eq!(budget.thresholds(1).alert, 0.0001, "yesterday still counts");
+        budget.count(1, 12, UNITS);
+        assert_eq!(budget.thresholds(1).alert, 0.001);
+        budget.count(1, 20, UNITS);
+        assert_eq!(budget.thresholds(1).alert, 0.001);
+    }
+
+    /// Days of a type that would alert once in `calibrated` hours at the calibrated threshold, and in proportion below.
+    fn alerts_a_day(controlled: bool, per_day_uncontrolled: f64) -> f64 {
+        let mut budget = Budget::new(5.0);
+        let (mut owed, mut last_ten) = (0.0, 0);
+        for hour in 0..40 * 24 {
+            budget.count(1, hour / 24, Counted { units: 500, alerts: 0 });
+            let thresholds = budget.thresholds(1);
+            owed += per_day_uncontrolled / 24.0 * thresholds.alert / thresholds.calibrated;
+            while owed >= 1.0 {
+                owed -= 1.0;
+                budget.count(1, hour / 24, Counted { units: 0, alerts: 1 });
+                last_ten += u64::from(hour >= 30 * 24);
+            }
+            if controlled {
+                budget.turn();
+            }
+        }
+        last_ten as f64 / 10.0
+    }
+
+    #[test]
+    fn the_controller_brings_a_noisy_type_back_to_its_budget() {
+        assert!(alerts_a_day(true, 20.0) <= 6.0, "{}", alerts_a_day(true, 20.0));
+        assert!(alerts_a_day(false, 20.0) > 15.0, "without it the type stays noisy");
+    }
+
+    #[test]
+    fn a_quiet_type_is_never_loosened_past_the_calibrated_threshold() {
+        let mut budget = Budget::new(5.0);
+        for hour in 0..240 {
+            budget.count(1, hour / 24, Counted { units: 100, alerts: 0 });
+            budget.turn();
+        }
+        assert_eq!(budget.thresholds(1).alert, budget.thresholds(1).calibrated);
+    }
+
+    #[test]
+    fn a_flood_cannot_hide_the_worst() {
+        let mut budget = Budget::new(5.0);
+        for hour in 0..2400 {
+            budget.count(1, hour / 24, Counted { units: 500, alerts: 50 });
+            budget.turn();
+        }
+        let thresholds = budget.thresholds(1);
+        assert!((thresholds.alert - 0.1 * 5.0 / 12_000.0).abs() < 1e-12, "{thresholds:?}");
+    }
+
+    #[test]
+    fn a_confirmed_alert_does_not_count() {
+        let mut budget = Budget::new(5.0);
+        budget.count(1, 0, Counted { units: 5000, alerts: 12 });
+        let mut lenient = budget.clone();
+        lenient.confirmed(1, 12);
+        budget.turn();
+        lenient.turn();
+        assert!(budget.thresholds(1).alert < lenient.thresholds(1).alert);
     }
 }

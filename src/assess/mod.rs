@@ -5,3 +5,4 @@
 pub mod budget;
 pub mod calibrate;
 pub mod content;
+pub mod level;

@@ -5,7 +5,11 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-/// At most `capacity` entries, found by identity hash. The one seen longest ago makes room for a new one.
+/// Share of a full table that makes room at once, so that a flood of new agents costs a sort for each sixteenth and not
+/// for each agent.
+const LEAVING: usize = 16;
+
+/// At most `capacity` entries, found by identity hash. Those seen longest ago make room for new ones.
 #[derive(Debug)]
 pub struct Store<T> {
     capacity: usize,
@@ -37,33 +41,41 @@ impl<T> Store<T> {
         self.slots.is_empty()
     }
 
+    /// Whether the next new entry needs room.
+    pub fn is_full(&self) -> bool {
+        self.slots.len() >= self.capacity
+    }
+
     /// Entries that had to make room so far.
     pub fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// The slot of an agent, made by `birth` where there is none; notes when it was seen (ms since 1970).
-    ///
-    /// Constant time; when the store is full, linear: the capacity is meant to be out of reach.
-    pub fn slot(&mut self, id: u64, seen: i64, birth: impl FnOnce() -> T) -> usize {
-        if let Some(&slot) = self.index.get(&id) {
-            if let Some(s) = self.slots.get_mut(slot as usize) {
-                s.last_seen = s.last_seen.max(seen);
-            }
-            return slot as usize;
+    /// The slot of an entry that is there.
+    pub fn find(&self, id: u64) -> Option<usize> {
+        self.index.get(&id).map(|&slot| slot as usize)
+    }
+
+    /// The slot of an entry that is there; notes when it was seen (ms since 1970). Constant time.
+    pub fn see(&mut self, id: u64, seen: i64) -> Option<usize> {
+        let slot = self.find(id)?;
+        if let Some(entry) = self.slots.get_mut(slot) {
+            entry.last_seen = entry.last_seen.max(seen);
         }
-        if self.slots.len() >= self.capacity {
-            self.evict();
-        }
+        Some(slot)
+    }
+
+    /// Adds an entry that is not there yet; returns its slot.
+    pub fn insert(&mut self, id: u64, seen: i64, value: T) -> usize {
         let slot = self.slots.len();
-        self.slots.push(Slot { id, last_seen: seen, value: birth() });
+        self.slots.push(Slot { id, last_seen: seen, value });
         self.index.insert(id, slot as u32);
         slot
     }
 
-    /// The slot of an agent that is there.
-    pub fn find(&self, id: u64) -> Option<usize> {
-        self.index.get(&id).map(|&slot| slot as usize)
+    /// The entry in a slot.
+    pub fn get(&self, slot: usize) -> Option<&T> {
+        self.slots.get(slot).map(|s| &s.value)
     }
 
     /// The entry in a slot.
@@ -71,22 +83,29 @@ impl<T> Store<T> {
         self.slots.get_mut(slot).map(|s| &mut s.value)
     }
 
-    /// All entries with their ids, in no particular order.
+    /// All entries with their ids and when they were last seen, in the order in which they came or were sorted by the
+    /// last eviction.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, i64, &T)> {
+        self.slots.iter().map(|s| (s.id, s.last_seen, &s.value))
+    }
+
+    /// All entries with their ids, in the same order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
         self.slots.iter_mut().map(|s| (s.id, &mut s.value))
     }
 
-    /// Removes the sixteenth of the entries seen longest ago (at least one), ties by id: many at once, so
-    /// that a flood of new agents costs a scan for each sixteenth and not for each agent.
-    fn evict(&mut self) {
-        let leaving = (self.slots.len() / 16).max(1);
-        self.slots.sort_unstable_by_key(|s| (s.last_seen, s.id));
-        self.slots.drain(..leaving.min(self.slots.len()));
+    /// Takes out a sixteenth of the entries (at least one): those seen longest ago, ties by id, and those that are
+    /// `protected` only when there are no others. In the order in which they leave. O(n log n).
+    pub fn evict(&mut self, protected: impl Fn(&T) -> bool) -> Vec<(u64, i64, T)> {
+        let leaving = (self.slots.len() / LEAVING).max(1).min(self.slots.len());
+        self.slots.sort_by_cached_key(|s| (protected(&s.value), s.last_seen, s.id));
+        let gone = self.slots.drain(..leaving).map(|s| (s.id, s.last_seen, s.value)).collect();
         self.evicted += leaving as u64;
         self.index.clear();
         for (slot, s) in self.slots.iter().enumerate() {
             self.index.insert(s.id, slot as u32);
         }
+        gone
     }
 }
 
@@ -94,16 +113,40 @@ impl<T> Store<T> {
 mod tests {
     use super::*;
 
+    fn meet(store: &mut Store<u64>, id: u64, seen: i64) -> Vec<u64> {
+        if store.see(id, seen).is_some() {
+            return Vec::new();
+        }
+        let gone = if store.is_full() { store.evict(|id| *id == 1) } else { Vec::new() };
+        store.insert(id, seen, id);
+        gone.into_iter().map(|(id, ..)| id).collect()
+    }
+
     #[test]
     fn the_agents_seen_longest_ago_make_room() {
         let mut store = Store::new(32);
+        let mut gone = Vec::new();
         for id in 0..100u64 {
-            store.slot(id, id as i64, || id);
-            store.slot(3, id as i64, || 3);
+            gone.extend(meet(&mut store, id, id as i64));
+            gone.extend(meet(&mut store, 3, id as i64));
         }
         assert!(store.len() <= 32);
-        let kept: Vec<u64> = store.iter_mut().map(|(id, _)| id).collect();
+        let kept: Vec<u64> = store.iter().map(|(id, ..)| id).collect();
         assert!(kept.contains(&99) && kept.contains(&3) && !kept.contains(&10));
+        assert!(kept.contains(&1), "it is protected");
+        assert!(gone.is_sorted() && !gone.contains(&1));
         assert_eq!(store.evicted() as usize + store.len(), 100);
+    }
+
+    #[test]
+    fn the_bound_holds_even_if_all_are_protected() {
+        let mut store = Store::new(4);
+        for id in 0..9 {
+            if store.is_full() {
+                store.evict(|_| true);
+            }
+            store.insert(id, id as i64, id);
+        }
+        assert!(store.len() <= 4 && store.find(8).is_some());
     }
 }

@@ -9,16 +9,19 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::{HumanCount, ProgressBar};
 
-use super::output::{Output, OutputError};
+use super::output::{Output as Writer, OutputError};
 use super::source::{Events, SourceArguments, Visitor, all_read};
-use crate::alert::{Alert, AlertState};
+use crate::alert::AlertState;
 use crate::config::Config;
-use crate::engine::Engine;
 use crate::engine::unit::Position;
+use crate::engine::{Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
+use crate::risk::{Level, Verdict};
+use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
+use crate::wire::verdict;
 
 /// Judge audit events and write alerts.
 ///
@@ -37,6 +40,11 @@ pub struct Detect {
 
     #[command(flatten)]
     source: SourceArguments,
+
+    /// Verdicts of people, one JSON object a line: time, agent_id, verdict (confirm_compromised, confirm_safe, dismiss,
+    /// accept), by, reason. Each takes effect before the first event at or after its time.
+    #[arg(long, value_name = "FILE")]
+    verdicts: Option<PathBuf>,
 
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
@@ -72,7 +80,8 @@ impl Detect {
                  conversations without one; set [agents] identity_key_file before alerts leave this machine"
             );
         }
-        let mut watch = Watch::new(Engine::new(config.settings()?), dead, events.bar());
+        let verdicts = self.verdicts.as_deref().map(verdict::read).transpose()?.unwrap_or_default();
+        let mut watch = Watch::new(Engine::new(config.settings()?), verdicts, dead, events.bar());
         let started = Instant::now();
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {
@@ -81,8 +90,7 @@ impl Detect {
             }
             Ok(unreadable) => unreadable,
         };
-        watch.engine.finish(&mut watch.alerts);
-        watch.write()?;
+        watch.finish()?;
         watch.summary(started.elapsed(), self.dead_letters.as_deref());
         watch.dead.finish()?;
         all_read(&unreadable)?;
@@ -93,53 +101,82 @@ impl Detect {
 /// The engine at work, and what it has seen.
 struct Watch {
     engine: Engine,
-    /// Alerts that are not yet written; kept between events so that its memory is.
-    alerts: Vec<Alert>,
-    out: Output,
+    /// Verdicts that have not taken effect yet, latest first.
+    verdicts: Vec<Verdict>,
+    /// What is not yet written; kept between events so that its memory is.
+    said: Vec<Output>,
+    out: Writer,
     dead: DeadLetters,
     bar: ProgressBar,
     events: u64,
     opened: [u64; RiskEventType::ALL.len()],
     updated: u64,
+    /// Risk updates by the level they tell of.
+    levels: [u64; Level::ALL.len()],
 }
 
 impl Watch {
-    fn new(engine: Engine, dead: DeadLetters, bar: ProgressBar) -> Self {
+    fn new(engine: Engine, mut verdicts: Vec<Verdict>, dead: DeadLetters, bar: ProgressBar) -> Self {
+        verdicts.reverse();
         Self {
             engine,
-            alerts: Vec::new(),
-            out: Output::stdout(),
+            verdicts,
+            said: Vec::new(),
+            out: Writer::stdout(),
             dead,
             bar,
             events: 0,
             opened: Default::default(),
             updated: 0,
+            levels: Default::default(),
         }
     }
 
     /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
     fn write(&mut self) -> Result<(), OutputError> {
-        if self.alerts.is_empty() {
+        if self.said.is_empty() {
             return Ok(());
         }
-        for alert in &self.alerts {
-            match alert.state {
-                AlertState::Opened => {
-                    if let Some(count) = self.opened.get_mut(alert.risk_event_type as usize) {
+        for output in &self.said {
+            match output {
+                Output::Alert(alert) => match alert.state {
+                    AlertState::Opened => {
+                        if let Some(count) = self.opened.get_mut(alert.risk_event_type as usize) {
+                            *count += 1;
+                        }
+                    }
+                    AlertState::Updated => self.updated += 1,
+                    AlertState::Closed => {}
+                },
+                Output::Risk(risk) => {
+                    if let Some(count) = self.levels.get_mut(risk.level_uncapped as usize) {
                         *count += 1;
                     }
                 }
-                AlertState::Updated => self.updated += 1,
-                AlertState::Closed => {}
+                Output::Verdict(_) | Output::Digest(_) | Output::Eviction(_) => {}
             }
         }
-        let (out, alerts) = (&mut self.out, &self.alerts);
+        let (out, said) = (&mut self.out, &self.said);
         self.bar.suspend(|| {
-            alerts.iter().try_for_each(|alert| out.json_line(alert))?;
+            said.iter().try_for_each(|output| out.json_line(output))?;
             out.flush()
         })?;
-        self.alerts.clear();
+        self.said.clear();
         Ok(())
+    }
+
+    /// Verdicts up to an instant take effect.
+    fn decide(&mut self, until: EventTime) {
+        while let Some(verdict) = self.verdicts.pop_if(|verdict| verdict.time <= until) {
+            self.engine.verdict(&verdict, &mut self.said);
+        }
+    }
+
+    /// The end of the input.
+    fn finish(&mut self) -> Result<(), OutputError> {
+        self.decide(EventTime(i64::MAX));
+        self.engine.finish(&mut self.said);
+        self.write()
     }
 
     fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
@@ -161,6 +198,28 @@ impl Watch {
         } else {
             let updated = number(self.updated, "update");
             eprintln!("tiltmeter: {} opened ({updated}): {}", number(opened, "alert"), kinds.join(", "));
+        }
+        let reached: Vec<String> = Level::ALL
+            .iter()
+            .zip(self.levels)
+            .skip(1)
+            .filter(|(_, n)| *n > 0)
+            .map(|(level, n)| format!("{} {}", level.name(), HumanCount(n)))
+            .collect();
+        if !reached.is_empty() {
+            eprintln!("tiltmeter: risk levels reached: {}", reached.join(", "));
+        }
+        if self.engine.duplicates() > 0 {
+            eprintln!(
+                "tiltmeter: {} dropped: an event with the same event_id was judged before",
+                number(self.engine.duplicates(), "event")
+            );
+        }
+        if self.engine.suppressed() > 0 {
+            eprintln!(
+                "tiltmeter: {} not told: a verdict declared such activity safe",
+                number(self.engine.suppressed(), "finding")
+            );
         }
         if self.engine.evicted() > 0 {
             eprintln!(
@@ -187,7 +246,8 @@ impl Watch {
 impl Visitor for Watch {
     fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()> {
         self.events += 1;
-        self.engine.judge(event, at, &mut self.alerts);
+        self.decide(event.time);
+        self.engine.judge(event, at, &mut self.said);
         Ok(self.write()?)
     }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use self::ledger::{Ledger, Score};
 use crate::alert::{Alert, AlertState};
 use crate::engine::unit::Position;
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Output, Settings};
 use crate::simulate::{Attack, Scenario, ScenarioError, SimulatedEvent, Simulation};
 use crate::time::EventTime;
 
@@ -63,7 +63,7 @@ pub struct Demo {
     engine: Engine,
     ledger: Ledger,
     /// Alerts of the running batch.
-    alerts: Vec<Alert>,
+    said: Vec<Output>,
     open: Vec<Told>,
     recent: VecDeque<Told>,
     striking: Option<Told>,
@@ -88,7 +88,7 @@ impl Demo {
             batch: Vec::with_capacity(BATCH),
             engine: Engine::new(settings),
             ledger: Ledger::default(),
-            alerts: Vec::new(),
+            said: Vec::new(),
             open: Vec::new(),
             recent: VecDeque::with_capacity(RECENT),
             striking: None,
@@ -115,7 +115,7 @@ impl Demo {
         for simulated in &self.batch {
             // The line on which `simulate` writes this event, so that alerts are the same to the last byte.
             self.events += 1;
-            self.engine.judge(&simulated.event, Position { source: 0, line: self.events }, &mut self.alerts);
+            self.engine.judge(&simulated.event, Position { source: 0, line: self.events }, &mut self.said);
         }
         self.judging += began.elapsed();
         self.time = self.batch.last().map_or(self.time, |last| last.event.time);
@@ -131,16 +131,16 @@ impl Demo {
 
     /// The end: every unit and every open alert closes.
     pub fn finish(&mut self, out: &mut Vec<Alert>) {
-        self.engine.finish(&mut self.alerts);
+        self.engine.finish(&mut self.said);
         self.settle(out);
     }
 
     /// Keeps the score of what the engine has said, and hands it on.
     fn settle(&mut self, out: &mut Vec<Alert>) {
-        if self.alerts.is_empty() {
+        if self.said.is_empty() {
             return;
         }
-        for alert in self.alerts.drain(..) {
+        for alert in self.said.drain(..).filter_map(Output::into_alert) {
             let known = self.open.iter().position(|told| told.alert.alert_id == alert.alert_id);
             let mut told = match known {
                 Some(place) => self.open.swap_remove(place),

@@ -4,21 +4,26 @@
 
 use sha2::{Digest, Sha256};
 
-use super::explain::{Moment, shown};
+use super::explain::{Moment, kind_and_key, shown};
+use super::output::Output;
 use super::unit::{Lead, Unit, UnitKind, least};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
 };
 use crate::assess::content::{self, Content};
+use crate::assess::level::{self, Finding, Hold};
 use crate::detect::provenance::{Party, Symbol};
 use crate::detect::{Call, sequence};
-use crate::finding::{Detector, Family};
+use crate::finding::{Detector, Family, RiskEventType};
+use crate::risk::Level;
 use crate::stats::combine;
-use crate::time::EventTime;
+use crate::time::{EventTime, HOUR_MS};
 
 /// An open alert is told again when its unit became this much less probable.
 const TELL_AGAIN: f64 = 10.0;
+/// An agent's clock is not believed further ahead of the stream's than this.
+const AHEAD_MS: i64 = HOUR_MS;
 /// Units of a type from which its calibration is its own.
 const OWN_CALIBRATION: f64 = 200.0;
 
@@ -34,8 +39,14 @@ pub(super) struct Units<'u> {
 
 impl Units<'_> {
     /// The unit that is less probable.
-    fn worse(&self) -> &Unit {
+    pub fn worse(&self) -> &Unit {
         self.session.filter(|s| s.unit_p <= self.hour.unit_p).unwrap_or(self.hour)
+    }
+
+    /// What raised a family most.
+    fn lead(&self, family: Family) -> Option<&Lead> {
+        let of_hour = self.hour.leads.iter();
+        self.content().leads.iter().chain(of_hour).find(|lead| lead.family == family)
     }
 
     /// The unit that content belongs to.
@@ -44,25 +55,86 @@ impl Units<'_> {
     }
 }
 
+/// What became of a finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    /// It is not improbable enough to tell a person.
+    Quiet,
+    /// A person said that such things are safe.
+    Suppressed,
+    /// It opened an alert.
+    Opened,
+    /// It belongs to an open alert.
+    Known,
+}
+
 impl<'t> Moment<'_, 't> {
+    /// A unit became a finding, or a worse one: scores it, opens or updates its alert if it is improbable enough, and
+    /// raises the agent's level.
+    pub fn found(&self, watched: &mut Watched, units: &Units<'_>, out: &mut Vec<Output>) -> Told {
+        let unit = units.worse();
+        let shares = Self::shares(unit);
+        let Some(family) = leading(&shares) else { return Told::Quiet };
+        let (kind, key) = units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
+        let time = self.time();
+        let at = self.now.watched(time);
+        if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
+            return Told::Suppressed;
+        }
+        let thresholds = self.version.thresholds(self.call.agent_type);
+        let alerts = unit.unit_p <= thresholds.alert;
+        let mut parts = [0.0; Detector::COUNT];
+        let mut families = [0.0; Family::COUNT];
+        for share in &shares {
+            if let Some(part) = parts.get_mut(share.detector as usize) {
+                *part += share.share as f32;
+            }
+            if let Some(part) = families.get_mut(share.family as usize) {
+                *part += share.share;
+            }
+        }
+        let criticality = self.version.settings.policy.criticality(self.call.event.agent_type());
+        let level =
+            level::deserves(unit.unit_p, alerts, &families, thresholds.low(), thresholds.calibrated, criticality);
+        let risk = watched.risk_mut();
+        risk.add(&Finding { unit: unit.id, p: unit.unit_p, parts, kind, key }, at);
+        let told = if alerts {
+            self.tell(watched, units, family, shares, thresholds.alert, level, out)
+        } else {
+            if level == Level::Low {
+                risk.hold_low(at);
+            }
+            Told::Quiet
+        };
+        watched.settle(self.version, self.now, at, out);
+        told
+    }
+
+    /// The instant at which the call counts: its own time, but not before the stream's, nor far ahead of it.
+    pub fn time(&self) -> EventTime {
+        self.call.event.time.clamp(self.now.time, self.now.time.plus_ms(AHEAD_MS))
+    }
+
     /// Opens an alert about an agent, or updates the open one of the same family where there is more to tell.
-    pub fn tell(
+    #[expect(clippy::too_many_arguments, reason = "what was found, and where it goes")]
+    fn tell(
         &self,
         watched: &mut Watched,
         units: &Units<'_>,
+        family: Family,
+        shares: Vec<Share>,
         threshold: f64,
-        clock: EventTime,
-        out: &mut Vec<Alert>,
-    ) {
+        level: Level,
+        out: &mut Vec<Output>,
+    ) -> Told {
         let unit = units.worse();
-        let shares = Self::shares(unit);
-        let Some(family) = leading(&shares) else { return };
-        let time = self.call.event.time;
+        let time = self.time();
+        let at = self.now.watched(time);
         let open = watched.open.iter().position(|a| a.family == family);
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
-            open.last = open.last.max(time);
+            open.hold.touch(level, at);
             if unit.id == open.unit && unit.unit_p * TELL_AGAIN > open.p {
-                return;
+                return Told::Known;
             }
         } else {
             watched.alerts_opened += 1;
@@ -70,10 +142,11 @@ impl<'t> Moment<'_, 't> {
         let known = open.and_then(|i| watched.open.get(i));
         let alert = Alert {
             schema: SCHEMA.to_owned(),
-            alert_id: known.map_or_else(|| alert_id(watched, family), |a| a.id.clone()),
+            alert_id: known
+                .map_or_else(|| alert_id(watched, family.name()), |a| a.id.clone()),
             state: if known.is_some() { AlertState::Updated } else { AlertState::Opened },
-            time,
-            opened: known.map_or(time, |a| a.opened),
+            time: self.call.event.time,
+            opened: known.map_or(self.call.event.time, |a| a.opened),
             subject: Subject { kind: "agent".to_owned(), id: watched.id.to_string() },
             tenant: watched.tenant.as_deref().map(str::to_owned),
             agent_type: self.call.event.agent_type().to_owned(),
@@ -90,31 +163,42 @@ impl<'t> Moment<'_, 't> {
             family,
             counterfactual: self.counterfactual(units, unit, family, threshold),
             maturity: self.maturity(watched),
-            judged_under: JudgedUnder {
-                baseline: self.baselines.version,
-                clock,
-                config: self.settings.config.clone(),
-            },
+            judged_under: self.judged_under(),
             ..self.findings(units, family, shares)
         };
         let told = Box::new(alert.clone());
+        out.push(Output::Alert(Box::new(alert)));
         match open.and_then(|i| watched.open.get_mut(i)) {
             Some(open) => {
-                open.p = open.p.min(alert.p);
+                open.p = open.p.min(told.p);
                 open.unit = unit.id;
                 open.told = told;
+                Told::Known
             }
-            None => watched.open.push(OpenAlert {
-                id: alert.alert_id.clone(),
-                family,
-                opened: time,
-                last: time,
-                unit: unit.id,
-                p: alert.p,
-                told,
-            }),
+            None => {
+                let mut hold = Hold::default();
+                hold.touch(level, at);
+                watched.open.push(OpenAlert {
+                    id: told.alert_id.clone(),
+                    family,
+                    opened: told.opened,
+                    hold,
+                    unit: unit.id,
+                    p: told.p,
+                    told,
+                });
+                Told::Opened
+            }
         }
-        out.push(alert);
+    }
+
+    /// Under what the call is judged.
+    pub fn judged_under(&self) -> JudgedUnder {
+        JudgedUnder {
+            baseline: self.version.baselines.version,
+            clock: self.now.time,
+            config: self.version.settings.config.clone(),
+        }
     }
 
     /// Findings, evidence and summary of an alert; everything else is left empty.
@@ -131,7 +215,7 @@ impl<'t> Moment<'_, 't> {
         let evidence = leads.iter().map(|lead| self.evidence(lead)).collect();
         let strongest = findings.iter().find(|f| f.family == family);
         let risk_event_type =
-            strongest.map_or(crate::finding::RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
+            strongest.map_or(RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
         let summary = format!(
             "{} ({}): {}",
             shown(&self.call.event.agent_id),
@@ -147,28 +231,7 @@ impl<'t> Moment<'_, 't> {
             shares,
             findings,
             evidence,
-            schema: String::new(),
-            alert_id: String::new(),
-            state: AlertState::Opened,
-            time: EventTime::default(),
-            opened: EventTime::default(),
-            subject: Subject { kind: String::new(), id: String::new() },
-            tenant: None,
-            agent_type: String::new(),
-            session_id: None,
-            family,
-            p: 1.0,
-            threshold: 0.0,
-            bits: 0.0,
-            counterfactual: None,
-            maturity: Maturity {
-                agent: String::new(),
-                agent_events: 0,
-                type_units: 0.0,
-                type_agents: 0.0,
-                calibration: String::new(),
-            },
-            judged_under: JudgedUnder { baseline: 0, clock: EventTime::default(), config: String::new() },
+            ..Alert::empty(family)
         }
     }
 
@@ -192,6 +255,9 @@ impl<'t> Moment<'_, 't> {
                 (Family::CallContent | Family::ToolValues, _) => vec![(Detector::Provenance, 1.0)],
                 (Family::BareContent | Family::Novelty, _) => vec![(Detector::Access, 1.0)],
                 (Family::Order | Family::Loops, _) => vec![(Detector::Sequence, 1.0)],
+                (Family::Bursts, _) => vec![(Detector::Frequency, 1.0)],
+                (Family::Failure, _) => vec![(Detector::Failure, 1.0)],
+                (Family::Rules | Family::Verdict, _) => vec![(Detector::Rules, 1.0)],
             };
             let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
             for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
@@ -218,10 +284,10 @@ impl<'t> Moment<'_, 't> {
                 let name = self.argument(self.call.arguments.get(lead)?.name);
                 let (call, replaced) = self.with_lead_replaced(lead);
                 let judged =
-                    content::judge(&self.settings.content, self.baselines, self.own, &call, &self.bits.order);
+                    content::judge(&self.version.settings.content, &self.version.baselines, self.own, &call, &self.bits.order);
                 for content in judged.iter().flatten() {
                     let again = self.calibration.peak_p(content.family, stage, content.bits);
-                    set(&mut p, content.family, again.min(at(&units.unit_before, content.family)));
+                    set(&mut p, content.family, again.min(at_family(&units.unit_before, content.family)));
                 }
                 format!("{name} of {} {replaced}", self.action(self.call.action))
             }
@@ -229,7 +295,7 @@ impl<'t> Moment<'_, 't> {
                 let before = sequence::resting(&content_unit.progress);
                 let bits = if family == Family::Order { before.0 } else { before.1 };
                 let again = self.calibration.peak_p(family, stage, bits);
-                set(&mut p, family, again.min(at(&units.unit_before, family)));
+                set(&mut p, family, again.min(at_family(&units.unit_before, family)));
                 format!("{} by the action that is usual at this point", self.action(self.call.action))
             }
             Family::Novelty => {
@@ -240,12 +306,13 @@ impl<'t> Moment<'_, 't> {
                     self.bits.novelty.bits - strongest.bits
                 };
                 let again = self.calibration.peak_p(family, units.hour.stage(), bits);
-                let novelty = again.min(at(&units.hour_before, family));
+                let novelty = again.min(at_family(&units.hour_before, family));
                 let mut hour = units.hour.running_p();
                 set(&mut hour, family, novelty);
                 p = hour;
                 format!("{} by one that this agent uses every day", strongest.space.name())
             }
+            Family::Bursts | Family::Failure | Family::Rules | Family::Verdict => return None,
         };
         let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p));
         let again = self.calibration.evidence_p(unit.kind as usize, evidence, least(&p));
@@ -271,12 +338,7 @@ impl<'t> Moment<'_, 't> {
     fn maturity(&self, watched: &Watched) -> Maturity {
         let units: f64 = self.own.map_or(0.0, |own| own.units().iter().sum());
         Maturity {
-            agent: match watched.events {
-                0..50 => "new",
-                50..1000 => "young",
-                _ => "mature",
-            }
-            .to_owned(),
+            agent: watched.maturity().to_owned(),
             agent_events: watched.events,
             type_units: units.round(),
             type_agents: self.own.map_or(0.0, |own| own.agents.count().keys).round(),
@@ -295,7 +357,7 @@ fn leading(shares: &[Share]) -> Option<Family> {
     Family::ALL.into_iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
 }
 
-fn at(p: &[f64; Family::COUNT], family: Family) -> f64 {
+fn at_family(p: &[f64; Family::COUNT], family: Family) -> f64 {
     p.get(family as usize).copied().unwrap_or(1.0)
 }
 
@@ -305,10 +367,11 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
     }
 }
 
-fn alert_id(watched: &Watched, family: Family) -> String {
+/// SHA-256 of tenant, agent, family and the agent's own count of alerts.
+pub(super) fn alert_id(watched: &Watched, family: &str) -> String {
     let mut hash = Sha256::new();
     let counter = watched.alerts_opened.to_string();
-    for part in [watched.tenant.as_deref().unwrap_or(""), "agent", &watched.id, family.name(), &counter] {
+    for part in [watched.tenant.as_deref().unwrap_or(""), "agent", &watched.id, family, &counter] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

@@ -2,22 +2,62 @@
 //!
 //! Knows agents and times. Must not know the host's clock.
 
+use serde::{Deserialize, Serialize};
+
 use crate::identity::Key;
-use crate::time::EventTime;
+use crate::time::{EventTime, HOUR_MS};
 
 /// The clock stays this far behind, for events that arrive out of order.
 const BEHIND_MS: i64 = 60_000;
+/// Events in a row of one agent after which it is believed alone: the others may have gone for good.
+const ALONE_EVENTS: u32 = 1000;
+/// By which it moves the clock at most, an event. Milliseconds.
+const ALONE_STEP_MS: i64 = 24 * HOUR_MS;
+/// A step of the clock beyond this is a gap: nobody was watched in it.
+const GAP_MS: i64 = HOUR_MS;
 
-/// The latest time that events of two agents have reached (of one, while there is only one), less a minute.
-#[derive(Clone, Copy, Debug, Default)]
+/// The latest time that events of two agents have reached (of one, while there is only one or no other is heard of for
+/// a thousand events), less a minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamClock {
     leader: Option<(Key, EventTime)>,
     second: Option<EventTime>,
+    /// The agent of the last event, and how many in a row were its.
+    last: Option<(Key, u32)>,
+    now: Option<EventTime>,
+    gap_ms: i64,
+}
+
+/// An instant of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Now {
+    /// How far event time has come.
+    pub time: EventTime,
+    /// Length of all gaps so far, in which nobody was watched. Milliseconds.
+    pub gap_ms: i64,
+}
+
+impl Now {
+    /// An instant of event time as watched time: without the gaps of the whole stream. Milliseconds.
+    pub fn watched(&self, time: EventTime) -> i64 {
+        time.0.saturating_sub(self.gap_ms)
+    }
+
+    /// The instant of event time of an instant of watched time that is yet to come, if there are no further gaps.
+    pub fn event_time(&self, watched: i64) -> EventTime {
+        EventTime(watched.saturating_add(self.gap_ms))
+    }
 }
 
 impl StreamClock {
     /// Notes an event of an agent.
     pub fn see(&mut self, agent: Key, time: EventTime) {
+        let had_no_second = self.second.is_none();
+        let alone = match self.last {
+            Some((last, n)) if last == agent => n.saturating_add(1),
+            _ => 1,
+        };
+        self.last = Some((agent, alone));
         match self.leader {
             None => self.leader = Some((agent, time)),
             Some((leader, latest)) if leader == agent => self.leader = Some((agent, latest.max(time))),
@@ -27,18 +67,45 @@ impl StreamClock {
             }
             Some(_) => self.second = Some(self.second.map_or(time, |s| s.max(time))),
         }
+        let leading = self.leader.map_or(time, |(_, time)| time).plus_ms(-BEHIND_MS);
+        let believed = match self.second {
+            // Nobody else was ever heard of.
+            None => leading,
+            Some(second) => second.plus_ms(-BEHIND_MS),
+        };
+        let Some(now) = self.now else {
+            self.now = Some(believed);
+            return;
+        };
+        // The first clock that was believed may have been a bad one.
+        let corrected = had_no_second && self.second.is_some();
+        let alone = alone >= ALONE_EVENTS && self.leader.is_some_and(|(leader, _)| leader == agent);
+        let reached = if alone { believed.max(leading.min(now.plus_ms(ALONE_STEP_MS))) } else { believed };
+        if reached > now {
+            let step = reached.0 - now.0;
+            if step > GAP_MS {
+                self.gap_ms += step;
+            }
+            self.now = Some(reached);
+        } else if corrected {
+            self.now = Some(reached);
+        }
     }
 
-    /// The clock; none before the first event.
-    pub fn now(&self) -> Option<EventTime> {
-        let time = self.second.or(self.leader.map(|(_, time)| time))?;
-        Some(time.plus_ms(-BEHIND_MS))
+    /// The clock; none before the first event. It goes back only once, if the second agent says that the first one's clock
+    /// was ahead.
+    pub fn now(&self) -> Option<Now> {
+        self.now.map(|time| Now { time, gap_ms: self.gap_ms })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn time(clock: &StreamClock) -> i64 {
+        clock.now().unwrap().time.0
+    }
 
     #[test]
     fn one_agents_bad_clock_does_not_move_the_stream() {
@@ -47,8 +114,46 @@ mod tests {
         clock.see(2, EventTime(1_000_500));
         clock.see(3, EventTime(9_000_000_000));
         clock.see(3, EventTime(9_000_000_001));
-        assert_eq!(clock.now(), Some(EventTime(940_500)));
+        assert_eq!(time(&clock), 940_500);
         clock.see(1, EventTime(2_000_000));
-        assert_eq!(clock.now(), Some(EventTime(1_940_000)));
+        assert_eq!(time(&clock), 1_940_000);
+    }
+
+    #[test]
+    fn an_agent_whose_peers_have_gone_is_believed_after_a_while() {
+        let mut clock = StreamClock::default();
+        clock.see(1, EventTime(1_000_000));
+        clock.see(2, EventTime(1_000_500));
+        for i in 0..2000 {
+            clock.see(1, EventTime(2_000_000 + i));
+        }
+        assert_eq!(time(&clock), 2_001_999 - BEHIND_MS);
+    }
+
+    #[test]
+    fn a_bad_clock_that_came_first_is_corrected_and_one_that_shouts_gets_nowhere() {
+        let mut clock = StreamClock::default();
+        clock.see(1, EventTime(1000 * 24 * HOUR_MS));
+        clock.see(2, EventTime(1_000_000));
+        assert_eq!(time(&clock), 1_000_000 - BEHIND_MS);
+        for _ in 0..1010 {
+            clock.see(1, EventTime(1000 * 24 * HOUR_MS));
+        }
+        assert!(time(&clock) < 13 * 24 * HOUR_MS, "at most a day an event, from the thousandth on");
+        clock.see(2, EventTime(1_000_500));
+        clock.see(1, EventTime(1000 * 24 * HOUR_MS));
+        assert!(time(&clock) < 13 * 24 * HOUR_MS);
+    }
+
+    #[test]
+    fn a_silent_stream_is_a_gap_and_a_slow_one_is_not() {
+        let mut clock = StreamClock::default();
+        for hour in [0, 1, 2, 12, 13] {
+            clock.see(1, EventTime(hour * HOUR_MS));
+        }
+        assert_eq!(clock.now().unwrap().gap_ms, 10 * HOUR_MS);
+        let now = clock.now().unwrap();
+        assert_eq!(now.watched(EventTime(13 * HOUR_MS)), 3 * HOUR_MS);
+        assert_eq!(now.event_time(3 * HOUR_MS), EventTime(13 * HOUR_MS));
     }
 }

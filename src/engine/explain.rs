@@ -4,14 +4,15 @@
 
 use smallvec::SmallVec;
 
-use super::Settings;
+use super::clock::Now;
 use super::judging::CallBits;
 use super::unit::{Lead, Position, Unit};
+use super::version::Version;
 use crate::alert::{Evidence, Observation};
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
-use crate::baseline::pool::{Baselines, TypeBaseline};
+use crate::baseline::pool::TypeBaseline;
 use crate::detect::provenance::{Alphabet, Party, Symbol};
 use crate::detect::vocabulary::Vocabulary;
 use crate::detect::{Call, provenance, sequence};
@@ -23,12 +24,11 @@ const SHOWN_CHARS: usize = 80;
 
 /// Everything that is known at the moment a call is judged.
 pub(super) struct Moment<'m, 't> {
-    pub baselines: &'m Baselines,
+    pub version: &'m Version,
     pub own: Option<&'m TypeBaseline>,
     pub vocabulary: &'m Vocabulary,
-    pub settings: &'m Settings,
     pub calibration: &'m Calibration,
-    pub fleet_calibration: &'m Calibration,
+    pub now: Now,
     pub call: &'m Call<'m, 't>,
     pub position: Position,
     pub bits: CallBits,
@@ -44,7 +44,8 @@ impl<'t> Moment<'_, 't> {
     }
 
     fn lead(&self, unit: &Unit, family: Family) -> Lead {
-        let Self { baselines, own, call, bits, .. } = self;
+        let Self { own, call, bits, .. } = self;
+        let baselines = &self.version.baselines;
         let event = call.event;
         let argument = bits.content(family).and_then(|content| content.lead).and_then(|i| {
             let keys = call.arguments.get(i)?;
@@ -88,7 +89,7 @@ impl<'t> Moment<'_, 't> {
         let at = if lead.family == Family::Novelty { hour } else { unit };
         let p = at.p(lead.family);
         let usual = |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage(), 0.5);
-        let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.fleet_calibration));
+        let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.version.fleet()));
         let mut all = Vec::new();
         let mut add =
             |detector, risk_event_type, observed, expected_type, expected_fleet, unit: &str, sentence| {
@@ -188,6 +189,7 @@ impl<'t> Moment<'_, 't> {
                     sentence,
                 );
             }
+            Family::Bursts | Family::Failure | Family::Rules | Family::Verdict => {}
             Family::Novelty => {
                 if let Some((new, used)) = bits.novelty.enumeration {
                     let sentence =
@@ -284,7 +286,7 @@ impl<'t> Moment<'_, 't> {
             format!("{:.0} of {:.0}{error}", users.min(agents.keys), agents.keys)
         };
         let type_agents = self.own.map(|own| own.agents.count());
-        let fleet_agents = self.baselines.fleet.agents.count();
+        let fleet_agents = self.version.baselines.fleet.agents.count();
         match type_agents {
             Some(agents) => format!(
                 "{} agents of its type ever used it, {} in the fleet",
@@ -293,6 +295,39 @@ impl<'t> Moment<'_, 't> {
             ),
             None => format!("{} agents of the fleet ever used it; its type is new", of(fleet, fleet_agents)),
         }
+    }
+}
+
+/// The kind of risk that a lead alone would be, and the key (action, resource, destination) that it is about.
+pub(super) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
+    match lead.family {
+        Family::CallContent | Family::ToolValues | Family::BareContent => {
+            let novel = lead.bits.content(lead.family).is_some_and(|content| content.novelty > 0.0);
+            let kind = match lead.argument {
+                Some(argument) if argument.known_origin => RiskEventType::UntrustedArgumentOrigin,
+                Some(_) if novel => RiskEventType::UnfamiliarDestination,
+                None if novel => RiskEventType::UnfamiliarToolUse,
+                _ => RiskEventType::UnusualActionSequence,
+            };
+            (kind, lead.action)
+        }
+        Family::Order => (RiskEventType::UnusualActionSequence, lead.action),
+        Family::Loops => (RiskEventType::AgentLoop, lead.action),
+        Family::Novelty => match (lead.bits.novelty.enumeration, lead.bits.novelty.strongest) {
+            (Some(_), _) | (None, None) => (RiskEventType::MassEnumeration, lead.action),
+            (None, Some(key)) => (kind_of_key(key.space), key.key),
+        },
+        Family::Bursts => (RiskEventType::RequestSpike, 0),
+        Family::Failure => (RiskEventType::FailedAccessAttempt, lead.action),
+        Family::Rules | Family::Verdict => (RiskEventType::RuleMatched, 0),
+    }
+}
+
+fn kind_of_key(space: KeySpace) -> RiskEventType {
+    match space {
+        KeySpace::Resource => RiskEventType::UnfamiliarResourceAccess,
+        KeySpace::Action => RiskEventType::UnfamiliarToolUse,
+        KeySpace::Destination => RiskEventType::UnfamiliarDestination,
     }
 }
 

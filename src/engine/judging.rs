@@ -2,14 +2,16 @@
 //!
 //! Knows the order of things: judge, tell, learn, advance. Must not close units.
 
-use hashbrown::hash_map::Entry;
-
-use super::alerts::Units;
+use super::Judgement;
+use super::alerts::{Told, Units};
+use super::clock::Now;
 use super::explain::Moment;
+use super::output::Output;
+use super::slice::{OfType, Slice};
 use super::unit::{HeldValue, Position, Unit, UnitKind};
+use super::version::Version;
 use super::watched::Watched;
-use super::{Engine, Judgement};
-use crate::alert::Alert;
+use crate::assess::budget::Counted;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content, Contents};
 use crate::baseline::agent::{Familiarity, KeySpace};
@@ -17,8 +19,13 @@ use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
 use crate::detect::sequence::{self, OrderBits};
 use crate::detect::{Call, Tier, provenance};
+use crate::event::AuditEvent;
 use crate::finding::Family;
+use crate::identity::Key;
 use crate::stats::key::mix;
+
+/// A unit with p at or below this is a finding.
+pub(super) const FINDING_P: f64 = 0.01;
 
 /// What a call says about the keys it touches.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,40 +53,66 @@ impl CallBits {
     }
 }
 
-impl Engine {
-    /// Judges a call in its agent's open units, tells what must be told, learns.
-    pub(super) fn judge_call(
+impl Slice {
+    /// Judges an event, then learns from it. What there is to say of it is pushed to `out`.
+    pub(super) fn judge(
         &mut self,
+        version: &Version,
+        now: Now,
+        agent: Key,
+        event: &AuditEvent<'_>,
+        position: Position,
+        out: &mut Vec<Output>,
+    ) -> Judgement {
+        if self.is_duplicate(agent, event.event_id.as_deref()) {
+            return Judgement::NOTHING;
+        }
+        let call = self.vocabulary.call(event);
+        let slot = self.watch(version, now, agent, &call, out);
+        self.close_ended(version, slot, event.time);
+        self.judge_call(version, now, slot, &call, position, out)
+    }
+
+    /// Judges a call in its agent's open units, tells what must be told, learns.
+    fn judge_call(
+        &mut self,
+        version: &Version,
+        now: Now,
         slot: usize,
         call: &Call<'_, '_>,
         position: Position,
-        out: &mut Vec<Alert>,
+        out: &mut Vec<Output>,
     ) -> Judgement {
-        self.refresh_calibration(call);
         let time = call.event.time;
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
-        let (Some(watched), Some((version, calibration))) =
-            (self.agents.get_mut(slot), self.calibrations.get(&call.agent_type))
-        else {
-            debug_assert!(false, "an agent is watched and its type calibrated before its call is judged");
+        let name = call.event.agent_type();
+        let of_type = self
+            .types
+            .entry(call.agent_type)
+            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() });
+        let Some(watched) = self.agents.get_mut(slot) else {
+            debug_assert!(false, "an agent is watched before its call is judged");
             return Judgement::NOTHING;
         };
-        let own = self.baselines.types.get(&call.agent_type);
-        let name = call.event.agent_type();
-        let delta = self.deltas.entry(call.agent_type).or_insert_with(|| Delta::new(name));
-        watched.agent_type = call.agent_type;
+        let calibration = version.calibration(call.agent_type);
+        let own = version.of(call.agent_type);
+        let delta = &mut of_type.delta;
+        if watched.agent_type != call.agent_type {
+            watched.agent_type = call.agent_type;
+            watched.type_name = name.into();
+        }
         watched.events += call.event.count.unwrap_or(1).max(1);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
         let for_content = session.is_none();
         let mut hour = watched.hour.take().unwrap_or_else(|| {
-            self.budget.unit(time.day());
+            of_type.counted.units += 1;
             watched.new_unit(self.spare.take(for_content), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
             Some(place) => watched.sessions.swap_remove(place).1,
             None => {
-                self.budget.unit(time.day());
+                of_type.counted.units += 1;
                 watched.new_unit(self.spare.take(true), UnitKind::Session, id, time)
             }
         });
@@ -87,8 +120,8 @@ impl Engine {
         // Novelty belongs to the hour, whatever session touches the key.
         hour.count(time);
         let novelty = {
-            let learn = (!self.frozen).then_some(&mut *delta);
-            judge_novelty(&self.baselines, own, watched, call, hour_number, learn)
+            let learn = (!version.frozen).then_some(&mut *delta);
+            judge_novelty(&version.baselines, own, watched, call, hour_number, learn)
         };
         let before_hour = hour.running_p();
         let raised_hour = hour.raise(calibration, Family::Novelty, novelty.bits);
@@ -98,23 +131,13 @@ impl Engine {
             unit.count(time);
         }
         let unit = session.as_mut().unwrap_or(&mut hour);
-        let order = sequence::judge(&self.baselines, own, &unit.progress, call);
-        let contents = content::judge(&self.settings.content, &self.baselines, own, call, &order);
+        let order = sequence::judge(&version.baselines, own, &unit.progress, call);
+        let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
         let bits = CallBits { contents, order, novelty };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
 
-        let moment = Moment {
-            baselines: &self.baselines,
-            own,
-            vocabulary: &self.vocabulary,
-            settings: &self.settings,
-            calibration,
-            fleet_calibration: &self.fleet_scale,
-            call,
-            position,
-            bits,
-        };
+        let moment = Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
         if let Some(id) = call.event.event_id.as_deref()
             && own.is_some_and(|own| own.carries_provenance())
         {
@@ -127,27 +150,29 @@ impl Engine {
             moment.keep_lead(&mut hour, Family::Novelty);
         }
 
-        let under = (call.agent_type, *version);
+        let under = (call.agent_type, version.baselines.version);
         hour.assess(calibration, under);
         if let Some(unit) = &mut session {
             unit.assess(calibration, under);
         }
-        let threshold = self.budget.threshold();
-        let fresh = raised_hour || raised.iter().any(Option::is_some);
-        if fresh && (hour.unit_p <= threshold || session.as_ref().is_some_and(|s| s.unit_p <= threshold)) {
-            let clock = self.clock.now().unwrap_or(time);
+        if raised_hour || raised.iter().any(Option::is_some) {
             let units = Units {
                 session: session.as_deref(),
                 hour: &hour,
                 unit_before: before_unit,
                 hour_before: before_hour,
             };
-            moment.tell(watched, &units, threshold, clock, out);
+            if units.worse().unit_p <= FINDING_P {
+                let told = moment.found(watched, &units, out);
+                of_type.counted.alerts += u32::from(told == Told::Opened);
+                self.suppressed += u64::from(told == Told::Suppressed);
+                Self::set_timer(&mut self.timers, watched);
+            }
         }
 
         let judgement = judgement(session.as_deref(), &hour);
         let unit = session.as_mut().unwrap_or(&mut hour);
-        if !self.frozen {
+        if !version.frozen {
             learn(call, unit, &order, delta);
         }
         unit.progress.advance(call, &order);
@@ -156,28 +181,10 @@ impl Engine {
             let crowded = watched.room_for_session();
             watched.sessions.push((unit.id, unit));
             if let Some(crowded) = crowded {
-                self.close(slot, crowded);
+                self.close(version, slot, crowded);
             }
         }
         judgement
-    }
-
-    /// Makes the calibration of the call's type anew if a version was minted since.
-    fn refresh_calibration(&mut self, call: &Call<'_, '_>) {
-        let version = self.baselines.version;
-        let own = || self.baselines.types.get(&call.agent_type).map(|own| &own.peaks);
-        match self.calibrations.entry(call.agent_type) {
-            Entry::Occupied(mut known) => {
-                let (made_for, calibration) = known.get_mut();
-                if *made_for != version {
-                    *made_for = version;
-                    calibration.renew(own(), &self.fleet_calibration);
-                }
-            }
-            Entry::Vacant(place) => {
-                place.insert((version, Calibration::new(own(), &self.fleet_calibration)));
-            }
-        }
     }
 }
 
@@ -275,7 +282,7 @@ fn judgement(session: Option<&Unit>, hour: &Unit) -> Judgement {
 
 impl Judgement {
     /// Nothing is known against anyone.
-    const NOTHING: Self = Self {
+    pub(super) const NOTHING: Self = Self {
         kind: UnitKind::Hour,
         unit: 0,
         bits: 0.0,

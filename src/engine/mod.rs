@@ -8,29 +8,33 @@ pub mod clock;
 mod closing;
 mod explain;
 mod judging;
+mod levels;
+pub mod output;
+mod slice;
+mod storm;
+mod turning;
 pub mod unit;
+mod verdicts;
+mod version;
 pub mod watched;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+pub use self::output::Output;
+pub use self::verdicts::VerdictRecord;
 
-use self::clock::StreamClock;
-use self::unit::{Position, Spare, Unit, UnitKind};
-use self::watched::Watched;
-use crate::alert::Alert;
-use crate::assess::budget::Budget;
-use crate::assess::calibrate::{Calibration, FleetCalibration};
+use self::clock::{Now, StreamClock};
+use self::slice::{SLICES, Slice};
+use self::storm::Storm;
+use self::unit::{Position, UnitKind};
+use self::version::Version;
 use crate::assess::content::ContentSettings;
-use crate::baseline::learning::Delta;
+use crate::assess::level::Policy;
 use crate::baseline::pool::{Baselines, Peaks};
-use crate::baseline::store::Store;
-use crate::detect::Call;
 use crate::detect::lexicon::Lexicon;
-use crate::detect::vocabulary::Vocabulary;
 use crate::event::AuditEvent;
 use crate::finding::Family;
 use crate::identity::{Identity, Key};
-use crate::time::EventTime;
+use crate::risk::Verdict;
+use crate::stats::key::mix;
 
 /// Everything the engine is told before the first event.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct Settings {
     pub shipped: Peaks,
     /// Values that a unit with p at or below this used are not learned.
     pub quarantine_p: f64,
+    /// Whom a level may block.
+    pub policy: Policy,
     /// Hash of the configuration, for the record.
     pub config: String,
 }
@@ -75,71 +81,66 @@ pub struct Judgement {
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
-    settings: Settings,
-    vocabulary: Vocabulary,
-    agents: Store<Watched>,
-    baselines: Baselines,
-    deltas: HashMap<Key, Delta, RandomState>,
-    fleet_calibration: FleetCalibration,
-    /// The calibration of a type of which nothing is known: that of the fleet.
-    fleet_scale: Calibration,
-    /// Calibrations by type, each with the version it was made for.
-    calibrations: HashMap<Key, (u64, Calibration), RandomState>,
-    budget: Budget,
+    version: Version,
+    slices: Vec<Slice>,
     clock: StreamClock,
     /// Hour (since 1970) up to which units were closed and versions minted.
     minted: Option<i64>,
-    frozen: bool,
-    /// Used while units close, kept for its memory.
-    ended: Vec<Box<Unit>>,
-    /// Used units, kept for their memory.
-    /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
-    turning: Vec<(EventTime, Key, Box<Unit>)>,
-    spare: Spare,
+    /// Events since units and alerts were counted last.
+    uncounted: u32,
+    /// When a level may fall next. Watched milliseconds.
+    next_timer: Option<i64>,
+    storm: Storm,
 }
 
 impl Engine {
     /// An engine that knows nothing but what is shipped.
     pub fn new(settings: Settings) -> Self {
-        let fleet_calibration = FleetCalibration::new(std::iter::empty(), &settings.shipped);
         Self {
-            fleet_scale: Calibration::new(None, &fleet_calibration),
-            vocabulary: Vocabulary::new(settings.identity.clone(), settings.lexicon.clone()),
-            agents: Store::new(settings.max_agents),
-            baselines: Baselines::default(),
-            deltas: HashMap::default(),
-            fleet_calibration,
-            calibrations: HashMap::default(),
-            budget: Budget::new(settings.alerts_per_day),
+            slices: (0..SLICES).map(|_| Slice::new(&settings)).collect(),
+            version: Version::new(settings),
             clock: StreamClock::default(),
             minted: None,
-            frozen: false,
-            ended: Vec::new(),
-            turning: Vec::new(),
-            spare: Spare::default(),
-            settings,
+            uncounted: 0,
+            next_timer: None,
+            storm: Storm::default(),
         }
     }
 
-    /// Judges an event, then learns from it. Alerts that it opens, updates or lets close are pushed to `out`.
-    pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Alert>) -> Judgement {
-        let call = self.vocabulary.call(event);
-        let agent = self.vocabulary.agent(event);
-        self.clock.see(agent, event.time);
-        self.turn_hours(out);
-        let slot = self.watch(agent, &call);
-        self.close_ended(slot, event.time, out);
-        self.judge_call(slot, &call, position, out)
+    /// Judges an event, then learns from it. What there is to say is pushed to `out`.
+    ///
+    /// An event whose id was met lately is dropped and counted: nothing is known against it.
+    pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Output>) -> Judgement {
+        let agent = self.agent(event.tenant.as_deref(), &event.agent_id);
+        let now = self.arrive(agent, event.time, out);
+        let from = out.len();
+        let Some(slice) = self.slices.get_mut(slice_of(agent)) else { return Judgement::NOTHING };
+        let judgement = slice.judge(&self.version, now, agent, event, position, out);
+        self.storm.tell(out, from);
+        judgement
     }
 
-    /// The end of the input: every unit closes, and what was learned is minted.
-    pub fn finish(&mut self, out: &mut Vec<Alert>) {
+    /// Applies a verdict of a person, as of its time or of the stream's if that has passed.
+    pub fn verdict(&mut self, verdict: &Verdict, out: &mut Vec<Output>) {
+        let agent = self.agent(verdict.tenant.as_deref(), &verdict.agent_id);
+        let now = self.clock.now().unwrap_or(Now { time: verdict.time, gap_ms: 0 });
+        let from = out.len();
+        let Some(slice) = self.slices.get_mut(slice_of(agent)) else { return };
+        if let Some((agent_type, alerts)) = slice.verdict(&self.version, now, agent, verdict, out) {
+            self.version.budget.confirmed(agent_type, alerts);
+        }
+        self.look_at_timers();
+        self.storm.tell(out, from);
+    }
+
+    /// The end of the input: every unit closes, levels fall as they would in time, and what was learned is minted.
+    pub fn finish(&mut self, out: &mut Vec<Output>) {
         self.close_all(out);
     }
 
     /// Stops learning: from now on the running version judges for ever.
     pub fn freeze(&mut self) {
-        self.frozen = true;
+        self.version.frozen = true;
     }
 
     /// Forgets how far time has come, so that older events are no longer late: between what is learned and what
@@ -147,42 +148,43 @@ impl Engine {
     pub fn restart_clock(&mut self) {
         self.clock = StreamClock::default();
         self.minted = None;
-        self.budget = Budget::new(self.settings.alerts_per_day);
-        self.baselines.day = None;
-    }
-
-    /// An alert opens at p at or below this, now.
-    pub fn threshold(&self) -> f64 {
-        self.budget.threshold()
+        self.version.restart_clock();
+        self.slices.iter_mut().for_each(|slice| slice.met.clear());
     }
 
     /// What is normal, as of the running version.
     pub fn baselines(&self) -> &Baselines {
-        &self.baselines
+        &self.version.baselines
     }
 
     /// Agents under watch.
     pub fn agents(&self) -> usize {
-        self.agents.len()
+        self.slices.iter().map(|slice| slice.agents.len()).sum()
     }
 
     /// Agents that were forgotten to make room for others.
     pub fn evicted(&self) -> u64 {
-        self.agents.evicted()
+        self.slices.iter().map(|slice| slice.agents.evicted()).sum()
     }
 
-    /// Finds the agent, or begins to watch it.
-    fn watch(&mut self, agent: Key, call: &Call<'_, '_>) -> usize {
-        let event = call.event;
-        let mut born = false;
-        let slot = self.agents.slot(agent, event.time.0, || {
-            born = true;
-            Watched::new(agent, &event.agent_id, event.tenant.as_deref(), call.agent_type)
-        });
-        if born && !self.frozen {
-            let name = event.agent_type();
-            self.deltas.entry(call.agent_type).or_insert_with(|| Delta::new(name)).agent(agent);
-        }
-        slot
+    /// Events that were dropped because one with the same id had been judged.
+    pub fn duplicates(&self) -> u64 {
+        self.slices.iter().map(|slice| slice.duplicates).sum()
     }
+
+    /// Findings that were not told because a person had declared such activity safe.
+    pub fn suppressed(&self) -> u64 {
+        self.slices.iter().map(|slice| slice.suppressed).sum()
+    }
+
+    /// Key of an agent: agents of two tenants are two agents.
+    fn agent(&self, tenant: Option<&str>, agent_id: &str) -> Key {
+        let identity = &self.version.settings.identity;
+        mix(tenant.map_or(0, |tenant| identity.of(tenant)), identity.of(agent_id))
+    }
+}
+
+/// The slice of an agent.
+fn slice_of(agent: Key) -> usize {
+    (agent >> 32) as usize % SLICES
 }

@@ -138,6 +138,8 @@ pub struct Unit {
     pub(super) leads: Vec<Lead>,
     /// Whether an alert about its agent was open before it began.
     pub under_alert: bool,
+    /// Whether a person accepted what it holds as normal.
+    pub accepted: bool,
     /// Combined evidence so far. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
@@ -166,6 +168,7 @@ impl Unit {
             held: Vec::new(),
             leads: Vec::new(),
             under_alert,
+            accepted: false,
             bits: 0.0,
             unit_p: 1.0,
             peaks: [[0; STAGES]; Family::COUNT],

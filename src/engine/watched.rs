@@ -2,9 +2,11 @@
 //!
 //! Knows one agent. Must not know baselines of others.
 
+use crate::assess::level::{Hold, Risk};
 use crate::baseline::agent::Familiar;
 use crate::finding::Family;
 use crate::identity::Key;
+use crate::risk::{Level, Monitoring};
 use crate::time::{EventTime, HOUR_MS};
 
 use super::unit::{Unit, UnitKind};
@@ -45,6 +47,16 @@ pub struct Watched {
     pub open: Vec<OpenAlert>,
     /// Last day (since 1970) on which a unit of each kind rose above the 98 % quantile.
     pub tail_day: [i64; 2],
+    /// What is held against it; none while nothing ever was.
+    pub risk: Option<Box<Risk>>,
+    /// Risk updates told so far.
+    pub seq: u64,
+    /// How well it is seen.
+    pub monitoring: Monitoring,
+    /// When its level is to be looked at next. Watched milliseconds.
+    pub timer: Option<i64>,
+    /// The name of its type, as its last event gave it.
+    pub type_name: Box<str>,
 }
 
 /// An alert that is open.
@@ -56,8 +68,8 @@ pub struct OpenAlert {
     pub family: Family,
     /// When it was opened.
     pub opened: EventTime,
-    /// Last finding that belongs to it.
-    pub last: EventTime,
+    /// The levels that it holds.
+    pub hold: Hold,
     /// Unit of that finding.
     pub unit: u64,
     /// Smallest p told so far.
@@ -68,7 +80,7 @@ pub struct OpenAlert {
 
 impl Watched {
     /// An agent that was just met.
-    pub fn new(key: Key, id: &str, tenant: Option<&str>, agent_type: Key) -> Self {
+    pub fn new(key: Key, id: &str, tenant: Option<&str>, agent_type: Key, type_name: &str) -> Self {
         Self {
             key,
             id: id.into(),
@@ -83,6 +95,35 @@ impl Watched {
             alerts_opened: 0,
             open: Vec::new(),
             tail_day: [i64::MIN; 2],
+            risk: None,
+            seq: 0,
+            monitoring: Monitoring::default(),
+            timer: None,
+            type_name: type_name.into(),
+        }
+    }
+
+    /// The true level now.
+    pub fn level(&self) -> Level {
+        self.risk.as_ref().map_or(Level::None, |risk| risk.level())
+    }
+
+    /// Whether it is at low or above, or has an open alert: such an agent is not forgotten.
+    pub fn is_at_risk(&self) -> bool {
+        !self.open.is_empty() || self.level() > Level::None
+    }
+
+    /// When its level may fall next. Watched milliseconds.
+    pub fn due(&self) -> Option<i64> {
+        self.risk.as_ref()?.due(self.open.iter().map(|alert| &alert.hold))
+    }
+
+    /// How much is known of it, in one word.
+    pub fn maturity(&self) -> &'static str {
+        match self.events {
+            0..50 => "new",
+            50..1000 => "young",
+            _ => "mature",
         }
     }
 

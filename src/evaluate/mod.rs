@@ -11,11 +11,10 @@ use std::collections::HashMap;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::alert::Alert;
 use crate::assess::content::is_sensitive;
 use crate::detect::lexicon::Lexicon;
 use crate::engine::unit::Position;
-use crate::engine::{Engine, Judgement};
+use crate::engine::{Engine, Judgement, Output};
 use crate::event::{AuditEvent, Origin, OriginForm, Outcome};
 use crate::finding::Family;
 use crate::time::{EventTime, HOUR_MS};
@@ -160,18 +159,18 @@ pub fn run(
     mut baseline: Vec<Labelled>,
     mut test: Vec<Labelled>,
 ) -> Vec<UnitRow> {
-    let mut alerts: Vec<Alert> = Vec::new();
+    let mut told: Vec<Output> = Vec::new();
     baseline.retain(|l| plan.learn.is_match(&l.truth.label));
     baseline.sort_by_key(|l| l.time);
     test.sort_by_key(|l| l.time);
     for (line, labelled) in baseline.iter().enumerate() {
         let Ok(mut event) = audit_event::decode(&labelled.line) else { continue };
         strip(&mut event, plan.tier);
-        engine.judge(&event, Position { source: 0, line: line as u64 + 1 }, &mut alerts);
-        alerts.clear();
+        engine.judge(&event, Position { source: 0, line: line as u64 + 1 }, &mut told);
+        told.clear();
     }
-    engine.finish(&mut alerts);
-    alerts.clear();
+    engine.finish(&mut told);
+    told.clear();
     if !plan.continues {
         engine.freeze();
     }
@@ -180,8 +179,8 @@ pub fn run(
     for (line, labelled) in test.iter().enumerate() {
         let Ok(mut event) = audit_event::decode(&labelled.line) else { continue };
         strip(&mut event, plan.tier);
-        let judgement = engine.judge(&event, Position { source: 1, line: line as u64 + 1 }, &mut alerts);
-        alerts.clear();
+        let judgement = engine.judge(&event, Position { source: 1, line: line as u64 + 1 }, &mut told);
+        told.clear();
         rows.add(plan, lexicon, &labelled.truth, &event, &judgement);
     }
     rows.rows

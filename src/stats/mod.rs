@@ -12,5 +12,6 @@ pub mod decay;
 pub mod distinct;
 pub mod key;
 pub mod quantile;
+pub mod recent;
 pub mod sequence;
 pub mod tail;

@@ -8,5 +8,6 @@ pub mod audit_event;
 pub mod dead_letter;
 pub mod input;
 pub mod sources;
+pub mod verdict;
 
 mod refusal;

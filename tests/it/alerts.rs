@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use tiltmeter::alert::{Alert, AlertState};
 use tiltmeter::config::Config;
-use tiltmeter::engine::Engine;
+use tiltmeter::engine::{Engine, Output};
 use tiltmeter::engine::unit::Position;
 use tiltmeter::finding::{Family, RiskEventType};
 use tiltmeter::simulate::{Preset, Scenario, Simulation};
@@ -43,7 +43,7 @@ fn attacked_fleet(preset: Preset, seed: u64) -> (Vec<AuditEvent<'static>>, Vec<A
         events.push(simulated.event);
     }
     engine.finish(&mut alerts);
-    (events, alerts)
+    (events, alerts.into_iter().filter_map(Output::into_alert).collect())
 }
 
 /// What is wrong with an alert that was told after `events`.

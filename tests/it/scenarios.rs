@@ -13,7 +13,7 @@ use expect_test::expect_file;
 use serde_json::{Number, Value};
 use tiltmeter::alert::{Alert, AlertState};
 use tiltmeter::config::Config;
-use tiltmeter::engine::Engine;
+use tiltmeter::engine::{Engine, Output};
 use tiltmeter::engine::unit::Position;
 use tiltmeter::finding::RiskEventType;
 use tiltmeter::wire::audit_event::decode;
@@ -55,7 +55,7 @@ fn judge(events: &str) -> Vec<Alert> {
         engine.judge(&event, Position { source: 0, line: number }, &mut alerts);
     }
     engine.finish(&mut alerts);
-    alerts
+    alerts.into_iter().filter_map(Output::into_alert).collect()
 }
 
 /// An alert as a line of JSON, its figures rounded, without the hash of the configuration: a new setting does not

@@ -1,0 +1,94 @@
+//! What a finding does to its agent's level, and the updates that tell of it.
+//!
+//! Knows agents, their open alerts and thresholds. Must not decide what a finding is.
+
+use super::clock::Now;
+use super::output::Output;
+use super::version::Version;
+use super::watched::Watched;
+use crate::alert::{Alert, AlertState};
+use crate::assess::level::Risk;
+use crate::risk::{Cause, Level, RISK_SCHEMA, RiskUpdate};
+use crate::time::EventTime;
+
+impl Watched {
+    /// What is held against it, made where nothing was.
+    pub(super) fn risk_mut(&mut self) -> &mut Risk {
+        self.risk.get_or_insert_default()
+    }
+
+    /// Brings its level to what is held against it at an instant (`at`, watched milliseconds), closes the alerts that
+    /// hold nothing any more, and tells of both.
+    pub(super) fn settle(&mut self, version: &Version, now: Now, at: i64, out: &mut Vec<Output>) {
+        let Some(risk) = &mut self.risk else { return };
+        let before = risk.settle(self.open.iter().map(|alert| &alert.hold), at);
+        let keeps_one = risk.level() >= Level::Medium;
+        let confirmed = risk.confirmed;
+        let time = now.event_time(at);
+        // Medium and above means that an alert is open: the last one stays as long as the level does.
+        let lapsed = |open: &super::watched::OpenAlert| open.hold.level(at) < Level::Medium;
+        if !confirmed && !(keeps_one && self.open.iter().all(lapsed)) {
+            let mut i = 0;
+            while let Some(open) = self.open.get(i) {
+                if lapsed(open) {
+                    let open = self.open.remove(i);
+                    out.push(closed(*open.told, time));
+                } else {
+                    i += 1;
+                }
+            }
+        }
+        if let Some(before) = before {
+            let cause = if before > self.level() { Cause::Decay } else { Cause::Finding };
+            self.tell_level(version, now, time, before, cause, out);
+        }
+    }
+
+    /// Closes every open alert.
+    pub(super) fn close_alerts(&mut self, time: EventTime, out: &mut Vec<Output>) {
+        out.extend(self.open.drain(..).map(|open| closed(*open.told, time)));
+    }
+
+    /// Tells that the level has changed from `before`.
+    pub(super) fn tell_level(
+        &mut self,
+        version: &Version,
+        now: Now,
+        time: EventTime,
+        before: Level,
+        cause: Cause,
+        out: &mut Vec<Output>,
+    ) {
+        self.seq += 1;
+        let at = now.watched(time);
+        let level_uncapped = self.level();
+        let running = version.running_ms(now);
+        let publish = |level| version.settings.policy.published(level, &self.id, &self.type_name, running);
+        let (score, reasons) = self.risk.as_ref().map(|risk| risk.score(at)).unwrap_or_default();
+        out.push(Output::Risk(Box::new(RiskUpdate {
+            schema: RISK_SCHEMA.to_owned(),
+            agent_id: self.id.to_string(),
+            tenant: self.tenant.as_deref().map(str::to_owned),
+            agent_type: self.type_name.to_string(),
+            seq: self.seq,
+            level: publish(level_uncapped),
+            previous_level: publish(before),
+            level_uncapped,
+            score,
+            reasons: reasons.into_vec(),
+            cause,
+            as_of: time,
+            expires_at: self.due().map(|due| now.event_time(due)),
+            alert_count: self.alerts_opened,
+            open_alerts: self.open.iter().map(|open| open.id.clone()).collect(),
+            monitoring: self.monitoring,
+            maturity: self.maturity().to_owned(),
+            baseline: version.baselines.version,
+            config: version.settings.config.clone(),
+        })));
+    }
+}
+
+fn closed(told: Alert, time: EventTime) -> Output {
+    Output::Alert(Box::new(Alert { state: AlertState::Closed, time, ..told }))
+}

@@ -1,0 +1,216 @@
+//! One of the 64 parts of the state: agents by identity hash, and what they have taught since the last version.
+//!
+//! Knows its own agents. Must not know other slices, nor write the version: whoever owns a slice judges its agents.
+
+use std::collections::BTreeSet;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::clock::Now;
+use super::closing::teach;
+use super::output::{EVICTION_SCHEMA, Eviction, Output};
+use super::unit::{Spare, Unit};
+use super::version::Version;
+use super::watched::Watched;
+use crate::assess::budget::Counted;
+use crate::baseline::learning::Delta;
+use crate::baseline::store::Store;
+use crate::detect::Call;
+use crate::detect::vocabulary::Vocabulary;
+use crate::identity::Key;
+use crate::risk::{Monitoring, Verdict};
+use crate::stats::recent::Recent;
+use crate::time::EventTime;
+
+/// Parts of the state.
+pub const SLICES: usize = 64;
+/// Event ids that a slice remembers at least, to know duplicates.
+const REMEMBERED_EVENTS: usize = 1 << 14;
+
+/// Something said when time passed, with the instant and the agent: what is said together is put in this order.
+pub(super) type Said = (EventTime, Key, Output);
+
+/// A part of the state.
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub vocabulary: Vocabulary,
+    pub agents: Store<Watched>,
+    pub types: HashMap<Key, OfType, RandomState>,
+    /// What is left of agents that made room.
+    pub stubs: HashMap<Key, Stub, RandomState>,
+    /// Verdicts on agents that were never met.
+    pub pending: HashMap<Key, Vec<Verdict>, RandomState>,
+    /// Agents whose level may fall, by watched time.
+    pub timers: BTreeSet<(i64, Key)>,
+    /// Event ids met lately.
+    pub met: Recent,
+    pub duplicates: u64,
+    /// Findings that a person declared safe.
+    pub suppressed: u64,
+    /// Used while units close, kept for its memory.
+    pub ended: Vec<Box<Unit>>,
+    /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
+    pub turning: Vec<(EventTime, Key, Box<Unit>)>,
+    /// Used units, kept for their memory.
+    pub spare: Spare,
+}
+
+/// What the agents of one type in one slice have done since the last look.
+#[derive(Debug)]
+pub(super) struct OfType {
+    pub delta: Delta,
+    pub counted: Counted,
+}
+
+/// What is left of an agent that made room: enough that no alert id and no sequence number is used again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stub {
+    pub alerts_opened: u64,
+    pub seq: u64,
+    pub last_seen: i64,
+}
+
+impl Slice {
+    /// An empty slice.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            vocabulary: Vocabulary::new(settings.identity.clone(), settings.lexicon.clone()),
+            agents: Store::new(settings.max_agents.div_ceil(SLICES)),
+            types: HashMap::default(),
+            stubs: HashMap::default(),
+            pending: HashMap::default(),
+            timers: BTreeSet::new(),
+            met: Recent::new(REMEMBERED_EVENTS),
+            duplicates: 0,
+            suppressed: 0,
+            ended: Vec::new(),
+            turning: Vec::new(),
+            spare: Spare::default(),
+        }
+    }
+
+    /// Finds the agent, or begins to watch it; the agents seen longest ago make room for it.
+    pub fn watch(
+        &mut self,
+        version: &Version,
+        now: Now,
+        agent: Key,
+        call: &Call<'_, '_>,
+        out: &mut Vec<Output>,
+    ) -> usize {
+        let event = call.event;
+        if let Some(slot) = self.agents.see(agent, event.time.0) {
+            return slot;
+        }
+        if self.agents.is_full() {
+            self.make_room(version, out);
+        }
+        if !version.frozen {
+            self.of_type(call.agent_type, event.agent_type()).delta.agent(agent);
+        }
+        let type_name = event.agent_type();
+        let mut watched =
+            Watched::new(agent, &event.agent_id, event.tenant.as_deref(), call.agent_type, type_name);
+        if let Some(stub) = self.stubs.remove(&agent) {
+            watched.alerts_opened = stub.alerts_opened;
+            watched.seq = stub.seq;
+            watched.monitoring = Monitoring::Degraded;
+        }
+        let slot = self.agents.insert(agent, event.time.0, watched);
+        for verdict in self.pending.remove(&agent).into_iter().flatten() {
+            self.apply(version, now, agent, &verdict, out);
+        }
+        slot
+    }
+
+    /// What the slice keeps of a type.
+    pub fn of_type(&mut self, agent_type: Key, name: &str) -> &mut OfType {
+        self.types
+            .entry(agent_type)
+            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() })
+    }
+
+    /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
+    /// long as there are others.
+    fn make_room(&mut self, version: &Version, out: &mut Vec<Output>) {
+        let capacity = self.agents.len();
+        for (agent, last_seen, mut watched) in self.agents.evict(Watched::is_at_risk) {
+            watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
+            for unit in self.ended.drain(..) {
+                let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
+                teach(version, delta, &mut watched, unit);
+            }
+            if let Some(due) = watched.timer {
+                self.timers.remove(&(due, agent));
+            }
+            watched.close_alerts(EventTime(last_seen), out);
+            self.stubs.insert(
+                agent,
+                Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen },
+            );
+            out.push(Output::Eviction(Box::new(Eviction {
+                schema: EVICTION_SCHEMA.to_owned(),
+                agent_id: watched.id.to_string(),
+                tenant: watched.tenant.as_deref().map(str::to_owned),
+                last_seen: EventTime(last_seen),
+                events: watched.events,
+            })));
+        }
+        if self.stubs.len() > 4 * capacity {
+            // Half of them go at once, oldest first.
+            let mut ages: Vec<(i64, Key)> = self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
+            ages.sort_unstable();
+            for (_, key) in ages.iter().take(ages.len() / 2) {
+                self.stubs.remove(key);
+            }
+        }
+    }
+
+    /// Whether an event with this id was judged already; remembers it.
+    pub fn is_duplicate(&mut self, agent: Key, event_id: Option<&str>) -> bool {
+        let Some(id) = event_id else { return false };
+        let key = crate::stats::key::mix(agent, self.vocabulary.identity().of(id));
+        let duplicate = !self.met.insert(key);
+        self.duplicates += u64::from(duplicate);
+        duplicate
+    }
+
+    /// When the next level may fall. Watched milliseconds.
+    pub fn next_timer(&self) -> Option<i64> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Lets levels fall whose time has come.
+    pub fn fire_timers(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
+        let until = now.watched(now.time);
+        while let Some((due, agent)) = self.timers.first().copied().filter(|(due, _)| *due <= until) {
+            self.timers.remove(&(due, agent));
+            let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
+                continue;
+            };
+            watched.timer = None;
+            let mut out = Vec::new();
+            watched.settle(version, now, due, &mut out);
+            Self::set_timer(&mut self.timers, watched);
+            said.extend(out.into_iter().map(|output| (now.event_time(due), agent, output)));
+        }
+    }
+
+    /// Looks at the level of an agent when it may fall next.
+    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, watched: &mut Watched) {
+        let due = watched.due();
+        if due == watched.timer {
+            return;
+        }
+        if let Some(old) = watched.timer {
+            timers.remove(&(old, watched.key));
+        }
+        watched.timer = due;
+        if let Some(due) = due {
+            timers.insert((due, watched.key));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What happens to all slices together when time passes: units close, versions are minted, levels fall.
+//!
+//! Knows the clock and every slice. Must not judge calls.
+//!
+//! Between two of these moments nothing but a slice's own agents influences its judgements. Which moments they are follows
+//! from the input alone, not from who judges which slice.
+
+use super::Engine;
+use super::clock::Now;
+use super::output::Output;
+use super::slice::Said;
+use crate::identity::Key;
+use crate::time::{EventTime, HOUR_MS};
+
+/// Units and alerts are counted after at most so many events, so that the first hour of a large fleet does not run on
+/// the threshold of a small one.
+const COUNT_EVERY: u32 = 4096;
+
+impl Engine {
+    /// Notes that an event has arrived, and does first what is due. Returns the instant at which it is judged.
+    pub(super) fn arrive(&mut self, agent: Key, time: EventTime, out: &mut Vec<Output>) -> Now {
+        self.clock.see(agent, time);
+        let now = self.clock.now().unwrap_or_default();
+        self.version.begin(now);
+        if self.is_due(now) {
+            self.turn(now, out);
+        }
+        self.uncounted += 1;
+        now
+    }
+
+    /// Whether something has to happen to all slices before the next event is judged.
+    fn is_due(&self, now: Now) -> bool {
+        self.uncounted >= COUNT_EVERY
+            || self.minted != Some(now.time.hour())
+            || self.next_timer.is_some_and(|due| due <= now.watched(now.time))
+    }
+
+    /// Counts; lets levels fall; once an hour closes units and mints a version (once for several hours in which
+    /// nothing happened).
+    fn turn(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.count(now);
+        let mut said = Vec::new();
+        let hour = now.time.hour();
+        if self.minted.is_some_and(|minted| minted < hour) {
+            let boundary = EventTime(hour * HOUR_MS);
+            for slice in &mut self.slices {
+                slice.close_by(&self.version, boundary);
+            }
+            self.mint(boundary);
+            self.version.budget.turn();
+        }
+        self.minted = Some(hour);
+        for slice in &mut self.slices {
+            slice.fire_timers(&self.version, now, &mut said);
+        }
+        self.look_at_timers();
+        self.say(said, out);
+    }
+
+    /// Closes everything that is open and mints a last version.
+    pub(super) fn close_all(&mut self, out: &mut Vec<Output>) {
+        let Some(now) = self.clock.now() else { return };
+        self.count(now);
+        let mut said = Vec::new();
+        for slice in &mut self.slices {
+            slice.close_by(&self.version, EventTime(i64::MAX / 2));
+            slice.close_all_alerts(&self.version, now, &mut said);
+        }
+        self.mint(now.time);
+        self.look_at_timers();
+        self.say(said, out);
+    }
+
+    /// Looks when a level may fall next.
+    pub(super) fn look_at_timers(&mut self) {
+        self.next_timer = self.slices.iter().filter_map(super::Slice::next_timer).min();
+    }
+
+    fn count(&mut self, now: Now) {
+        self.uncounted = 0;
+        for slice in &mut self.slices {
+            for (agent_type, of_type) in &mut slice.types {
+                let counted = std::mem::take(&mut of_type.counted);
+                if counted != Default::default() {
+                    self.version.budget.count(*agent_type, now.time.day(), counted);
+                }
+            }
+        }
+        self.look_at_timers();
+    }
+
+    fn mint(&mut self, boundary: EventTime) {
+        let slices = self.slices.iter_mut();
+        let deltas = slices.flat_map(|slice| slice.types.iter_mut().map(|(key, of)| (*key, &mut of.delta)));
+        self.version.mint(boundary, deltas);
+    }
+
+    /// Tells what was said when time passed, in the order of (time, identity hash).
+    fn say(&mut self, mut said: Vec<Said>, out: &mut Vec<Output>) {
+        let from = out.len();
+        said.sort_by_key(|(time, agent, _)| (*time, *agent));
+        out.extend(said.into_iter().map(|(_, _, output)| output));
+        self.storm.tell(out, from);
+    }
+}

@@ -1,0 +1,186 @@
+//! What a person decided, and what follows.
+//!
+//! Knows one agent and one verdict at a time. Must not know who asked for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::alerts::alert_id;
+use super::clock::Now;
+use super::output::Output;
+use super::slice::Slice;
+use super::version::Version;
+use super::watched::{OpenAlert, Watched};
+use crate::alert::{Alert, JudgedUnder, Maturity, Share, Subject};
+use crate::assess::level::Hold;
+use crate::finding::{Detector, Family, RiskEventType};
+use crate::identity::Key;
+use crate::risk::{Cause, Decision, Level, Verdict};
+use crate::time::{DAY_MS, EventTime};
+
+/// Name and version of the schema of a verdict's record.
+pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
+
+/// For how long similar activity stays safe.
+const SAFE_MS: i64 = 30 * DAY_MS;
+/// Verdicts on agents that were never met, in one slice.
+const MOST_PENDING: usize = 1024;
+
+/// What a verdict did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRecord {
+    /// [`VERDICT_SCHEMA`].
+    pub schema: String,
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Whether the agent is known; a verdict on one that is not waits for its first event.
+    pub known: bool,
+    /// True level before.
+    pub previous_level: Level,
+    /// True level after.
+    pub level: Level,
+    /// Alerts that it closed.
+    pub closed_alerts: Vec<String>,
+    /// Version of the baseline.
+    pub baseline: u64,
+}
+
+impl Slice {
+    /// Applies a verdict; one on an agent that was never met is kept until its first event.
+    ///
+    /// Returns the agent's type and how many alerts opened by p it found to be right.
+    pub(super) fn verdict(
+        &mut self,
+        version: &Version,
+        now: Now,
+        agent: Key,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) -> Option<(Key, u32)> {
+        if self.agents.find(agent).is_some() {
+            return self.apply(version, now, agent, verdict, out);
+        }
+        if self.pending.len() < MOST_PENDING || self.pending.contains_key(&agent) {
+            self.pending.entry(agent).or_default().push(verdict.clone());
+        }
+        out.push(record(version, verdict, false, Level::None, Level::None, Vec::new()));
+        None
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        version: &Version,
+        now: Now,
+        agent: Key,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) -> Option<(Key, u32)> {
+        let watched = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot))?;
+        let time = verdict.time.max(now.time);
+        let before = watched.level();
+        let mut confirmed = 0;
+        let mut closed = Vec::new();
+        match verdict.verdict {
+            Decision::ConfirmCompromised => {
+                let by_p = |open: &&OpenAlert| Family::ALL.contains(&open.family);
+                confirmed = watched.open.iter().filter(by_p).count() as u32;
+                watched.risk_mut().confirmed = true;
+                watched.risk_mut().set(Level::High);
+                if watched.open.is_empty() {
+                    watched.open_by_verdict(version, now, time, verdict, out);
+                }
+            }
+            Decision::ConfirmSafe | Decision::Dismiss | Decision::Accept => {
+                closed = watched.open.iter().map(|open| open.id.clone()).collect();
+                watched.close_alerts(time, out);
+                let risk = watched.risk_mut();
+                if verdict.verdict != Decision::Dismiss {
+                    risk.declare_safe(time.plus_ms(SAFE_MS));
+                }
+                risk.clear();
+                risk.set(Level::None);
+                if verdict.verdict == Decision::Accept {
+                    watched.hour.iter_mut().for_each(|unit| unit.accepted = true);
+                    watched.sessions.iter_mut().for_each(|(_, unit)| unit.accepted = true);
+                }
+            }
+        }
+        let level = watched.level();
+        out.push(record(version, verdict, true, before, level, closed));
+        if level != before {
+            watched.tell_level(version, now, time, before, Cause::Verdict, out);
+        }
+        let agent_type = watched.agent_type;
+        Self::set_timer(&mut self.timers, watched);
+        Some((agent_type, confirmed))
+    }
+}
+
+fn record(
+    version: &Version,
+    verdict: &Verdict,
+    known: bool,
+    previous_level: Level,
+    level: Level,
+    closed_alerts: Vec<String>,
+) -> Output {
+    Output::Verdict(Box::new(VerdictRecord {
+        schema: VERDICT_SCHEMA.to_owned(),
+        verdict: verdict.clone(),
+        known,
+        previous_level,
+        level,
+        closed_alerts,
+        baseline: version.baselines.version,
+    }))
+}
+
+impl Watched {
+    /// A compromised agent has an open alert, so that somebody is told.
+    fn open_by_verdict(
+        &mut self,
+        version: &Version,
+        now: Now,
+        time: EventTime,
+        verdict: &Verdict,
+        out: &mut Vec<Output>,
+    ) {
+        self.alerts_opened += 1;
+        let family = Family::Verdict;
+        let kind = RiskEventType::AdminConfirmedAgentCompromised;
+        let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
+        let told = Box::new(Alert {
+            alert_id: alert_id(self, family.name()),
+            time,
+            opened: time,
+            subject: Subject { kind: "agent".to_owned(), id: self.id.to_string() },
+            tenant: self.tenant.as_deref().map(str::to_owned),
+            agent_type: self.type_name.to_string(),
+            risk_event_type: kind,
+            family,
+            summary: format!(
+                "{} ({}): {} confirmed that it is compromised",
+                super::explain::shown(&self.id),
+                super::explain::shown(&self.type_name),
+                super::explain::shown(by)
+            ),
+            shares: vec![Share { family, detector: Detector::Rules, share: 1.0 }],
+            maturity: Maturity {
+                agent: self.maturity().to_owned(),
+                agent_events: self.events,
+                ..Maturity::default()
+            },
+            judged_under: JudgedUnder {
+                baseline: version.baselines.version,
+                clock: now.time,
+                config: version.settings.config.clone(),
+            },
+            ..Alert::empty(family)
+        });
+        let mut hold = Hold::default();
+        hold.touch(Level::High, now.watched(time));
+        out.push(Output::Alert(told.clone()));
+        self.open.push(OpenAlert { id: told.alert_id.clone(), family, opened: time, hold, unit: 0, p: 1.0, told });
+    }
+}
+

@@ -1,0 +1,122 @@
+//! Everything by which events are judged until the next version is minted.
+//!
+//! Knows baselines, calibrations and thresholds. Must not know any agent: slices read it, nobody writes it while events
+//! are judged, so that it does not matter who judges which slice when.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use super::Settings;
+use super::clock::Now;
+use crate::assess::budget::{Budget, Thresholds};
+use crate::assess::calibrate::{Calibration, FleetCalibration};
+use crate::baseline::learning::{self, Delta};
+use crate::baseline::pool::{Baselines, TypeBaseline};
+use crate::identity::Key;
+use crate::time::EventTime;
+
+/// Units (faded) from which a type has a calibration of its own; below it would hardly differ from the fleet's.
+const OWN_CALIBRATION_UNITS: f64 = 4.0;
+
+/// One version of what is normal, and what follows from it.
+#[derive(Debug)]
+pub struct Version {
+    /// What does not change.
+    pub settings: Settings,
+    /// What is normal.
+    pub baselines: Baselines,
+    /// Alerts and units counted, and the thresholds that follow.
+    pub budget: Budget,
+    /// Whether nothing is learned any more.
+    pub frozen: bool,
+    /// The first instant of all. Watched milliseconds.
+    began: Option<i64>,
+    fleet_calibration: FleetCalibration,
+    /// The calibration of a type of which nothing is known: that of the fleet.
+    fleet_scale: Calibration,
+    /// Calibrations of types.
+    calibrations: HashMap<Key, Calibration, RandomState>,
+}
+
+impl Version {
+    /// A version that knows nothing but what is shipped.
+    pub fn new(settings: Settings) -> Self {
+        let fleet_calibration = FleetCalibration::new(std::iter::empty(), &settings.shipped);
+        Self {
+            fleet_scale: Calibration::new(None, &fleet_calibration),
+            baselines: Baselines::default(),
+            budget: Budget::new(settings.alerts_per_day),
+            frozen: false,
+            began: None,
+            fleet_calibration,
+            calibrations: HashMap::default(),
+            settings,
+        }
+    }
+
+    /// Notes the first instant of all.
+    pub fn begin(&mut self, now: Now) {
+        self.began.get_or_insert(now.watched(now.time));
+    }
+
+    /// Watched time since the first instant. Milliseconds.
+    pub fn running_ms(&self, now: Now) -> i64 {
+        self.began.map_or(0, |began| now.watched(now.time) - began)
+    }
+
+    /// Forgets how far time has come.
+    pub fn restart_clock(&mut self) {
+        self.budget = Budget::new(self.settings.alerts_per_day);
+        self.baselines.day = None;
+        self.began = None;
+    }
+
+    /// What is normal for a type, if anything is known.
+    pub fn of(&self, agent_type: Key) -> Option<&TypeBaseline> {
+        self.baselines.types.get(&agent_type)
+    }
+
+    /// The p-values of a type; those of the fleet where little is known of it.
+    pub fn calibration(&self, agent_type: Key) -> &Calibration {
+        self.calibrations.get(&agent_type).unwrap_or(&self.fleet_scale)
+    }
+
+    /// The p-values of the fleet.
+    pub fn fleet(&self) -> &Calibration {
+        &self.fleet_scale
+    }
+
+    /// The thresholds of a type.
+    pub fn thresholds(&self, agent_type: Key) -> Thresholds {
+        self.budget.thresholds(agent_type)
+    }
+
+    /// Mints the next version from what was learned since; types in the order of their keys.
+    pub fn mint<'a>(&mut self, now: EventTime, deltas: impl IntoIterator<Item = (Key, &'a mut Delta)>) {
+        if !self.frozen && learning::mint(&mut self.baselines, now.day(), deltas) {
+            self.calibrate();
+        }
+    }
+
+    /// Makes all calibrations anew from the baselines.
+    pub fn calibrate(&mut self) {
+        let peaks = self.baselines.types.values().map(|own| &own.peaks);
+        self.fleet_calibration.renew(peaks, &self.settings.shipped);
+        self.fleet_scale.renew(None, &self.fleet_calibration);
+        self.calibrations.retain(|agent_type, _| self.baselines.types.contains_key(agent_type));
+        for (agent_type, own) in &self.baselines.types {
+            if own.units().iter().sum::<f64>() < OWN_CALIBRATION_UNITS {
+                self.calibrations.remove(agent_type);
+                continue;
+            }
+            match self.calibrations.entry(*agent_type) {
+                hashbrown::hash_map::Entry::Occupied(mut known) => {
+                    known.get_mut().renew(Some(&own.peaks), &self.fleet_calibration);
+                }
+                hashbrown::hash_map::Entry::Vacant(place) => {
+                    place.insert(Calibration::new(Some(&own.peaks), &self.fleet_calibration));
+                }
+            }
+        }
+    }
+}
