@@ -89,11 +89,7 @@ impl Alert {
             findings: Vec::new(),
             counterfactual: None,
             maturity: Maturity::default(),
-            judged_under: JudgedUnder {
-                baseline: 0,
-                clock: EventTime::default(),
-                config: String::new(),
-            },
+            judged_under: JudgedUnder { baseline: 0, clock: EventTime::default(), config: String::new() },
             evidence: Vec::new(),
         }
     }

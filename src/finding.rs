@@ -45,6 +45,20 @@ impl Family {
         Self::Failure,
     ];
 
+    /// Every family that an alert can be of, in order.
+    pub const TOLD: [Self; Self::COUNT + 2] = [
+        Self::CallContent,
+        Self::ToolValues,
+        Self::BareContent,
+        Self::Order,
+        Self::Loops,
+        Self::Novelty,
+        Self::Bursts,
+        Self::Failure,
+        Self::Rules,
+        Self::Verdict,
+    ];
+
     /// The name used in configuration, output and documentation.
     pub fn name(self) -> &'static str {
         match self {

@@ -133,7 +133,14 @@ pub struct Risk {
 /// * `alerts`: whether its p opened an alert or belongs to an open one;
 /// * `families`: how many families have a share ≥ ¼ is counted from `shares`;
 /// * `low`, `calibrated`: thresholds; `calibrated` is h₀.
-pub fn deserves(p: f64, alerts: bool, family_shares: &[f64], low: f64, calibrated: f64, of: Criticality) -> Level {
+pub fn deserves(
+    p: f64,
+    alerts: bool,
+    family_shares: &[f64],
+    low: f64,
+    calibrated: f64,
+    of: Criticality,
+) -> Level {
     let high = calibrated
         / match of {
             Criticality::High => 10.0,
@@ -158,7 +165,14 @@ impl Risk {
     /// Adds a finding, or its later, larger value.
     pub fn add(&mut self, finding: &Finding, now: i64) {
         let bits = (-finding.p.max(f64::MIN_POSITIVE).log2()).min(MOST_BITS);
-        let entry = Entry { unit: finding.unit, at: now, bits, parts: finding.parts, kind: finding.kind, key: finding.key };
+        let entry = Entry {
+            unit: finding.unit,
+            at: now,
+            bits,
+            parts: finding.parts,
+            kind: finding.kind,
+            key: finding.key,
+        };
         let has_room = self.findings.len() < FINDINGS;
         match self.findings.iter_mut().find(|e| e.unit == finding.unit) {
             Some(known) if points(known, now) <= bits => *known = entry,
@@ -166,7 +180,8 @@ impl Risk {
             None if has_room => self.findings.push(entry),
             None => {
                 // A common decay keeps their order, so that the smallest can be let go for good.
-                let smallest = self.findings.iter_mut().min_by(|a, b| points(a, now).total_cmp(&points(b, now)));
+                let smallest =
+                    self.findings.iter_mut().min_by(|a, b| points(a, now).total_cmp(&points(b, now)));
                 if let Some(smallest) = smallest.filter(|e| points(e, now) < bits) {
                     *smallest = entry;
                 }
@@ -264,7 +279,8 @@ impl Risk {
         if self.confirmed || self.level == Level::None {
             return None;
         }
-        let held = alerts.into_iter().map(|hold| hold.until(self.level)).chain([self.low.until(self.level)]).max();
+        let held =
+            alerts.into_iter().map(|hold| hold.until(self.level)).chain([self.low.until(self.level)]).max();
         held.map(|until| until.max(self.may_step_down()))
     }
 

@@ -13,7 +13,13 @@ use anyhow::{Context, bail};
 pub use self::text::{Style, one_in, printable, render};
 use super::output::Output;
 use crate::alert::{Alert, SCHEMA};
+use crate::engine::output::{DIGEST_SCHEMA, EVICTION_SCHEMA};
+use crate::engine::verdicts::VERDICT_SCHEMA;
+use crate::risk::RISK_SCHEMA;
 use crate::wire::input::Lines;
+
+/// Messages that stand between the alerts and are passed over.
+const MESSAGES: [&str; 4] = [RISK_SCHEMA, VERDICT_SCHEMA, DIGEST_SCHEMA, EVICTION_SCHEMA];
 
 /// Show alerts as text: what was seen, what is usual, and why it was told.
 ///
@@ -45,7 +51,9 @@ impl Explain {
             let alert = parse(line.bytes).with_context(|| {
                 format!("{name}, line {number}, is no alert; name a file that `tiltmeter detect` has written")
             })?;
-            told.add(alert);
+            if let Some(alert) = alert {
+                told.add(alert);
+            }
         }
         let wanted = match &self.alert {
             Some(id) => vec![told.find(id)?],
@@ -67,12 +75,21 @@ impl Explain {
     }
 }
 
-fn parse(line: &[u8]) -> anyhow::Result<Alert> {
-    let alert: Alert = serde_json::from_slice(line)?;
-    if alert.schema != SCHEMA {
-        bail!("its schema is {} and not {SCHEMA}", printable(&alert.schema));
+/// The alert in a line; none where the line is another message of `tiltmeter detect`.
+fn parse(line: &[u8]) -> anyhow::Result<Option<Alert>> {
+    /// What every message says of itself.
+    #[derive(serde::Deserialize)]
+    struct Message {
+        schema: String,
     }
-    Ok(alert)
+    let Message { schema } = serde_json::from_slice(line)?;
+    if MESSAGES.contains(&schema.as_str()) {
+        return Ok(None);
+    }
+    if schema != SCHEMA {
+        bail!("its schema is {} and not {SCHEMA}", printable(&schema));
+    }
+    Ok(Some(serde_json::from_slice(line)?))
 }
 
 /// The last state of every alert, in the order in which they were opened.

@@ -18,12 +18,9 @@ use crate::detect::{Call, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::risk::Level;
 use crate::stats::combine;
-use crate::time::{EventTime, HOUR_MS};
 
 /// An open alert is told again when its unit became this much less probable.
 const TELL_AGAIN: f64 = 10.0;
-/// An agent's clock is not believed further ahead of the stream's than this.
-const AHEAD_MS: i64 = HOUR_MS;
 /// Units of a type from which its calibration is its own.
 const OWN_CALIBRATION: f64 = 200.0;
 
@@ -76,8 +73,8 @@ impl<'t> Moment<'_, 't> {
         let shares = Self::shares(unit);
         let Some(family) = leading(&shares) else { return Told::Quiet };
         let (kind, key) = units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
-        let time = self.time();
-        let at = self.now.watched(time);
+        let now = self.now.of(self.call.event.time);
+        let (at, time) = (now.at, now.time);
         if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
             return Told::Suppressed;
         }
@@ -94,8 +91,14 @@ impl<'t> Moment<'_, 't> {
             }
         }
         let criticality = self.version.settings.policy.criticality(self.call.event.agent_type());
-        let level =
-            level::deserves(unit.unit_p, alerts, &families, thresholds.low(), thresholds.calibrated, criticality);
+        let level = level::deserves(
+            unit.unit_p,
+            alerts,
+            &families,
+            thresholds.low(),
+            thresholds.calibrated,
+            criticality,
+        );
         let risk = watched.risk_mut();
         risk.add(&Finding { unit: unit.id, p: unit.unit_p, parts, kind, key }, at);
         let told = if alerts {
@@ -106,13 +109,8 @@ impl<'t> Moment<'_, 't> {
             }
             Told::Quiet
         };
-        watched.settle(self.version, self.now, at, out);
+        watched.settle(self.version, now, out);
         told
-    }
-
-    /// The instant at which the call counts: its own time, but not before the stream's, nor far ahead of it.
-    pub fn time(&self) -> EventTime {
-        self.call.event.time.clamp(self.now.time, self.now.time.plus_ms(AHEAD_MS))
     }
 
     /// Opens an alert about an agent, or updates the open one of the same family where there is more to tell.
@@ -128,8 +126,7 @@ impl<'t> Moment<'_, 't> {
         out: &mut Vec<Output>,
     ) -> Told {
         let unit = units.worse();
-        let time = self.time();
-        let at = self.now.watched(time);
+        let at = self.now.of(self.call.event.time).at;
         let open = watched.open.iter().position(|a| a.family == family);
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
@@ -142,8 +139,7 @@ impl<'t> Moment<'_, 't> {
         let known = open.and_then(|i| watched.open.get(i));
         let alert = Alert {
             schema: SCHEMA.to_owned(),
-            alert_id: known
-                .map_or_else(|| alert_id(watched, family.name()), |a| a.id.clone()),
+            alert_id: known.map_or_else(|| alert_id(watched, family.name()), |a| a.id.clone()),
             state: if known.is_some() { AlertState::Updated } else { AlertState::Opened },
             time: self.call.event.time,
             opened: known.map_or(self.call.event.time, |a| a.opened),
@@ -214,8 +210,7 @@ impl<'t> Moment<'_, 't> {
             leads.iter().flat_map(|lead| self.observations(units.content(), units.hour, lead)).collect();
         let evidence = leads.iter().map(|lead| self.evidence(lead)).collect();
         let strongest = findings.iter().find(|f| f.family == family);
-        let risk_event_type =
-            strongest.map_or(RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
+        let risk_event_type = strongest.map_or(RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
         let summary = format!(
             "{} ({}): {}",
             shown(&self.call.event.agent_id),
@@ -283,8 +278,13 @@ impl<'t> Moment<'_, 't> {
                 let lead = self.bits.content(family)?.lead?;
                 let name = self.argument(self.call.arguments.get(lead)?.name);
                 let (call, replaced) = self.with_lead_replaced(lead);
-                let judged =
-                    content::judge(&self.version.settings.content, &self.version.baselines, self.own, &call, &self.bits.order);
+                let judged = content::judge(
+                    &self.version.settings.content,
+                    &self.version.baselines,
+                    self.own,
+                    &call,
+                    &self.bits.order,
+                );
                 for content in judged.iter().flatten() {
                     let again = self.calibration.peak_p(content.family, stage, content.bits);
                     set(&mut p, content.family, again.min(at_family(&units.unit_before, content.family)));

@@ -13,6 +13,8 @@ const BEHIND_MS: i64 = 60_000;
 const ALONE_EVENTS: u32 = 1000;
 /// By which it moves the clock at most, an event. Milliseconds.
 const ALONE_STEP_MS: i64 = 24 * HOUR_MS;
+/// No agent's clock is believed further ahead of the stream's than this.
+const AHEAD_MS: i64 = HOUR_MS;
 /// A step of the clock beyond this is a gap: nobody was watched in it.
 const GAP_MS: i64 = HOUR_MS;
 
@@ -37,15 +39,37 @@ pub struct Now {
     pub gap_ms: i64,
 }
 
+/// An instant in both times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instant {
+    /// Watched time: what levels are held by. Milliseconds.
+    pub at: i64,
+    /// Event time: what is told.
+    pub time: EventTime,
+}
+
+impl Instant {
+    /// The event time of a watched instant before or after, if there are no gaps between.
+    pub fn event_time(&self, at: i64) -> EventTime {
+        self.time.plus_ms(at.saturating_sub(self.at))
+    }
+}
+
 impl Now {
     /// An instant of event time as watched time: without the gaps of the whole stream. Milliseconds.
     pub fn watched(&self, time: EventTime) -> i64 {
         time.0.saturating_sub(self.gap_ms)
     }
 
-    /// The instant of event time of an instant of watched time that is yet to come, if there are no further gaps.
-    pub fn event_time(&self, watched: i64) -> EventTime {
-        EventTime(watched.saturating_add(self.gap_ms))
+    /// An instant of watched time, if there was no gap since.
+    pub fn instant(&self, watched: i64) -> Instant {
+        Instant { at: watched, time: EventTime(watched.saturating_add(self.gap_ms)) }
+    }
+
+    /// The instant of an event: not before the stream's, and in watched time not far ahead of it, whatever its clock says.
+    pub fn of(&self, time: EventTime) -> Instant {
+        let time = time.max(self.time);
+        Instant { at: self.watched(time.min(self.time.plus_ms(AHEAD_MS))), time }
     }
 }
 
@@ -81,13 +105,25 @@ impl StreamClock {
         let corrected = had_no_second && self.second.is_some();
         let alone = alone >= ALONE_EVENTS && self.leader.is_some_and(|(leader, _)| leader == agent);
         let reached = if alone { believed.max(leading.min(now.plus_ms(ALONE_STEP_MS))) } else { believed };
+        self.step(now, reached);
+        if corrected {
+            self.now = Some(reached);
+        }
+    }
+
+    /// The end of the input: nobody else will speak, so that the leader is believed.
+    pub fn end(&mut self) {
+        if let (Some((_, time)), Some(now)) = (self.leader, self.now) {
+            self.step(now, time.plus_ms(-BEHIND_MS));
+        }
+    }
+
+    fn step(&mut self, now: EventTime, reached: EventTime) {
         if reached > now {
             let step = reached.0 - now.0;
             if step > GAP_MS {
                 self.gap_ms += step;
             }
-            self.now = Some(reached);
-        } else if corrected {
             self.now = Some(reached);
         }
     }
@@ -154,6 +190,6 @@ mod tests {
         assert_eq!(clock.now().unwrap().gap_ms, 10 * HOUR_MS);
         let now = clock.now().unwrap();
         assert_eq!(now.watched(EventTime(13 * HOUR_MS)), 3 * HOUR_MS);
-        assert_eq!(now.event_time(3 * HOUR_MS), EventTime(13 * HOUR_MS));
+        assert_eq!(now.instant(3 * HOUR_MS).time, EventTime(13 * HOUR_MS));
     }
 }

@@ -36,7 +36,7 @@ impl Slice {
     /// Closes every alert, as of when it would have closed by itself: the end of the input.
     pub(super) fn close_all_alerts(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
         while let Some(due) = self.next_timer() {
-            let then = Now { time: now.event_time(due), ..now };
+            let then = Now { time: now.instant(due).time, ..now };
             self.fire_timers(version, then, said);
         }
     }

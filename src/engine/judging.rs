@@ -137,7 +137,8 @@ impl Slice {
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
 
-        let moment = Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
+        let moment =
+            Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
         if let Some(id) = call.event.event_id.as_deref()
             && own.is_some_and(|own| own.carries_provenance())
         {

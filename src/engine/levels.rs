@@ -2,7 +2,7 @@
 //!
 //! Knows agents, their open alerts and thresholds. Must not decide what a finding is.
 
-use super::clock::Now;
+use super::clock::Instant;
 use super::output::Output;
 use super::version::Version;
 use super::watched::Watched;
@@ -17,14 +17,14 @@ impl Watched {
         self.risk.get_or_insert_default()
     }
 
-    /// Brings its level to what is held against it at an instant (`at`, watched milliseconds), closes the alerts that
+    /// Brings its level to what is held against it at an instant, closes the alerts that
     /// hold nothing any more, and tells of both.
-    pub(super) fn settle(&mut self, version: &Version, now: Now, at: i64, out: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
+        let Instant { at, time } = now;
         let Some(risk) = &mut self.risk else { return };
         let before = risk.settle(self.open.iter().map(|alert| &alert.hold), at);
         let keeps_one = risk.level() >= Level::Medium;
         let confirmed = risk.confirmed;
-        let time = now.event_time(at);
         // Medium and above means that an alert is open: the last one stays as long as the level does.
         let lapsed = |open: &super::watched::OpenAlert| open.hold.level(at) < Level::Medium;
         if !confirmed && !(keeps_one && self.open.iter().all(lapsed)) {
@@ -40,7 +40,7 @@ impl Watched {
         }
         if let Some(before) = before {
             let cause = if before > self.level() { Cause::Decay } else { Cause::Finding };
-            self.tell_level(version, now, time, before, cause, out);
+            self.tell_level(version, now, before, cause, out);
         }
     }
 
@@ -53,16 +53,15 @@ impl Watched {
     pub(super) fn tell_level(
         &mut self,
         version: &Version,
-        now: Now,
-        time: EventTime,
+        now: Instant,
         before: Level,
         cause: Cause,
         out: &mut Vec<Output>,
     ) {
         self.seq += 1;
-        let at = now.watched(time);
+        let Instant { at, time } = now;
         let level_uncapped = self.level();
-        let running = version.running_ms(now);
+        let running = version.running_ms(at);
         let publish = |level| version.settings.policy.published(level, &self.id, &self.type_name, running);
         let (score, reasons) = self.risk.as_ref().map(|risk| risk.score(at)).unwrap_or_default();
         out.push(Output::Risk(Box::new(RiskUpdate {

@@ -4,6 +4,7 @@
 //! order give the same outputs, byte for byte.
 
 mod alerts;
+mod batch;
 pub mod clock;
 mod closing;
 mod explain;
@@ -14,7 +15,7 @@ mod slice;
 mod storm;
 mod turning;
 pub mod unit;
-mod verdicts;
+pub mod verdicts;
 mod version;
 pub mod watched;
 
@@ -112,7 +113,11 @@ impl Engine {
     /// An event whose id was met lately is dropped and counted: nothing is known against it.
     pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Output>) -> Judgement {
         let agent = self.agent(event.tenant.as_deref(), &event.agent_id);
-        let now = self.arrive(agent, event.time, out);
+        let now = self.see(agent, event.time);
+        if self.is_due(now) {
+            self.turn(now, out);
+        }
+        self.uncounted += 1;
         let from = out.len();
         let Some(slice) = self.slices.get_mut(slice_of(agent)) else { return Judgement::NOTHING };
         let judgement = slice.judge(&self.version, now, agent, event, position, out);

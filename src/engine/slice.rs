@@ -30,6 +30,9 @@ pub const SLICES: usize = 64;
 /// Event ids that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
 
+/// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
+const FEWEST_STUBS: usize = 1024;
+
 /// Something said when time passed, with the instant and the agent: what is said together is put in this order.
 pub(super) type Said = (EventTime, Key, Output);
 
@@ -147,10 +150,8 @@ impl Slice {
                 self.timers.remove(&(due, agent));
             }
             watched.close_alerts(EventTime(last_seen), out);
-            self.stubs.insert(
-                agent,
-                Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen },
-            );
+            self.stubs
+                .insert(agent, Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen });
             out.push(Output::Eviction(Box::new(Eviction {
                 schema: EVICTION_SCHEMA.to_owned(),
                 agent_id: watched.id.to_string(),
@@ -159,9 +160,10 @@ impl Slice {
                 events: watched.events,
             })));
         }
-        if self.stubs.len() > 4 * capacity {
+        if self.stubs.len() > 4 * capacity.max(FEWEST_STUBS) {
             // Half of them go at once, oldest first.
-            let mut ages: Vec<(i64, Key)> = self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
+            let mut ages: Vec<(i64, Key)> =
+                self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
             ages.sort_unstable();
             for (_, key) in ages.iter().take(ages.len() / 2) {
                 self.stubs.remove(key);
@@ -193,9 +195,10 @@ impl Slice {
             };
             watched.timer = None;
             let mut out = Vec::new();
-            watched.settle(version, now, due, &mut out);
+            let then = now.instant(due);
+            watched.settle(version, then, &mut out);
             Self::set_timer(&mut self.timers, watched);
-            said.extend(out.into_iter().map(|output| (now.event_time(due), agent, output)));
+            said.extend(out.into_iter().map(|output| (then.time, agent, output)));
         }
     }
 

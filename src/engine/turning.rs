@@ -17,20 +17,16 @@ use crate::time::{EventTime, HOUR_MS};
 const COUNT_EVERY: u32 = 4096;
 
 impl Engine {
-    /// Notes that an event has arrived, and does first what is due. Returns the instant at which it is judged.
-    pub(super) fn arrive(&mut self, agent: Key, time: EventTime, out: &mut Vec<Output>) -> Now {
+    /// Notes that an event has arrived. Returns the instant at which it is judged.
+    pub(super) fn see(&mut self, agent: Key, time: EventTime) -> Now {
         self.clock.see(agent, time);
         let now = self.clock.now().unwrap_or_default();
         self.version.begin(now);
-        if self.is_due(now) {
-            self.turn(now, out);
-        }
-        self.uncounted += 1;
         now
     }
 
     /// Whether something has to happen to all slices before the next event is judged.
-    fn is_due(&self, now: Now) -> bool {
+    pub(super) fn is_due(&self, now: Now) -> bool {
         self.uncounted >= COUNT_EVERY
             || self.minted != Some(now.time.hour())
             || self.next_timer.is_some_and(|due| due <= now.watched(now.time))
@@ -38,7 +34,7 @@ impl Engine {
 
     /// Counts; lets levels fall; once an hour closes units and mints a version (once for several hours in which
     /// nothing happened).
-    fn turn(&mut self, now: Now, out: &mut Vec<Output>) {
+    pub(super) fn turn(&mut self, now: Now, out: &mut Vec<Output>) {
         self.count(now);
         let mut said = Vec::new();
         let hour = now.time.hour();
@@ -60,6 +56,7 @@ impl Engine {
 
     /// Closes everything that is open and mints a last version.
     pub(super) fn close_all(&mut self, out: &mut Vec<Output>) {
+        self.clock.end();
         let Some(now) = self.clock.now() else { return };
         self.count(now);
         let mut said = Vec::new();

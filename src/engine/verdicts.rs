@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::alerts::alert_id;
-use super::clock::Now;
+use super::clock::{Instant, Now};
 use super::output::Output;
 use super::slice::Slice;
 use super::version::Version;
@@ -15,7 +15,7 @@ use crate::assess::level::Hold;
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 use crate::risk::{Cause, Decision, Level, Verdict};
-use crate::time::{DAY_MS, EventTime};
+use crate::time::DAY_MS;
 
 /// Name and version of the schema of a verdict's record.
 pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
@@ -76,7 +76,8 @@ impl Slice {
         out: &mut Vec<Output>,
     ) -> Option<(Key, u32)> {
         let watched = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot))?;
-        let time = verdict.time.max(now.time);
+        let now = now.of(verdict.time);
+        let time = now.time;
         let before = watched.level();
         let mut confirmed = 0;
         let mut closed = Vec::new();
@@ -87,7 +88,7 @@ impl Slice {
                 watched.risk_mut().confirmed = true;
                 watched.risk_mut().set(Level::High);
                 if watched.open.is_empty() {
-                    watched.open_by_verdict(version, now, time, verdict, out);
+                    watched.open_by_verdict(version, now, verdict, out);
                 }
             }
             Decision::ConfirmSafe | Decision::Dismiss | Decision::Accept => {
@@ -108,7 +109,7 @@ impl Slice {
         let level = watched.level();
         out.push(record(version, verdict, true, before, level, closed));
         if level != before {
-            watched.tell_level(version, now, time, before, Cause::Verdict, out);
+            watched.tell_level(version, now, before, Cause::Verdict, out);
         }
         let agent_type = watched.agent_type;
         Self::set_timer(&mut self.timers, watched);
@@ -137,14 +138,8 @@ fn record(
 
 impl Watched {
     /// A compromised agent has an open alert, so that somebody is told.
-    fn open_by_verdict(
-        &mut self,
-        version: &Version,
-        now: Now,
-        time: EventTime,
-        verdict: &Verdict,
-        out: &mut Vec<Output>,
-    ) {
+    fn open_by_verdict(&mut self, version: &Version, now: Instant, verdict: &Verdict, out: &mut Vec<Output>) {
+        let time = now.time;
         self.alerts_opened += 1;
         let family = Family::Verdict;
         let kind = RiskEventType::AdminConfirmedAgentCompromised;
@@ -172,15 +167,22 @@ impl Watched {
             },
             judged_under: JudgedUnder {
                 baseline: version.baselines.version,
-                clock: now.time,
+                clock: time,
                 config: version.settings.config.clone(),
             },
             ..Alert::empty(family)
         });
         let mut hold = Hold::default();
-        hold.touch(Level::High, now.watched(time));
+        hold.touch(Level::High, now.at);
         out.push(Output::Alert(told.clone()));
-        self.open.push(OpenAlert { id: told.alert_id.clone(), family, opened: time, hold, unit: 0, p: 1.0, told });
+        self.open.push(OpenAlert {
+            id: told.alert_id.clone(),
+            family,
+            opened: time,
+            hold,
+            unit: 0,
+            p: 1.0,
+            told,
+        });
     }
 }
-

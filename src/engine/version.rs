@@ -59,9 +59,9 @@ impl Version {
         self.began.get_or_insert(now.watched(now.time));
     }
 
-    /// Watched time since the first instant. Milliseconds.
-    pub fn running_ms(&self, now: Now) -> i64 {
-        self.began.map_or(0, |began| now.watched(now.time) - began)
+    /// Watched time from the first instant to another (watched milliseconds). Milliseconds.
+    pub fn running_ms(&self, at: i64) -> i64 {
+        self.began.map_or(0, |began| at - began)
     }
 
     /// Forgets how far time has come.

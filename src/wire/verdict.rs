@@ -49,7 +49,9 @@ pub fn read(path: &Path) -> Result<Vec<Verdict>, VerdictError> {
             Ok(verdict) if !verdict.time.is_plausible() => {
                 faults.push((number, format!("time {} lies outside 2000–2100", verdict.time)));
             }
-            Ok(verdict) if verdict.agent_id.is_empty() => faults.push((number, "agent_id is empty".to_owned())),
+            Ok(verdict) if verdict.agent_id.is_empty() => {
+                faults.push((number, "agent_id is empty".to_owned()))
+            }
             Ok(verdict) => verdicts.push(verdict),
             Err(error) => faults.push((number, error.to_string())),
         }

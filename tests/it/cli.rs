@@ -68,7 +68,8 @@ fn alerts_name_the_lines_they_rest_on_and_can_be_explained() {
     std::fs::write(folder.path().join("events.jsonl"), fleet()).unwrap();
     let detected = run(folder.path(), &["detect", "events.jsonl"]);
     assert_eq!(detected.code, 0, "{}", detected.err);
-    let found = alerts(&detected.out);
+    let mut found = alerts(&detected.out);
+    found.retain(|message| message["schema"] == tiltmeter::alert::SCHEMA);
     let first = found.first().expect("no alert in a fleet full of attacks");
     assert_eq!(first["state"], "opened");
     let lines: Vec<&str> = fleet().lines().collect();
@@ -200,7 +201,8 @@ fn a_full_disk_ends_with_74_and_says_so() {
 fn an_alert_that_is_not_there_is_answered_with_the_nearest() {
     let folder = tempfile::tempdir().unwrap();
     let found = run_with_input(folder.path(), &["detect"], fleet().as_bytes()).out;
-    let id = alerts(&found)[0]["alert_id"].as_str().unwrap().to_owned();
+    let of_alerts = |message: &&Value| message["schema"] == tiltmeter::alert::SCHEMA;
+    let id = alerts(&found).iter().find(of_alerts).unwrap()["alert_id"].as_str().unwrap().to_owned();
     let wrong = format!("{}zz", &id[..6]);
     let asked = run_with_input(folder.path(), &["explain", "--alert", &wrong], found.as_bytes());
     assert_eq!((asked.code, asked.out.as_str()), (64, ""));

@@ -15,6 +15,7 @@ mod demo;
 mod determinism;
 mod evaluation_docs;
 mod floors;
+mod levels;
 mod scenarios;
 mod simulate;
 mod wire;

@@ -13,8 +13,8 @@ use expect_test::expect_file;
 use serde_json::{Number, Value};
 use tiltmeter::alert::{Alert, AlertState};
 use tiltmeter::config::Config;
-use tiltmeter::engine::{Engine, Output};
 use tiltmeter::engine::unit::Position;
+use tiltmeter::engine::{Engine, Output};
 use tiltmeter::finding::RiskEventType;
 use tiltmeter::wire::audit_event::decode;
 

@@ -1,0 +1,101 @@
+//! Many events at once, on several threads.
+//!
+//! Knows which slice an event belongs to. Must not change what is judged: one thread or many give the same bytes.
+//!
+//! Between two moments at which something happens to all slices, each slice depends on its own events alone. Threads take
+//! whole slices; what they say is put in the order of the input.
+
+use std::thread;
+
+use super::clock::Now;
+use super::output::Output;
+use super::slice::Slice;
+use super::unit::Position;
+use super::{Engine, slice_of};
+use crate::event::AuditEvent;
+use crate::identity::Key;
+
+/// Events from which threads are worth their start.
+const WORTH_THREADS: usize = 512;
+
+/// An event that waits to be judged.
+struct Waiting<'a, 't> {
+    agent: Key,
+    now: Now,
+    event: &'a AuditEvent<'t>,
+    position: Position,
+}
+
+impl Engine {
+    /// Judges events in their order on up to `threads` threads; as [`Engine::judge`] for each of them, without the
+    /// judgements.
+    pub fn judge_all(
+        &mut self,
+        events: &[(AuditEvent<'_>, Position)],
+        threads: usize,
+        out: &mut Vec<Output>,
+    ) {
+        let mut waiting = Vec::with_capacity(events.len());
+        for (event, position) in events {
+            let agent = self.agent(event.tenant.as_deref(), &event.agent_id);
+            let now = self.see(agent, event.time);
+            if self.is_due(now) {
+                self.judge_waiting(&mut waiting, threads, out);
+                self.turn(now, out);
+            }
+            self.uncounted += 1;
+            waiting.push(Waiting { agent, now, event, position: *position });
+        }
+        self.judge_waiting(&mut waiting, threads, out);
+    }
+
+    fn judge_waiting(&mut self, waiting: &mut Vec<Waiting<'_, '_>>, threads: usize, out: &mut Vec<Output>) {
+        let from = out.len();
+        let version = &self.version;
+        if threads <= 1 || waiting.len() < WORTH_THREADS {
+            for Waiting { agent, now, event, position } in waiting.drain(..) {
+                if let Some(slice) = self.slices.get_mut(slice_of(agent)) {
+                    slice.judge(version, now, agent, event, position, out);
+                }
+            }
+        } else {
+            let each = self.slices.len().div_ceil(threads);
+            let all = &*waiting;
+            let mut said: Vec<(usize, Output)> = thread::scope(|scope| {
+                let parts = self.slices.chunks_mut(each).enumerate();
+                let working: Vec<_> = parts
+                    .map(|(part, slices)| scope.spawn(move || judge_part(slices, part * each, version, all)))
+                    .collect();
+                working
+                    .into_iter()
+                    .flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
+            });
+            // Stable: what one event said stays in its order.
+            said.sort_by_key(|(place, _)| *place);
+            out.extend(said.into_iter().map(|(_, output)| output));
+            waiting.clear();
+        }
+        self.storm.tell(out, from);
+    }
+}
+
+/// Judges the events of some slices, the first of which has the number `first`; returns what was said, each with the place
+/// of its event.
+fn judge_part(
+    slices: &mut [Slice],
+    first: usize,
+    version: &super::Version,
+    all: &[Waiting<'_, '_>],
+) -> Vec<(usize, Output)> {
+    let (mut said, mut out) = (Vec::new(), Vec::new());
+    for (place, Waiting { agent, now, event, position }) in all.iter().enumerate() {
+        let number = slice_of(*agent);
+        let Some(slice) = number.checked_sub(first).and_then(|number| slices.get_mut(number)) else {
+            continue;
+        };
+        slice.judge(version, *now, *agent, event, *position, &mut out);
+        said.extend(out.drain(..).map(|output| (place, output)));
+    }
+    said
+}
