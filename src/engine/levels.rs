@@ -27,7 +27,8 @@ impl Watched {
         let confirmed = risk.confirmed;
         // Medium and above means that an alert is open: the last one stays as long as the level does.
         let lapsed = |open: &super::watched::OpenAlert| open.hold.level(at) < Level::Medium;
-        if !confirmed && !(keeps_one && self.open.iter().all(lapsed)) {
+        let last_ones = keeps_one && self.open.iter().all(lapsed);
+        if !(confirmed || last_ones) {
             let mut i = 0;
             while let Some(open) = self.open.get(i) {
                 if lapsed(open) {
