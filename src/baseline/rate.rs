@@ -27,7 +27,7 @@ const VOTING_WINDOWS: f64 = 12.0;
 /// What a new installation believes of an agent in five minutes and in an hour: next to nothing.
 ///
 /// A mean of 100 and of 1,000 calls with a shape of .1: agents between one call a day and a thousand in five
-/// minutes surprise nobody (a thousand in the first five minutes cost 2 bits), and one window of an agent's own
+/// minutes surprise nobody (a thousand in the first five minutes cost less than a bit), and one window of an agent's own
 /// outweighs it. Windows of one agent differ by as much as their mean, as sessions do.
 pub const SHIPPED: PerScale<Prior> = PerScale {
     five_minutes: Prior { shape: 0.1, exposure: 1e-3, dispersion: 1.0 },
@@ -135,7 +135,7 @@ impl Rate {
     /// learned. Constant time.
     ///
     /// * `watched_ms`: milliseconds of watched time;
-    /// * `priors`: the type's, for what is learned of a window that ends (see [`Counts::end`]).
+    /// * `priors`: the type's. Of a window that ends at most 3·max(1, μ) + 3 is learned, μ what they made of it.
     pub fn count(
         &mut self,
         watched_ms: i64,

@@ -32,6 +32,7 @@ impl NegativeBinomial {
     /// * `size`: > 0; the larger, the nearer to a Poisson law.
     ///
     /// Values out of range, and what is no number, are drawn to the nearer end.
+    #[expect(clippy::manual_clamp, reason = "clamp keeps what is no number, max and min do not")]
     pub fn new(mean: f64, size: f64) -> Self {
         Self { mean: mean.max(SMALLEST).min(LARGEST), size: size.max(SMALLEST).min(LARGEST) }
     }
@@ -82,8 +83,10 @@ impl NegativeBinomial {
     fn bound(&self, count: f64) -> f64 {
         let (mean, size) = (self.mean, self.size);
         let own = if count > 0.0 { count * (count / mean).ln() } else { 0.0 };
-        // ln_1p keeps the digits that a large size would take from the quotient.
-        let nats = own - (count + size) * ((count - mean) / (mean + size)).ln_1p();
+        let apart = (count - mean) / (mean + size);
+        // ln_1p keeps the digits that a large size would take from the quotient, and loses those of a small one.
+        let both = if apart > -0.5 { apart.ln_1p() } else { ((count + size) / (mean + size)).ln() };
+        let nats = own - (count + size) * both;
         (nats / std::f64::consts::LN_2).max(0.0)
     }
 

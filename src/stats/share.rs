@@ -3,19 +3,22 @@
 //! Knows hits and trials. Must not know what is tried, nor by whom.
 
 use serde::{Deserialize, Serialize};
-use statrs::function::{beta::checked_ln_beta, factorial::ln_binomial};
+use statrs::function::gamma::ln_gamma;
 
 use super::decay::{Fade, VOTE, Votes, as_votes};
 use super::fixed::Sum;
 
 /// Range of the mean of a prior.
 const MEANS: (f64, f64) = (1e-6, 0.999);
-/// Range of the strength of a prior. Trials. Beyond 200 it would know its members better than they do.
-const STRENGTHS: (f64, f64) = (0.25, 200.0);
+/// Range of the strength of a prior. Trials. Below 2 members would always or never have hits; beyond 200 it would
+/// know its members better than they do.
+const STRENGTHS: (f64, f64) = (2.0, 200.0);
+/// Most trials that are judged: beyond them the logarithms lose the digits that matter.
+const LARGEST_TRIALS: f64 = 1e7;
 /// Trials up to which the tail is summed exactly.
 const EXACT_TRIALS: u32 = 4096;
 
-/// What is believed of a share, Beta(αβ) by mean and strength, and the law of hits that follows.
+/// What is believed of a share, a beta law by mean and strength, and the law of hits that follows.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BetaBinomial {
     /// Expected share, α/(α + β), in (0, 1).
@@ -26,8 +29,9 @@ pub struct BetaBinomial {
 
 impl BetaBinomial {
     /// A belief. Values out of range, and what is no number, are drawn to the nearer end.
+    #[expect(clippy::manual_clamp, reason = "clamp keeps what is no number, max and min do not")]
     pub fn new(mean: f64, strength: f64) -> Self {
-        Self { mean: mean.max(MEANS.0).min(MEANS.1), strength: strength.max(1e-3).min(1e9) }
+        Self { mean: mean.max(MEANS.0).min(MEANS.1), strength: strength.max(0.1).min(1e7) }
     }
 
     /// The belief after `hits` in `trials` (≥ 0; more hits than trials count as so many).
@@ -41,24 +45,27 @@ impl BetaBinomial {
         Self::new((self.mean * self.strength + hits.max(0.0).min(trials)) / strength, strength)
     }
 
-    /// Bits of `hits` or more in `trials`; 0 up to the expected number. Six logarithms.
+    /// Bits of `hits` or more in `trials`, never more than −log2 of the probability; 0 up to the expected number.
+    ///
+    /// Nine logarithms of the gamma function: ask when there is a new hit, not at every trial.
     ///
     /// # Formula
     ///
-    /// [s·KL(m‖t) + n·KL(k/n‖t)]/ln 2 with t = (sm + k)/(s + n): what it costs that the share is t instead of m,
-    /// and that k come up at t; t is where both together cost least. KL(a‖b) = a ln(a/b) + (1 − a) ln((1 − a)/(1 − b)).
-    /// The second term is Chernoff's bound (Mitzenmacher & Upfal, *Probability and Computing*, 2nd ed., §4.2), the
-    /// first its counterpart for beta laws (Henzi & Dümbgen, *Some new inequalities for beta distributions*,
-    /// Statistics & Probability Letters 195, 2023). That their sum is not above −log2 of the exact tail is tested, not proved.
+    /// −log2 [P(k)/(1 − r)]: the probabilities of k, k + 1, … fall at least like a geometric series of ratio
+    /// r = (n − k)/(β + n − k − 1)·max(1, (α + k)/(k + 1)), because the first factor of their true ratio falls with k
+    /// if β > 1 and the second one stays below the larger of its value and 1. Where r ≥ 1 nothing is claimed.
+    /// P(k) = C(n, k)·B(α + k, β + n − k)/B(α, β) (Johnson, Kemp & Kotz, *Univariate Discrete Distributions*, 3rd ed.,
+    /// §6.2.2). Chernoff's bound for a coin, with the strength folded in, is up to log2(1/α) bits weaker.
     pub fn upper_bits(&self, hits: f64, trials: f64) -> f64 {
-        let share = hits.min(trials) / trials;
-        // Also false when there are no trials.
-        if !(share > self.mean) {
+        let (n, k) = (trials.min(LARGEST_TRIALS), hits.min(trials).min(LARGEST_TRIALS));
+        let (alpha, beta) = self.parameters();
+        // Also false for what is no number.
+        if !(k > n * self.mean && beta > 1.0) {
             return 0.0;
         }
-        let (m, s) = (self.mean, self.strength);
-        let t = (s * m + trials * share) / (s + trials);
-        let nats = s * divergence(m, t) + trials * divergence(share, t);
+        let ratio = (n - k) / (beta + n - k - 1.0) * ((alpha + k) / (k + 1.0)).max(1.0);
+        let nats = (1.0 - ratio).ln() - self.ln_probability(k, n);
+        // No number where the ratio is too large.
         (nats / std::f64::consts::LN_2).max(0.0)
     }
 
@@ -76,31 +83,38 @@ impl BetaBinomial {
         } else if trials > EXACT_TRIALS || hits > trials {
             bound()
         } else {
-            self.summed(hits, trials).unwrap_or_else(bound)
+            self.summed(hits, trials)
         };
         p.clamp(f64::MIN_POSITIVE, 1.0)
     }
 
-    fn summed(&self, hits: u32, trials: u32) -> Option<f64> {
-        let (alpha, beta) = (self.mean * self.strength, (1.0 - self.mean) * self.strength);
-        let (n, k) = (f64::from(trials), f64::from(hits));
-        let ways = ln_binomial(u64::from(trials), u64::from(hits));
-        let first =
-            ways + checked_ln_beta(alpha + k, beta + n - k).ok()? - checked_ln_beta(alpha, beta).ok()?;
+    fn summed(&self, hits: u32, trials: u32) -> f64 {
+        let ((alpha, beta), n) = (self.parameters(), f64::from(trials));
         let (mut term, mut sum) = (1.0, 0.0);
         for k in hits..=trials {
             sum += term;
             let k = f64::from(k);
             term *= (n - k) / (k + 1.0) * (alpha + k) / (beta + n - k - 1.0);
         }
-        Some((first + f64::ln(sum)).exp())
+        (self.ln_probability(f64::from(hits), n) + f64::ln(sum)).exp()
+    }
+
+    /// ln P(k) of k hits in n trials, 0 ≤ k ≤ n.
+    fn ln_probability(&self, k: f64, n: f64) -> f64 {
+        let (alpha, beta) = self.parameters();
+        let ways = -(n + 1.0).ln() - ln_beta(n - k + 1.0, k + 1.0);
+        ways + ln_beta(alpha + k, beta + n - k) - ln_beta(alpha, beta)
+    }
+
+    /// α and β.
+    fn parameters(&self) -> (f64, f64) {
+        (self.mean * self.strength, (1.0 - self.mean) * self.strength)
     }
 }
 
-/// Kullback–Leibler divergence of two coins. Nats, ≥ 0.
-fn divergence(a: f64, b: f64) -> f64 {
-    let part = |a: f64, b: f64| if a > 0.0 { a * (a / b).ln() } else { 0.0 };
-    part(a, b) + part(1.0 - a, 1.0 - b)
+/// ln B(a, b), for a and b > 0 (DLMF 5.12.1).
+fn ln_beta(a: f64, b: f64) -> f64 {
+    ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b)
 }
 
 /// Sums over the votes of a group's members. Exact: the order of votes and of merging leaves no trace.

@@ -13,6 +13,8 @@ pub const FEWEST_MEMBERS: f64 = 5.0;
 
 /// Members that the general prior's idea of how members differ is worth.
 const SHAPE_WEIGHT: f64 = 1.0;
+/// Most that this idea may claim, as a squared variation: members are a group because they do the same work.
+const LARGEST_GENERAL_VARIATION: f64 = 1.0;
 /// The least information, in squared means, that the general prior's dispersion is worth: an estimate from as
 /// much has a standard error of √(2/50) = .2.
 const DISPERSION_WEIGHT: f64 = 50.0;
@@ -117,7 +119,7 @@ impl Moments {
     ///
     /// Method of moments for a Gamma prior over members (Casella & Berger, *Statistical Inference*, 2nd ed., §7.2.1):
     /// m = mean of rates, v = variance of rates·n/(n − 1) − mean of their own estimation variances r(1 + rd)/E, at least
-    /// 10⁻³m²; squared variation c = (c_general + n·v/m²)/(1 + n); shape 1/c within [`SHAPES`], exposure shape/m.
+    /// 10⁻³m²; squared variation c = (min(c_general, 1) + n·v/m²)/(1 + n); shape 1/c within [`SHAPES`], exposure shape/m.
     /// Dispersion d = (w·d_general + Σexcess)/(w + Σinformation) within [`DISPERSIONS`], w twenty votes' worth.
     pub fn prior(&self, members: f64, general: &Prior) -> Prior {
         let votes = self.votes();
@@ -135,7 +137,8 @@ impl Moments {
         let total = (self.squares.value() / votes - mean * mean) * members / (members - 1.0);
         let noise = (self.noise.value() + dispersion * self.dispersed_noise.value()) / votes;
         let own = ((total - noise) / (mean * mean)).max(1e-3);
-        let variation = (SHAPE_WEIGHT / general.shape + members * own) / (SHAPE_WEIGHT + members);
+        let general = general.shape.recip().min(LARGEST_GENERAL_VARIATION);
+        let variation = (SHAPE_WEIGHT * general + members * own) / (SHAPE_WEIGHT + members);
         let shape = variation.recip().clamp(SHAPES.0, SHAPES.1);
         Prior { shape, exposure: shape / mean, dispersion }
     }

@@ -26,10 +26,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_bound_never_claims_more_than_the_exact_tail(mean in -11.0..-0.02f64, strength in -6.0..9.0f64, trials in 1..1500u32, share in 0.0..=1.0f64) {
+    fn the_bound_never_claims_more_than_the_exact_tail(mean in -11.0..-0.02f64, strength in -2.0..9.0f64, trials in 1..1500u32, share in 0.0..=1.0f64) {
         let law = BetaBinomial::new(mean.exp(), strength.exp());
         let hits = (share * f64::from(trials)).round() as u32;
         let (bits, exact) = (law.upper_bits(f64::from(hits), f64::from(trials)), law.upper_p(hits, trials));
+        prop_assume!(exact > 1e-300);
         prop_assert!(bits <= -exact.log2() + 1e-6, "{:?} {} of {}: {} bits, p {}", law, hits, trials, bits, exact);
     }
 
@@ -81,7 +82,7 @@ fn the_bound_is_within_a_few_bits_of_the_exact_tail() {
         let law = BetaBinomial::new(mean, strength);
         let exact = -law.upper_p(hits, trials).log2();
         let bits = law.upper_bits(f64::from(hits), f64::from(trials));
-        assert!(bits > 0.7 * exact - 2.0, "{bits} bits of {exact}");
+        assert!(bits > exact - 0.5, "{bits} bits of {exact}");
     }
 }
 
@@ -89,9 +90,9 @@ fn the_bound_is_within_a_few_bits_of_the_exact_tail() {
 fn an_uncertain_belief_gives_fewer_bits_than_a_certain_one() {
     let bits = |strength| BetaBinomial::new(0.02, strength).upper_bits(8.0, 10.0);
     assert!(bits(2.0) < bits(20.0) && bits(20.0) < bits(1e6));
-    // Certain: Chernoff's bound for a coin.
-    let coin = 10.0 * (0.8 * 40f64.ln() + 0.2 * (0.2f64 / 0.98).ln()) / std::f64::consts::LN_2;
-    assert!((bits(1e9) - coin).abs() < 1e-3);
+    // Certain: eight of ten tosses of a coin, and what is above that adds a hundredth.
+    let coin = -(45.0 * 0.02f64.powi(8) * 0.98f64.powi(2)).log2();
+    assert!((bits(1e6) - coin).abs() < 0.03, "{} {coin}", bits(1e6));
 }
 
 #[test]
