@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::stats::rate::{NegativeBinomial, Prior, Vote};
 
+mod scale;
+
+pub use scale::{PerScale, Scale};
+
 /// Shortest window. Milliseconds.
 const WINDOW_MS: i64 = 300_000;
 /// Windows of an hour, and of a day.
@@ -33,57 +37,6 @@ pub const SHIPPED: PerScale<Prior> = PerScale {
     five_minutes: Prior { shape: 0.1, exposure: 1e-3, dispersion: 1.0 },
     hour: Prior { shape: 0.1, exposure: 1e-4, dispersion: 1.0 },
 };
-
-/// How long a window is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scale {
-    /// Five minutes.
-    FiveMinutes,
-    /// An hour.
-    Hour,
-}
-
-impl Scale {
-    /// Both scales, shortest first.
-    pub const ALL: [Self; 2] = [Self::FiveMinutes, Self::Hour];
-
-    /// Length of a window. Minutes.
-    pub fn minutes(self) -> u32 {
-        match self {
-            Self::FiveMinutes => 5,
-            Self::Hour => 60,
-        }
-    }
-}
-
-/// One thing for each scale.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct PerScale<T> {
-    /// For windows of five minutes.
-    pub five_minutes: T,
-    /// For windows of an hour.
-    pub hour: T,
-}
-
-impl<T> PerScale<T> {
-    /// The one of a scale.
-    #[inline]
-    pub fn of(&self, scale: Scale) -> &T {
-        match scale {
-            Scale::FiveMinutes => &self.five_minutes,
-            Scale::Hour => &self.hour,
-        }
-    }
-
-    /// The one of a scale, to be changed.
-    pub fn of_mut(&mut self, scale: Scale) -> &mut T {
-        match scale {
-            Scale::FiveMinutes => &mut self.five_minutes,
-            Scale::Hour => &mut self.hour,
-        }
-    }
-}
 
 /// The counts of one agent. 48 bytes.
 ///
@@ -168,8 +121,8 @@ impl Rate {
         }
         self.advance((today + 1).saturating_mul(DAY), priors);
         let windows = age(f64::from(self.exposure)).min(f64::from(DAY));
-        let say = |scale| {
-            let (windows_each, exposure) = (f64::from(windows_in(scale)), self.exposure(scale));
+        let say = |scale: Scale| {
+            let (windows_each, exposure) = (f64::from(scale.minutes() / 5), self.exposure(scale));
             self.counts.of(scale).day(exposure, (windows / windows_each).max(1.0))
         };
         let votes = PerScale { five_minutes: say(Scale::FiveMinutes), hour: say(Scale::Hour) };
@@ -316,14 +269,6 @@ impl Counts {
 /// Number of the window that holds a time. Times before 0 are in window 0.
 fn window_of(watched_ms: i64) -> i32 {
     i32::try_from(watched_ms.max(0) / WINDOW_MS).unwrap_or(i32::MAX)
-}
-
-/// Windows of five minutes in a window of a scale.
-fn windows_in(scale: Scale) -> i32 {
-    match scale {
-        Scale::FiveMinutes => 1,
-        Scale::Hour => HOUR,
-    }
 }
 
 /// Ended hours, given ended windows and how many of them lie in the running hour.

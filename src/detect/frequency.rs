@@ -23,10 +23,18 @@ pub struct FrequencyBits {
     pub scale: Scale,
     /// The reference.
     pub reference: Reference,
-    /// Calls of the running window and half of those of the window before.
-    pub observed: f64,
-    /// Law under which they were judged: expected number and size.
-    pub law: NegativeBinomial,
+}
+
+impl FrequencyBits {
+    /// Law under which the count was judged: expected number and size, for a window and a half. To be asked with
+    /// the counts and priors of the judgement; not kept, because most judgements say nothing.
+    pub fn law(&self, priors: &PerScale<Prior>, rate: &Rate) -> NegativeBinomial {
+        let prior = priors.of(self.scale);
+        match self.reference {
+            Reference::Own => rate.expected(self.scale, prior),
+            Reference::Type => Rate::expected_of_peers(prior),
+        }
+    }
 }
 
 /// Judges the counts of an agent as they stand; they may be asked for while their windows are still open.
@@ -38,31 +46,23 @@ pub struct FrequencyBits {
 /// how the agent is. Where nothing is unusual this costs no logarithm.
 #[inline]
 pub fn judge(priors: &PerScale<Prior>, rate: &Rate) -> FrequencyBits {
-    let first = Scale::FiveMinutes;
-    let mut strongest = of(rate, first, Reference::Own, rate.expected(first, priors.of(first)), 0.0);
-    let young = rate.is_young();
+    let mut strongest = FrequencyBits { bits: 0.0, scale: Scale::FiveMinutes, reference: Reference::Own };
     for scale in Scale::ALL {
-        let prior = priors.of(scale);
+        let (prior, observed) = (priors.of(scale), rate.observed(scale));
         if !rate.is_usual(scale, prior) {
-            let law = rate.expected(scale, prior);
-            let bits = law.upper_bits(rate.observed(scale));
+            let bits = rate.expected(scale, prior).upper_bits(observed);
             if bits > strongest.bits {
-                strongest = of(rate, scale, Reference::Own, law, bits);
+                strongest = FrequencyBits { bits, scale, reference: Reference::Own };
             }
         }
-        if young {
-            let law = Rate::expected_of_peers(prior);
-            let bits = law.upper_bits(rate.observed(scale));
+        if rate.is_young() {
+            let bits = Rate::expected_of_peers(prior).upper_bits(observed);
             if bits > strongest.bits {
-                strongest = of(rate, scale, Reference::Type, law, bits);
+                strongest = FrequencyBits { bits, scale, reference: Reference::Type };
             }
         }
     }
     strongest
-}
-
-fn of(rate: &Rate, scale: Scale, reference: Reference, law: NegativeBinomial, bits: f64) -> FrequencyBits {
-    FrequencyBits { bits, scale, reference, observed: rate.observed(scale), law }
 }
 
 /// What to tell a person of a count.
@@ -101,7 +101,7 @@ pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) ->
         number(expected),
         number(expected_of_type)
     );
-    let p = judged.law.upper_p(judged.observed);
+    let p = judged.law(priors, rate).upper_p(rate.observed(scale));
     Explanation { observed, minutes, expected, expected_of_type, p, sentence }
 }
 

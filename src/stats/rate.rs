@@ -82,12 +82,15 @@ impl NegativeBinomial {
     #[inline]
     fn bound(&self, count: f64) -> f64 {
         let (mean, size) = (self.mean, self.size);
-        let own = if count > 0.0 { count * (count / mean).ln() } else { 0.0 };
-        let apart = (count - mean) / (mean + size);
-        // ln_1p keeps the digits that a large size would take from the quotient, and loses those of a small one.
-        let both = if apart > -0.5 { apart.ln_1p() } else { ((count + size) / (mean + size)).ln() };
-        let nats = own - (count + size) * both;
-        (nats / std::f64::consts::LN_2).max(0.0)
+        let own = if count > 0.0 { count * (count / mean).log2() } else { 0.0 };
+        let total = count + size;
+        // A large size takes the digits of the quotient; ln_1p keeps them, but costs twice as much.
+        let both = if size < 1e6 {
+            (total / (mean + size)).log2()
+        } else {
+            ((count - mean) / (mean + size)).ln_1p() * std::f64::consts::LOG2_E
+        };
+        (own - total * both).max(0.0)
     }
 
     /// Probability of `count` or more, in (0, 1]. For explanations: slow.

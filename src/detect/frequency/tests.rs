@@ -145,7 +145,8 @@ fn a_usual_window_costs_no_bits() {
     let mut rate = Rate::born(0);
     rate.count(0, 9, &priors);
     let judged = judge(&priors, &rate);
-    assert_eq!((judged.bits, judged.observed), (0.0, 9.0));
+    assert_eq!((judged.bits, rate.observed(Scale::Hour)), (0.0, 9.0));
+    assert_eq!(judged.law(&priors, &rate).mean(), 15.0);
 }
 
 #[test]
