@@ -3,6 +3,8 @@
 //! Knows one call and the baselines. Must not know units, p-values or alerts.
 
 pub mod access;
+pub mod failure;
+pub mod frequency;
 pub mod lexicon;
 pub mod provenance;
 pub mod sequence;

@@ -51,6 +51,19 @@ impl Fade {
         rounded.min(votes.saturating_sub(1))
     }
 
+    /// [`Fade::apply`] for a wide sum of either sign: what is left of its size, so that it draws nearer to 0.
+    pub fn apply_wide(self, sum: i128) -> i128 {
+        if self.is_nothing() {
+            return sum;
+        }
+        let (size, share) = (sum.unsigned_abs(), u128::from(self.share));
+        // In two parts, because size × share may not fit.
+        let (high, low) = (size >> 32, size & 0xFFFF_FFFF);
+        let rounded = high * share + ((low * share + (1 << 31)) >> 32);
+        let left = i128::try_from(rounded.min(size.saturating_sub(1))).unwrap_or(i128::MAX);
+        left * sum.signum()
+    }
+
     /// Whether anything is lost at all.
     pub fn is_nothing(self) -> bool {
         self.share == 1 << 32
@@ -126,6 +139,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_wide_sum_fades_like_a_narrow_one(votes in any::<u64>(), days in 0..400i64, wide in any::<i128>()) {
+            let fade = Fade::after(days, 14.0);
+            prop_assert_eq!(fade.apply_wide(i128::from(votes)), i128::from(fade.apply(votes)));
+            prop_assert_eq!(fade.apply_wide(-i128::from(votes)), -i128::from(fade.apply(votes)));
+            let left = fade.apply_wide(wide) as f64;
+            let slow = wide as f64 * 0.5f64.powf(days as f64 / 14.0);
+            prop_assert!((left - slow).abs() <= slow.abs() * 1e-9 + wide.unsigned_abs() as f64 * 1e-9, "{} {}", left, slow);
+        }
+
         #[test]
         fn a_decayed_sum_is_the_sum_of_the_weights_of_its_observations(
             observations in by_day(19_000..19_400), half_life in 1.0..120.0f64, later in 0i64..100,

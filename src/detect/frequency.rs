@@ -1,0 +1,128 @@
+//! `frequency`: many more calls in five minutes or an hour than is usual, and silence.
+//!
+//! Knows an agent's counts and the priors of its type. Must not know what was called.
+
+use crate::baseline::rate::{PerScale, Rate, Scale};
+use crate::stats::rate::{NegativeBinomial, Prior};
+
+/// What a count was compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reference {
+    /// The agent's own history, smoothed by its type.
+    Own,
+    /// Its type alone: what it would be expected to do had it no history.
+    Type,
+}
+
+/// How unusual the number of an agent's calls is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FrequencyBits {
+    /// Surprise, ≥ 0: that of the stronger scale and reference. Bits.
+    pub bits: f64,
+    /// The scale.
+    pub scale: Scale,
+    /// The reference.
+    pub reference: Reference,
+}
+
+impl FrequencyBits {
+    /// Law under which the count was judged: expected number and size, for a window and a half. To be asked with
+    /// the counts and priors of the judgement; not kept, because most judgements say nothing.
+    pub fn law(&self, priors: &PerScale<Prior>, rate: &Rate) -> NegativeBinomial {
+        let prior = priors.of(self.scale);
+        match self.reference {
+            Reference::Own => rate.expected(self.scale, prior),
+            Reference::Type => Rate::expected_of_peers(prior),
+        }
+    }
+}
+
+/// Judges the counts of an agent as they stand; they may be asked for while their windows are still open.
+///
+/// * `priors`: of the agent's type.
+///
+/// An agent younger than a day is compared with its type too, its own history left out: an agent that is bad from
+/// birth makes itself familiar faster than anybody can look. Later a difference from its type is either told or
+/// how the agent is. Where nothing is unusual this costs no logarithm.
+#[inline]
+pub fn judge(priors: &PerScale<Prior>, rate: &Rate) -> FrequencyBits {
+    let mut strongest = FrequencyBits { bits: 0.0, scale: Scale::FiveMinutes, reference: Reference::Own };
+    for scale in Scale::ALL {
+        let (prior, observed) = (priors.of(scale), rate.observed(scale));
+        if !rate.is_usual(scale, prior) {
+            let bits = rate.expected(scale, prior).upper_bits(observed);
+            if bits > strongest.bits {
+                strongest = FrequencyBits { bits, scale, reference: Reference::Own };
+            }
+        }
+        if rate.is_young() {
+            let bits = Rate::expected_of_peers(prior).upper_bits(observed);
+            if bits > strongest.bits {
+                strongest = FrequencyBits { bits, scale, reference: Reference::Type };
+            }
+        }
+    }
+    strongest
+}
+
+/// What to tell a person of a count.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Explanation {
+    /// Calls counted in `minutes`.
+    pub observed: f64,
+    /// Length of the stretch: one window, or two where the burst began in the one before. Minutes.
+    pub minutes: u32,
+    /// Calls usual for the agent in as long.
+    pub expected: f64,
+    /// Calls usual for its type in as long.
+    pub expected_of_type: f64,
+    /// Probability of what was judged or more, in (0, 1].
+    pub p: f64,
+    /// All this in one sentence.
+    pub sentence: String,
+}
+
+/// Explains a judgement, with the counts and priors under which it was made.
+pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) -> Explanation {
+    let (scale, prior) = (judged.scale, priors.of(judged.scale));
+    let (running, before) = rate.counts(scale);
+    let windows = if running >= before { 1 } else { 2 };
+    let observed = f64::from(running) + if windows == 2 { f64::from(before) } else { 0.0 };
+    let minutes = scale.minutes() * windows;
+    let (expected, expected_of_type) =
+        (rate.per_window(scale, prior).mean() * f64::from(windows), prior.mean() * f64::from(windows));
+    let stretch = match minutes {
+        60 => "an hour".to_owned(),
+        120 => "two hours".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    let sentence = format!(
+        "{observed:.0} calls in {stretch}; {} are usual for it, {} for its type",
+        number(expected),
+        number(expected_of_type)
+    );
+    let p = judged.law(priors, rate).upper_p(rate.observed(scale));
+    Explanation { observed, minutes, expected, expected_of_type, p, sentence }
+}
+
+/// A silence in one sentence.
+pub fn explain_silence(silence: &crate::baseline::rate::Silence) -> String {
+    let hours = if silence.hours == 1 { "an hour".to_owned() } else { format!("{} hours", silence.hours) };
+    format!("nothing for {hours}, in which {} calls are usual for it", number(silence.expected))
+}
+
+/// An expected number as a person reads it.
+pub(super) fn number(value: f64) -> String {
+    if value >= 9.5 {
+        format!("{value:.0}")
+    } else if value >= 0.95 {
+        format!("{value:.1}")
+    } else if value >= 0.001 {
+        format!("{value:.3}").trim_end_matches('0').to_owned()
+    } else {
+        "next to none".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;
