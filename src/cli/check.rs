@@ -73,14 +73,23 @@ impl Check {
                 out.text(&extraction(mapping, shipped.example.as_bytes(), "the example that ships with it"))?;
             }
             (Ok(Some(_)), None) if self.files.is_empty() => {
-                out.text("source mapping: valid; name a file of example records to see what it makes of them\n")?;
+                out.text(
+                    "source mapping: valid; name a file of example records to see what it makes of them\n",
+                )?;
             }
             (Ok(_), _) => {}
         }
         if let (Ok(mapping), false) = (mapping, self.files.is_empty()) {
             let events = Events::open(&self.files, &self.source, &[0; 16])?;
             let vocabulary = Vocabulary::new(Identity::new([0; 16]), Some(models::lexicon()?));
-            let mut example = Example { out, vocabulary, coverage: Coverage::default(), refused: 0, cut: BTreeMap::new(), mapping };
+            let mut example = Example {
+                out,
+                vocabulary,
+                coverage: Coverage::default(),
+                refused: 0,
+                cut: BTreeMap::new(),
+                mapping,
+            };
             let unreadable = events.visit(&mut example)?;
             is_fine &= example.refused == 0;
             out = example.out;

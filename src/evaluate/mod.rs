@@ -111,6 +111,8 @@ pub struct Plan {
 pub struct UnitRow {
     /// The session id, or agent and hour.
     pub id: String,
+    /// The agent.
+    pub agent_id: String,
     /// Its label.
     pub label: String,
     /// What the agent was asked to do.
@@ -241,6 +243,7 @@ impl Rows {
         let place = *self.places.entry(id.clone()).or_insert_with(|| {
             self.rows.push(UnitRow {
                 id,
+                agent_id: event.agent_id.to_string(),
                 label: truth.label.clone(),
                 task: truth.task.clone(),
                 tier: plan.tier,

@@ -17,4 +17,5 @@ mod evaluation_docs;
 mod floors;
 mod scenarios;
 mod simulate;
+mod sources;
 mod wire;

@@ -314,7 +314,7 @@ mod tests {
     fn an_envelope_is_told_from_a_line_by_its_first_members() {
         for (text, expected) in [
             ("{\"Records\":[", Head::Envelope(12)),
-            (" \n{ \"v\" : 1.5, \"k\": \"a\\\"b\", \"Records\" : [ {", Head::Envelope(43)),
+            (" \n{ \"v\" : 1.5, \"k\": \"a\\\"b\", \"Records\" : [ {", Head::Envelope(41)),
             ("{\"Records\":[1", Head::Envelope(12)),
             ("{\"Records\":{", Head::Line),
             ("{\"records\":[", Head::Line),

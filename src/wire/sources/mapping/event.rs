@@ -175,7 +175,9 @@ fn time(value: &Scalar<'_>, format: TimeFormat) -> Option<EventTime> {
         TimeFormat::EpochMilliseconds => 1,
     };
     let number = match value {
-        Scalar::Whole(number) => return Some(EventTime(i64::try_from(*number).unwrap_or(i64::MAX).saturating_mul(scale))),
+        Scalar::Whole(number) => {
+            return Some(EventTime(i64::try_from(*number).unwrap_or(i64::MAX).saturating_mul(scale)));
+        }
         Scalar::Negative(number) => return Some(EventTime(number.saturating_mul(scale))),
         Scalar::Fraction(number) => *number,
         Scalar::Text(text) => match text.trim().parse::<i64>() {

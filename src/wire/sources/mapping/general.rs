@@ -27,9 +27,7 @@ impl General {
     pub fn of<'a>(self, value: Cow<'a, str>, key: &HashKey) -> Option<Cow<'a, str>> {
         match self {
             Self::Arn => Some(arn(value)),
-            Self::Place => {
-                resource(class("", &value), &value, ResourceForm::Clear, key).map(Cow::Owned)
-            }
+            Self::Place => resource(class("", &value), &value, ResourceForm::Clear, key).map(Cow::Owned),
         }
     }
 }
@@ -86,8 +84,10 @@ fn without_id(part: &str) -> Option<String> {
     }
     let (kind, id) = part.rsplit_once('-')?;
     // Identifiers of Amazon EC2: a short prefix, then 8 or 17 hexadecimal digits.
-    let is_id = matches!(id.len(), 8 | 17) && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let is_kind = !kind.is_empty() && kind.len() <= 12 && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let is_id =
+        matches!(id.len(), 8 | 17) && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let is_kind =
+        !kind.is_empty() && kind.len() <= 12 && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
     (is_id && is_kind && id.bytes().any(|b| b.is_ascii_digit())).then(|| format!("{kind}-*"))
 }
 
@@ -109,7 +109,10 @@ mod tests {
         for (value, expected) in [
             ("arn:aws:iam::123456789012:role/build/deploy", "iam:role/build/deploy"),
             ("arn:aws:s3:::invoices/2026/01/a.pdf", "s3:invoices"),
-            ("arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-AbC1eF", "secretsmanager:secret:app/db"),
+            (
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-AbC1eF",
+                "secretsmanager:secret:app/db",
+            ),
             ("arn:aws:kms:eu-west-1:123456789012:key/0b5e1c2a-1111-2222-3333-444455556666", "kms:key/*"),
             ("arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0", "ec2:instance/i-*"),
             ("ec2:i-0123456789abcdef0", "ec2:i-*"),

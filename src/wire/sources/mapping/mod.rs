@@ -189,7 +189,7 @@ impl Mapping {
             }
         }
         let mut is_cut = found.more_arguments > 0;
-        for (name, value) in found.arguments.drain(..) {
+        for (_, name, value) in found.arguments.drain(..) {
             let (argument, is_name_cut) = event::argument(name, value, key);
             is_cut |= is_name_cut;
             mapped.event.arguments.push(argument);
@@ -219,7 +219,7 @@ impl Mapping {
                 }
             })
             .collect();
-        for (name, value) in found.arguments {
+        for (_, name, value) in found.arguments {
             let (argument, _) = event::argument(name, value, key);
             let class = serde_json::to_value(argument.class).unwrap_or_default();
             let value = format!(
@@ -228,7 +228,11 @@ impl Mapping {
                 argument.hash.map(|hash| hash.to_string()).unwrap_or_default(),
                 argument.length.unwrap_or_default()
             );
-            all.push(Extracted { field: format!("arguments.{}", &*argument.name), value: Some(value), from: None });
+            all.push(Extracted {
+                field: format!("arguments.{}", &*argument.name),
+                value: Some(value),
+                from: None,
+            });
         }
         Ok(all)
     }
@@ -247,7 +251,8 @@ impl Mapping {
         };
         // The parser recurses into ignored members: look before it does.
         if audit_event::is_deeper_than(record, DEPTH_LIMIT) {
-            let detail = format!("objects and lists are nested deeper than {DEPTH_LIMIT} levels; split the record");
+            let detail =
+                format!("objects and lists are nested deeper than {DEPTH_LIMIT} levels; split the record");
             return Err(Refusal::new(Reason::TooDeep, detail));
         }
         if !record.trim_ascii_start().starts_with(b"{") {
@@ -302,7 +307,10 @@ fn no_object(text: &str) -> Refusal {
         Err(error) => not_json(&error.to_string()),
         Ok(value) => Refusal::new(
             Reason::WrongType,
-            format!("the record {} is no object; write one JSON object per record", event::shown(value.get())),
+            format!(
+                "the record {} is no object; write one JSON object per record",
+                event::shown(value.get())
+            ),
         ),
     }
 }

@@ -131,8 +131,10 @@ impl Tree {
                 continue;
             }
             let Some((path, after)) = from.strip_prefix('{').and_then(|from| from.split_once('}')) else {
-                return Err("has a brace that is not closed or not opened; write {{ or }} for a brace itself"
-                    .to_owned());
+                return Err(
+                    "has a brace that is not closed or not opened; write {{ or }} for a brace itself"
+                        .to_owned(),
+                );
             };
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -204,9 +206,11 @@ fn steps(path: &str) -> Result<Vec<Step>, String> {
             name
         };
         if name.is_empty() {
-            return Err("is no path: a name is missing; write names with dots between them, as in a.b[0].c, \
+            return Err(
+                "is no path: a name is missing; write names with dots between them, as in a.b[0].c, \
                         and quotes around a name with dots in it"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         steps.push(Step::Name(name.to_owned()));
         while let Some((index, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -252,12 +256,7 @@ mod tests {
         let template = tree.add_template("{{{a.b}}}:{c}").unwrap();
         assert_eq!(
             template.parts,
-            [
-                Part::Literal("{".to_owned()),
-                Part::Place(0),
-                Part::Literal("}:".to_owned()),
-                Part::Place(1)
-            ]
+            [Part::Literal("{".to_owned()), Part::Place(0), Part::Literal("}:".to_owned()), Part::Place(1)]
         );
         assert_eq!(tree.add_template("a.b").unwrap().parts, [Part::Place(0)]);
         assert_eq!(tree.places(), 2);

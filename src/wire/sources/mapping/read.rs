@@ -10,13 +10,13 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Mapping;
 use super::event;
 use super::field::{Field, Form};
 use super::general::General;
 use super::path::{Template, Tree};
 use super::record::Scalar;
 use super::rule::{Case, Rule, Taken, TimeFormat};
-use super::Mapping;
 
 /// What `schema` must say where a mapping says it.
 const SCHEMA: &str = "tiltmeter.source-mapping.v1";
@@ -85,7 +85,10 @@ impl Reader<'_> {
         let table = document.get("fields").and_then(|fields| fields.get_ref().as_table());
         if table.is_none() {
             let span = document.get("fields").map_or(0..0, Spanned::span);
-            self.fault(&span, "[fields] is missing: say there where time, agent_id and action come from".into());
+            self.fault(
+                &span,
+                "[fields] is missing: say there where time, agent_id and action come from".into(),
+            );
         }
         for (key, value) in table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
@@ -101,7 +104,10 @@ impl Reader<'_> {
             for field in Field::REQUIRED {
                 if !fields.iter().any(|(there, _)| *there == field) {
                     let span = document.get("fields").map_or(0..0, Spanned::span);
-                    self.fault(&span, format!("fields.{} is missing: every event must have it", field.name()));
+                    self.fault(
+                        &span,
+                        format!("fields.{} is missing: every event must have it", field.name()),
+                    );
                 }
             }
         }
@@ -117,6 +123,10 @@ impl Reader<'_> {
             return self.wrong("arguments", arguments, "write [arguments] and from = [\"PATH\"] below");
         };
         self.unknown(table, "arguments.", &ARGUMENTS);
+        if !table.contains_key("from") {
+            let what = "arguments.from is missing: give the path of an object whose members are arguments";
+            self.fault(&arguments.span(), what.to_owned());
+        }
         for (path, span) in self.texts_of(table, "arguments.", "from") {
             if let Err(why) = self.tree.add_arguments(&path) {
                 self.fault(&span, format!("arguments.from: {} {why}", event::shown(&path)));
@@ -156,7 +166,11 @@ impl Reader<'_> {
         let mut rule = Rule {
             constant: self.text_of(table, &dotted, "constant"),
             after_last: self.text_of(table, &dotted, "after_last"),
-            strip_suffixes: self.texts_of(table, &dotted, "strip_suffixes").into_iter().map(|t| t.0).collect(),
+            strip_suffixes: self
+                .texts_of(table, &dotted, "strip_suffixes")
+                .into_iter()
+                .map(|t| t.0)
+                .collect(),
             otherwise: self.text_of(table, &dotted, "otherwise"),
             ..Rule::default()
         };
@@ -169,7 +183,10 @@ impl Reader<'_> {
         if let Some(cases) = table.get("cases") {
             rule.cases = self.cases(&format!("{dotted}cases"), cases);
         } else if rule.otherwise.is_some() {
-            self.fault(span, format!("{place}.otherwise: is the value where no case fits; there are no `cases`"));
+            self.fault(
+                span,
+                format!("{place}.otherwise: is the value where no case fits; there are no `cases`"),
+            );
         }
         rule.generalise = self.choice(table, &dotted, "generalise", &General::ALL);
         if let Some(format) = table.get("format")
@@ -179,7 +196,8 @@ impl Reader<'_> {
         }
         rule.time = self.choice(table, &dotted, "format", &TimeFormat::ALL).unwrap_or_default();
         let results = rule.cases.iter().map(|case| &case.is).chain(&rule.otherwise).chain(&rule.constant);
-        let results: Vec<String> = results.cloned().collect();
+        // One that is empty is missing, and that is told already.
+        let results: Vec<String> = results.filter(|result| !result.is_empty()).cloned().collect();
         for result in results {
             self.result(field, place, result, span);
         }
@@ -223,7 +241,10 @@ impl Reader<'_> {
             if !table.contains_key("is") {
                 self.fault(&item.span(), format!("{place}: `is` is missing: the value where the case fits"));
             }
-            if ![&case.equals, &case.starts_with, &case.ends_with, &case.contains].iter().any(|c| !c.is_empty()) {
+            if ![&case.equals, &case.starts_with, &case.ends_with, &case.contains]
+                .iter()
+                .any(|c| !c.is_empty())
+            {
                 let what = format!("{place}: never fits: give equals, starts_with, ends_with or contains");
                 self.fault(&item.span(), what);
             }
@@ -244,7 +265,13 @@ impl Reader<'_> {
     }
 
     /// A choice among names.
-    fn choice<T: Copy>(&mut self, table: &DeTable<'_>, dotted: &str, key: &str, names: &[(T, &str)]) -> Option<T> {
+    fn choice<T: Copy>(
+        &mut self,
+        table: &DeTable<'_>,
+        dotted: &str,
+        key: &str,
+        names: &[(T, &str)],
+    ) -> Option<T> {
         let value = table.get(key)?;
         let chosen = value.get_ref().as_str();
         let found = names.iter().find(|(_, name)| Some(*name) == chosen).map(|(choice, _)| *choice);
@@ -352,12 +379,13 @@ mod tests {
             "line 7: fields.outcome: field `outcome` from a constant: \"fine\" is none of ok, denied",
             "line 9: fields.outcome.cases: never fits",
             "line 9: fields.outcome.cases: `is` is missing",
+            "line 10: arguments.from is missing",
             "line 11: arguments.form is unknown: did you mean arguments.from?",
         ];
         for start in expected {
             assert!(told.iter().any(|line| line.starts_with(start)), "{start} is missing in {told:#?}");
         }
-        assert_eq!(told.len(), expected.len() + 1, "an empty `is` is no outcome either: {told:#?}");
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
     }
 
     #[test]
@@ -375,7 +403,10 @@ mod tests {
             ("tenant = 'a' 'b'", "no valid TOML"),
         ] {
             let told = faults(&format!("{LEAST}{more}\n"));
-            assert!(told.iter().any(|line| line.contains(fault) && line.starts_with("line 5")), "{more}: {told:?}");
+            assert!(
+                told.iter().any(|line| line.contains(fault) && line.starts_with("line 5")),
+                "{more}: {told:?}"
+            );
         }
         assert_eq!(faults(LEAST), Vec::<String>::new());
         assert!(faults("").iter().any(|fault| fault.contains("[fields] is missing")));

@@ -45,8 +45,8 @@ impl<'a> Scalar<'a> {
 pub(super) struct Found<'a> {
     /// By number of the place.
     pub places: Vec<Option<Scalar<'a>>>,
-    /// Scalars of the objects that hold arguments, in their order.
-    pub arguments: Vec<(Text<'a>, Scalar<'a>)>,
+    /// Scalars of the objects that hold arguments, in their order: node of the object, name and value.
+    pub arguments: Vec<(usize, Text<'a>, Scalar<'a>)>,
     /// Arguments beyond [`ARGUMENTS_LIMIT`], which are not kept.
     pub more_arguments: u64,
     /// A place, or an argument, that the record holds twice.
@@ -57,39 +57,37 @@ pub(super) struct Found<'a> {
 impl<'a> Found<'a> {
     /// Reads a record.
     pub fn read<'de: 'a, D: Deserializer<'de>>(tree: &Tree, record: D) -> Result<Self, D::Error> {
-        let mut found = Self {
-            places: vec![None; tree.places()],
-            seen: vec![false; tree.nodes()],
-            ..Self::default()
-        };
+        let mut found =
+            Self { places: vec![None; tree.places()], seen: vec![false; tree.nodes()], ..Self::default() };
         At { tree, node: Some(Tree::ROOT), argument: None, found: &mut found }.deserialize(record)?;
         Ok(found)
     }
 
-    fn add_argument(&mut self, name: Text<'a>, value: Scalar<'a>) {
-        if self.arguments.iter().any(|(known, _)| *known == name) {
+    fn add_argument(&mut self, of: usize, name: Text<'a>, value: Scalar<'a>) {
+        if self.arguments.iter().any(|(node, known, _)| *node == of && *known == name) {
             self.twice.get_or_insert_with(|| name.to_string());
         } else if self.arguments.len() < ARGUMENTS_LIMIT {
-            self.arguments.push((name, value));
+            self.arguments.push((of, name, value));
         } else {
             self.more_arguments += 1;
         }
     }
 }
 
-/// A value of the record: the node of the tree that it belongs to, and its name if it may be an argument.
+/// A value of the record: the node of the tree that it belongs to, and, if it may be an argument, the node that it is a
+/// member of and its name.
 struct At<'t, 'f, 'a> {
     tree: &'t Tree,
     node: Option<usize>,
-    argument: Option<Text<'a>>,
+    argument: Option<(usize, Text<'a>)>,
     found: &'f mut Found<'a>,
 }
 
 impl<'a> At<'_, '_, 'a> {
     fn take(self, value: Scalar<'a>) {
         let place = self.node.and_then(|node| self.tree.place(node));
-        if let Some(name) = self.argument.filter(|_| !value.is_empty()) {
-            self.found.add_argument(name, value.clone());
+        if let Some((of, name)) = self.argument.filter(|_| !value.is_empty()) {
+            self.found.add_argument(of, name, value.clone());
         }
         if let Some(place) = place.and_then(|place| self.found.places.get_mut(place)) {
             *place = Some(value);
@@ -182,7 +180,7 @@ impl<'de: 'a, 'a> Visitor<'de> for At<'_, '_, 'a> {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let argument = has_arguments.then_some(name);
+            let argument = has_arguments.then_some((node, name));
             let found = &mut *self.found;
             map.next_value_seed(At { tree: self.tree, node: member, argument, found })?;
         }

@@ -77,7 +77,11 @@ pub(super) struct Taken<'a> {
 }
 
 /// The value of the first rule that has one.
-pub(super) fn first<'a>(rules: &'a [Rule], places: &[Option<Scalar<'a>>], key: &HashKey) -> Option<Taken<'a>> {
+pub(super) fn first<'a>(
+    rules: &'a [Rule],
+    places: &[Option<Scalar<'a>>],
+    key: &HashKey,
+) -> Option<Taken<'a>> {
     rules.iter().find_map(|rule| rule.take(places, key))
 }
 
