@@ -17,5 +17,6 @@ mod evaluation_docs;
 mod floors;
 mod scenarios;
 mod simulate;
+mod source_commands;
 mod sources;
 mod wire;
