@@ -259,7 +259,8 @@ fn head(bytes: &[u8], name: &str) -> Head {
             }
             match first {
                 b'{' | b'[' => return Some(None),
-                b'"' => at.string()?.map(drop)?,
+                b'"' if at.string()?.is_none() => return Some(None),
+                b'"' => {}
                 _ => at.literal()?,
             }
             if at.token()? != b',' {

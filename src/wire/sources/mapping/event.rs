@@ -52,85 +52,92 @@ pub(super) fn blank<'a>() -> AuditEvent<'a> {
 
 /// Puts a value into its field. Returns whether it was cut.
 pub(super) fn set<'a>(event: &mut AuditEvent<'a>, field: Field, taken: Taken<'a>) -> Result<bool, Refusal> {
-    let refuse = |reason, why: &str, value: &Scalar<'_>| {
-        let from = taken.from.map_or_else(|| "a constant".to_owned(), |from| format!("`{from}`"));
-        let value = shown(value.clone().into_text().as_ref());
-        Err(Refusal::new(reason, format!("field `{}` from {from}: {value} {why}", field.name())))
+    let Taken { value, from, time: format } = taken;
+    let refuse = |reason, value: &str, why: &str| {
+        let from = from.map_or_else(|| "a constant".to_owned(), |from| format!("`{from}`"));
+        Refusal::new(reason, format!("field `{}` from {from}: {} {why}", field.name(), shown(value)))
     };
     match field.form() {
         Form::Id | Form::Text => {
-            let text = taken.value.clone().into_text();
+            let text = value.into_text();
             let is_id = field.form() == Form::Id;
             if is_id && text.len() > ID_LIMIT_BYTES {
-                let why = format!(
-                    "has {} bytes; an id has at most {ID_LIMIT_BYTES}; map a shorter one",
-                    text.len()
-                );
-                return refuse(Reason::TooLong, &why, &taken.value);
+                let length = text.len();
+                let why =
+                    format!("has {length} bytes; an id has at most {ID_LIMIT_BYTES}; map a shorter one");
+                return Err(refuse(Reason::TooLong, &text, &why));
             }
             let (text, is_cut) = if is_id { (text, false) } else { cut(text) };
-            let text = Text(text);
             match field {
-                Field::AgentId => event.agent_id = text,
-                Field::Action => event.action = text,
+                Field::AgentId => event.agent_id = Text(text),
+                Field::Action => event.action = Text(text),
                 _ => {
                     if let Some(place) = field::text(event, field) {
-                        *place = Some(text);
+                        *place = Some(Text(text));
                     }
                 }
             }
-            Ok(is_cut)
+            return Ok(is_cut);
         }
         Form::Time => {
-            match time(&taken.value, taken.time) {
-                None if !taken.value.clone().into_text().starts_with("9999") => {
-                    let why = format!(
-                        "is no time as {}; see `format` of the field",
-                        TimeFormat::ALL.iter().find(|(f, _)| *f == taken.time).map_or("", |(_, name)| *name)
-                    );
-                    return refuse(Reason::InvalidValue, &why, &taken.value);
-                }
-                Some(time) if field == Field::CredentialIssuedAt => event.credential_issued_at = Some(time),
-                Some(time) if time.is_plausible() => event.time = time,
-                _ => {
-                    let why = "lies outside the years 2000 to 2100; mend the sender's clock, or `format`";
-                    return refuse(Reason::OutOfRange, why, &taken.value);
-                }
+            let time = time_of(&value, format, field == Field::Time)
+                .map_err(|(reason, why)| refuse(reason, &value.as_text(), why))?;
+            match field {
+                Field::Time => event.time = time,
+                _ => event.credential_issued_at = Some(time),
             }
-            Ok(false)
         }
         Form::Number => {
-            let least = u64::from(field == Field::Count);
-            let number = match whole(&taken.value) {
-                Some(number) if (least..=NUMBER_LIMIT).contains(&number) => number,
-                None if matches!(taken.value, Scalar::Text(_) | Scalar::Flag(_)) => {
-                    return refuse(Reason::WrongType, "is no number; map another field", &taken.value);
-                }
-                _ => {
-                    let why = format!("does not lie between {least} and {NUMBER_LIMIT}; mend the sender");
-                    return refuse(Reason::OutOfRange, &why, &taken.value);
-                }
-            };
+            let number = Some(
+                number_of(&value, u64::from(field == Field::Count))
+                    .map_err(|(reason, why)| refuse(reason, &value.as_text(), why))?,
+            );
             match field {
-                Field::Seq => event.seq = Some(number),
-                Field::Bytes => event.bytes = Some(number),
-                _ => event.count = Some(number),
+                Field::Seq => event.seq = number,
+                Field::Bytes => event.bytes = number,
+                _ => event.count = number,
             }
-            Ok(false)
         }
         Form::Outcome => {
-            event.outcome = match taken.value.clone().into_text().as_ref() {
+            event.outcome = match &*value.as_text() {
                 "ok" => Outcome::Ok,
                 "denied" => Outcome::Denied,
                 "error" => Outcome::Error,
                 "unknown" => Outcome::Unknown,
-                _ => {
+                other => {
                     let why = "is none of ok, denied, error, unknown; give the field `cases` and `otherwise`";
-                    return refuse(Reason::InvalidValue, why, &taken.value);
+                    return Err(refuse(Reason::InvalidValue, other, why));
                 }
-            };
-            Ok(false)
+            }
         }
+    }
+    Ok(false)
+}
+
+/// A time in its format, for the event itself within the accepted years.
+fn time_of(
+    value: &Scalar<'_>,
+    format: TimeFormat,
+    must_be_plausible: bool,
+) -> Result<EventTime, (Reason, &'static str)> {
+    const OTHER_YEAR: &str = "lies outside the years 2000 to 2100; mend the sender's clock, or `format`";
+    match time(value, format) {
+        Some(time) if time.is_plausible() || !must_be_plausible => Ok(time),
+        Some(_) => Err((Reason::OutOfRange, OTHER_YEAR)),
+        // The last hours of 9999, a favourite for "never", are beyond what the time library can hold.
+        None if value.as_text().starts_with("9999-") => Err((Reason::OutOfRange, OTHER_YEAR)),
+        None => Err((Reason::InvalidValue, "is no time in the `format` of the field; see docs/sources.md")),
+    }
+}
+
+/// A whole number, at least `least`.
+fn number_of(value: &Scalar<'_>, least: u64) -> Result<u64, (Reason, &'static str)> {
+    match whole(value) {
+        Some(number) if (least..=NUMBER_LIMIT).contains(&number) => Ok(number),
+        None if matches!(value, Scalar::Text(_) | Scalar::Flag(_)) => {
+            Err((Reason::WrongType, "is no whole number; map another field"))
+        }
+        _ => Err((Reason::OutOfRange, "is negative, zero or over 2^53 - 1; mend the sender")),
     }
 }
 

@@ -393,7 +393,7 @@ mod tests {
         for (more, fault) in [
             ("bytes = { from = 'a', constant = '1' }", "either `from` or `constant`"),
             ("bytes = {}", "either `from` or `constant`"),
-            ("bytes = { constant = 'many' }", "is no number"),
+            ("bytes = { constant = 'many' }", "is no whole number"),
             ("tenant = { from = 'a', otherwise = 'b' }", "there are no `cases`"),
             ("tenant = { from = 'a', format = 'rfc3339' }", "only times have a format"),
             ("tenant = []", "at least one text"),

@@ -34,6 +34,14 @@ impl<'a> Scalar<'a> {
         }
     }
 
+    /// The same, borrowed.
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            other => other.clone().into_text(),
+        }
+    }
+
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Text(text) if text.trim().is_empty())
