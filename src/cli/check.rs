@@ -3,12 +3,14 @@
 //! Knows files, options and what people are told. Must not judge anything.
 
 mod coverage;
+mod extraction;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::explain::printable;
-use super::output::Output;
+use super::output::{Output, OutputError};
 use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::detect::vocabulary::Vocabulary;
@@ -18,16 +20,18 @@ use crate::identity::Identity;
 use crate::models;
 use crate::wire::dead_letter::Refusal;
 use crate::wire::input::Line;
+use crate::wire::sources::mapping::Mapping;
 
 use self::coverage::Coverage;
+use self::extraction::extraction;
 
 /// Refused lines that are shown; the others are counted.
 const SHOWN_LINES: u64 = 100;
 
-/// Check a configuration, and example events if there are any.
+/// Check a configuration, a source mapping, and example events if there are any.
 ///
-/// Tells everything that is wrong at once: settings, lines that would be refused and why, and what each
-/// detector would have to do without. The exit code is 0 when nothing has to be mended, otherwise 64.
+/// Tells everything that is wrong at once: settings, the mapping that `--source` names, lines that would be refused
+/// and why, what the mapping makes of the first of them, and what each detector would have to do without. The exit code is 0 when nothing has to be mended, otherwise 64.
 #[derive(Debug, clap::Args)]
 pub struct Check {
     /// Example events, one a line; .gz and .zst are unpacked; `-` is standard input. None: no events.
@@ -59,10 +63,33 @@ impl Check {
                 out.text(&format!("{error}\n"))?;
             }
         }
-        if !self.files.is_empty() {
+        let mapping = self.source.mapping();
+        match (&mapping, self.source.example()) {
+            (Err(error), _) => {
+                is_fine = false;
+                out.text(&format!("{error}\n"))?;
+            }
+            (Ok(Some(mapping)), Some(shipped)) if self.files.is_empty() => {
+                out.text(&extraction(mapping, shipped.example.as_bytes(), "the example that ships with it"))?;
+            }
+            (Ok(Some(_)), None) if self.files.is_empty() => {
+                out.text(
+                    "source mapping: valid; name a file of example records to see what it makes of them\n",
+                )?;
+            }
+            (Ok(_), _) => {}
+        }
+        if let (Ok(mapping), false) = (mapping, self.files.is_empty()) {
             let events = Events::open(&self.files, &self.source, &[0; 16])?;
             let vocabulary = Vocabulary::new(Identity::new([0; 16]), Some(models::lexicon()?));
-            let mut example = Example { out, vocabulary, coverage: Coverage::default(), refused: 0 };
+            let mut example = Example {
+                out,
+                vocabulary,
+                coverage: Coverage::default(),
+                refused: 0,
+                cut: BTreeMap::new(),
+                mapping,
+            };
             let unreadable = events.visit(&mut example)?;
             is_fine &= example.refused == 0;
             out = example.out;
@@ -73,6 +100,9 @@ impl Check {
                 ))?;
             }
             out.text(&example.coverage.told(example.refused))?;
+            for (field, events) in &example.cut {
+                out.text(&format!("  {field} was too long in {events} and was cut\n"))?;
+            }
             out.flush()?;
             all_read(&unreadable)?;
         }
@@ -100,6 +130,17 @@ struct Example {
     vocabulary: Vocabulary,
     coverage: Coverage,
     refused: u64,
+    /// Fields that were too long, and in how many events.
+    cut: BTreeMap<&'static str, u64>,
+    /// What translates records, until the first one has been shown.
+    mapping: Option<Mapping>,
+}
+
+impl Example {
+    fn show(&mut self, line: &Line<'_>) -> Result<(), OutputError> {
+        let Some(mapping) = self.mapping.take() else { return Ok(()) };
+        self.out.text(&extraction(&mapping, line.bytes, &format!("the record at line {}", line.number)))
+    }
 }
 
 impl Visitor for Example {
@@ -109,7 +150,19 @@ impl Visitor for Example {
         Ok(())
     }
 
+    fn record(&mut self, event: &AuditEvent<'_>, at: Position, line: &Line<'_>) -> anyhow::Result<()> {
+        self.show(line)?;
+        self.event(event, at)
+    }
+
+    fn cut(&mut self, fields: &[&'static str]) {
+        for field in fields {
+            *self.cut.entry(field).or_default() += 1;
+        }
+    }
+
     fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {
+        self.show(line)?;
         self.refused += 1;
         if self.refused <= SHOWN_LINES {
             let text = format!("{}:{}: {refusal}\n", printable(source), line.number);

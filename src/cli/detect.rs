@@ -25,13 +25,13 @@ use crate::wire::verdict;
 
 /// Judge audit events and write alerts.
 ///
-/// Reads events in the order in which they happened (or conversations, whose events it makes itself), judges each against what is normal for its agent's type
+/// Reads events in the order in which they happened (or records of another format, or conversations, whose events it makes itself), judges each against what is normal for its agent's type
 /// and the fleet, then learns from it. Alerts go to standard output as they arise, one JSON object a line; a
 /// summary goes to standard error. `tiltmeter explain` shows alerts as text. Alerts are no failure: the exit
 /// code is 0 when everything was read.
 #[derive(Debug, clap::Args)]
 pub struct Detect {
-    /// Audit events or conversations, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
+    /// Audit events, or what `--source` names, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
     files: Vec<PathBuf>,
 
     /// Configuration file; without it every setting has its default.
@@ -113,6 +113,8 @@ struct Watch {
     updated: u64,
     /// Risk updates by the level they tell of.
     levels: [u64; Level::ALL.len()],
+    /// Events with a value too long for its field.
+    cut: u64,
 }
 
 impl Watch {
@@ -129,6 +131,7 @@ impl Watch {
             opened: Default::default(),
             updated: 0,
             levels: Default::default(),
+            cut: 0,
         }
     }
 
@@ -227,6 +230,12 @@ impl Watch {
                 number(self.engine.evicted(), "agent")
             );
         }
+        if self.cut > 0 {
+            eprintln!(
+                "tiltmeter: {} had values too long for their fields, which were cut; `tiltmeter check` says which",
+                number(self.cut, "event")
+            );
+        }
         if self.dead.total() > 0 {
             let reasons: Vec<String> =
                 self.dead.counts().map(|(reason, n)| format!("{reason} {}", HumanCount(n))).collect();
@@ -249,6 +258,10 @@ impl Visitor for Watch {
         self.decide(event.time);
         self.engine.judge(event, at, &mut self.said);
         Ok(self.write()?)
+    }
+
+    fn cut(&mut self, _: &[&'static str]) {
+        self.cut += 1;
     }
 
     fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {

@@ -9,11 +9,15 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
+use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::engine::unit::Position;
 use crate::evaluate::report::{Report, report};
 use crate::evaluate::{Labelled, Plan, ReportUnit, TierKept, run};
-use crate::wire::input::Lines;
+use crate::event::AuditEvent;
+use crate::wire::dead_letter::Refusal;
+use crate::wire::input::Line;
 
 /// Learn from labelled events, judge others, and report how well the labels were found
 #[derive(Debug, Args)]
@@ -51,6 +55,9 @@ pub struct Evaluate {
     /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    #[command(flatten)]
+    source: SourceArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,7 +80,8 @@ impl Evaluate {
     ///
     /// Files that cannot be read or written, and a faulty configuration.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let settings = Config::load(self.config.as_deref())?.settings()?;
+        let config = Config::load(self.config.as_deref())?;
+        let (settings, key) = (config.settings()?, config.identity_key());
         let lexicon = settings.lexicon.clone();
         let mut engine = Engine::new(settings);
         let plan = Plan {
@@ -91,6 +99,7 @@ impl Evaluate {
             },
             continues: self.continues,
         };
+        let read = |files| read(files, &self.source, &key);
         let (baseline, test) = (read(&self.baseline)?, read(&self.test)?);
         let mut rows = run(&mut engine, lexicon.as_ref(), &plan, baseline, test);
         let report = report(&plan, &mut rows);
@@ -117,22 +126,43 @@ impl Evaluate {
 }
 
 /// Reads labelled events; lines that are no events are counted on stderr.
-fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Labelled>> {
-    let mut lines = Lines::open(paths)?;
-    let (mut labelled, mut refused, mut first) = (Vec::new(), 0u64, None);
-    while let Some(line) = lines.next_line()? {
-        match Labelled::read(line.bytes) {
-            Ok(one) => labelled.push(one),
-            Err(refusal) => {
-                refused += 1;
-                first.get_or_insert_with(|| format!("line {}: {refusal}", line.number));
-            }
-        }
-    }
-    if let Some(first) = first {
+fn read(paths: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::Result<Vec<Labelled>> {
+    let mut side = Side { is_native: source.is_native(), labelled: Vec::new(), refused: 0, first: None };
+    let unreadable = Events::open(paths, source, key)?.visit(&mut side)?;
+    all_read(&unreadable)?;
+    if let Some(first) = side.first {
+        let refused = side.refused;
         eprintln!("tiltmeter: {refused} lines are no audit events and were left out; the first, {first}");
     }
-    Ok(labelled)
+    Ok(side.labelled)
+}
+
+/// One side of the evaluation, while it is read.
+struct Side {
+    is_native: bool,
+    labelled: Vec<Labelled>,
+    refused: u64,
+    first: Option<String>,
+}
+
+impl Visitor for Side {
+    fn event(&mut self, _: &AuditEvent<'_>, _: Position) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn record(&mut self, event: &AuditEvent<'_>, _: Position, line: &Line<'_>) -> anyhow::Result<()> {
+        // What is an event already is kept as it stands.
+        let labelled =
+            if self.is_native { Labelled::read(line.bytes)? } else { Labelled::mapped(event, line.bytes)? };
+        self.labelled.push(labelled);
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: &Refusal, _: &str, line: &Line<'_>) -> anyhow::Result<()> {
+        self.refused += 1;
+        self.first.get_or_insert_with(|| format!("line {}: {refusal}", line.number));
+        Ok(())
+    }
 }
 
 fn print(report: &Report, out: &mut impl Write) -> std::io::Result<()> {

@@ -19,16 +19,23 @@ use crate::wire::audit_event;
 use crate::wire::dead_letter::{Reason, Refusal};
 use crate::wire::input::{InputError, LINE_LIMIT_BYTES, Line, Lines};
 use crate::wire::sources::conversation::Conversation;
+use crate::wire::sources::mapping::{self, Mapping, MappingError, SHIPPED, Shipped};
 use crate::wire::sources::transcript::{self, TranscriptError};
 
+/// A source is suggested for a name at least this similar (Jaro-Winkler, 0 to 1); as for the configuration.
+const NEAR: f64 = 0.85;
 /// Progress is shown after so many lines.
 const LINES_PER_SHOW: u64 = 1024;
 
 /// What the input is: options of every command that reads events.
 #[derive(Debug, clap::Args)]
 pub struct SourceArguments {
-    /// What the input is.
-    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    /// What the input is: native, transcript, cloudtrail, or a mapping file of your own.
+    ///
+    /// `native`: audit events, one a line (schemas/agent-audit.v1.schema.json). `transcript`: conversations, one a
+    /// line, as `tiltmeter annotate` reads them. `cloudtrail`: records of AWS CloudTrail, one a line or as files of
+    /// {"Records": […]}. FILE.toml: any JSON, by a mapping of your own (docs/sources.md).
+    #[arg(long, default_value = "native", value_parser = named, value_name = "NAME|FILE.toml")]
     source: Source,
 
     /// With `--source transcript`: when conversations began that do not say so (RFC 3339).
@@ -37,19 +44,52 @@ pub struct SourceArguments {
 }
 
 /// Formats that we read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Source {
-    /// Audit events, one a line (`schemas/agent-audit.v1.schema.json`).
-    #[default]
+    /// Audit events, one a line.
     Native,
-    /// Conversations, one a line, as `tiltmeter annotate` reads them.
+    /// Conversations, one a line.
     Transcript,
+    /// Records that a shipped mapping translates.
+    Shipped(&'static str),
+    /// Records that a mapping in a file translates.
+    File(PathBuf),
+}
+
+/// The source of that name, or the mapping in the file of that name.
+fn named(text: &str) -> Result<Source, String> {
+    let shipped = SHIPPED.iter().map(|shipped| shipped.name);
+    match text {
+        "native" => return Ok(Source::Native),
+        "transcript" => return Ok(Source::Transcript),
+        _ => {}
+    }
+    if let Some(name) = shipped.clone().find(|name| *name == text) {
+        return Ok(Source::Shipped(name));
+    }
+    if text.ends_with(".toml") || text.contains(std::path::MAIN_SEPARATOR) {
+        return Ok(Source::File(PathBuf::from(text)));
+    }
+    let known: Vec<&str> = ["native", "transcript"].into_iter().chain(shipped).collect();
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(text, known), known))
+        .filter(|(near, _)| *near >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    Err(match nearest {
+        Some((_, nearest)) => format!("there is no such source; did you mean {nearest}?"),
+        None => format!(
+            "there is no such source; give one of {}, or a mapping file whose name ends in .toml",
+            known.join(", ")
+        ),
+    })
 }
 
 /// What turns a line into events.
 enum Decoder {
     Native,
     Transcript { annotator: Annotator, assume_started: Option<EventTime> },
+    Mapped { mapping: Mapping, key: HashKey },
 }
 
 /// What is done with events and with lines that are none.
@@ -60,6 +100,18 @@ pub trait Visitor {
     ///
     /// What makes it pointless to go on.
     fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()>;
+
+    /// One event, where it stood, and the line or record that it was made of.
+    ///
+    /// # Errors
+    ///
+    /// What makes it pointless to go on.
+    fn record(&mut self, event: &AuditEvent<'_>, at: Position, _line: &Line<'_>) -> anyhow::Result<()> {
+        self.event(event, at)
+    }
+
+    /// The record read next has values too long for these fields, and they were cut.
+    fn cut(&mut self, _fields: &[&'static str]) {}
 
     /// One line of the input `source` that is no event.
     ///
@@ -74,6 +126,29 @@ impl SourceArguments {
     pub fn is_transcript(&self) -> bool {
         self.source == Source::Transcript
     }
+
+    /// Whether lines are audit events already.
+    pub fn is_native(&self) -> bool {
+        self.source == Source::Native
+    }
+
+    /// The mapping that translates records, if the input has to be translated.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or used; all its faults are told at once.
+    pub fn mapping(&self) -> Result<Option<Mapping>, MappingError> {
+        match &self.source {
+            Source::Native | Source::Transcript => Ok(None),
+            Source::Shipped(name) => Mapping::shipped(name).transpose(),
+            Source::File(path) => Mapping::load(path).map(Some),
+        }
+    }
+
+    /// A record that the shipped mapping can read.
+    pub fn example(&self) -> Option<&'static Shipped> {
+        SHIPPED.iter().find(|shipped| self.source == Source::Shipped(shipped.name))
+    }
 }
 
 /// Input that is read event by event.
@@ -87,21 +162,26 @@ pub struct Events {
 impl Events {
     /// Opens files; none, or `-`, is standard input.
     ///
-    /// * `key`: of the hashes in events that are made from transcripts.
+    /// * `key`: of the hashes in events that are made from transcripts or other formats.
     ///
     /// # Errors
     ///
-    /// When a file does not exist or is a directory.
+    /// When a file does not exist or is a directory, or a mapping cannot be used.
     pub fn open(files: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::Result<Self> {
-        let decoder = match source.source {
-            Source::Native => Decoder::Native,
-            Source::Transcript => {
-                let key = HashKey::new(key).context("the key of the identity hash is too short")?;
+        let key = HashKey::new(key).context("the key of the identity hash is too short")?;
+        let decoder = match source.mapping()? {
+            Some(mapping) => Decoder::Mapped { mapping, key },
+            None if source.is_native() => Decoder::Native,
+            None => {
                 let annotator = Annotator::new(key, ResourceForm::Clear);
                 Decoder::Transcript { annotator, assume_started: source.assume_started }
             }
         };
-        let lines = Lines::open(files)?;
+        let records = match &decoder {
+            Decoder::Mapped { mapping, .. } => mapping.records(),
+            Decoder::Native | Decoder::Transcript { .. } => None,
+        };
+        let lines = Lines::open(files)?.with_records(records);
         let names = (0..files.len().max(1)).map(|i| lines.name(i).to_owned()).collect();
         let bar = bar(lines.progress().1);
         Ok(Self { lines, names, decoder, bar })
@@ -138,14 +218,23 @@ impl Events {
             let at = Position { source: u32::try_from(line.source).unwrap_or(u32::MAX), line: line.number };
             match &self.decoder {
                 Decoder::Native => match audit_event::decode(line.bytes) {
-                    Ok(event) => to.event(&event, at)?,
+                    Ok(event) => to.record(&event, at, &line)?,
+                    Err(refusal) => to.refused(&refusal, source, &line)?,
+                },
+                Decoder::Mapped { mapping, key } => match mapped(mapping, &line, key) {
+                    Ok(mapped) => {
+                        if !mapped.cut.is_empty() {
+                            to.cut(&mapped.cut);
+                        }
+                        to.record(&mapped.event, at, &line)?;
+                    }
                     Err(refusal) => to.refused(&refusal, source, &line)?,
                 },
                 Decoder::Transcript { annotator, assume_started } => {
                     match conversation(&line, *assume_started) {
                         Ok(conversation) => {
                             for event in annotator.events(&conversation) {
-                                to.event(&event, at)?;
+                                to.record(&event, at, &line)?;
                             }
                         }
                         Err(refusal) => to.refused(&refusal, source, &line.without_content())?,
@@ -156,6 +245,13 @@ impl Events {
         self.bar.finish_and_clear();
         Ok(unreadable)
     }
+}
+
+fn mapped<'a>(mapping: &'a Mapping, line: &Line<'a>, key: &HashKey) -> Result<mapping::Mapped<'a>, Refusal> {
+    if line.is_cut() {
+        return Err(mapping::too_long(line.length));
+    }
+    mapping.map(line.bytes, key)
 }
 
 fn conversation(line: &Line<'_>, assume_started: Option<EventTime>) -> Result<Conversation, Refusal> {

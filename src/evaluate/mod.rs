@@ -49,10 +49,22 @@ impl Labelled {
     /// What the decoder refuses, for the reason it gives.
     pub fn read(line: &[u8]) -> Result<Self, Refusal> {
         let time = audit_event::decode(line)?.time;
-        // Labels that are not there, or are of another shape, are no labels.
-        let truth = sonic_rs::from_slice(line).unwrap_or_default();
-        Ok(Self { line: line.to_vec(), time, truth })
+        Ok(Self { line: line.to_vec(), time, truth: truth(line) })
     }
+
+    /// An event that was made from a record of another format, with the labels of that record.
+    ///
+    /// # Errors
+    ///
+    /// When the event cannot be written as JSON, which no event read from JSON is known to do.
+    pub fn mapped(event: &AuditEvent<'_>, record: &[u8]) -> serde_json::Result<Self> {
+        Ok(Self { line: serde_json::to_vec(event)?, time: event.time, truth: truth(record) })
+    }
+}
+
+/// Labels that are not there, or are of another shape, are no labels.
+fn truth(line: &[u8]) -> Truth {
+    sonic_rs::from_slice(line).unwrap_or_default()
 }
 
 /// Which provenance fields are kept.
@@ -98,6 +110,8 @@ pub struct Plan {
 pub struct UnitRow {
     /// The session id, or agent and hour.
     pub id: String,
+    /// The agent.
+    pub agent_id: String,
     /// Its label.
     pub label: String,
     /// What the agent was asked to do.
@@ -228,6 +242,7 @@ impl Rows {
         let place = *self.places.entry(id.clone()).or_insert_with(|| {
             self.rows.push(UnitRow {
                 id,
+                agent_id: event.agent_id.to_string(),
                 label: truth.label.clone(),
                 task: truth.task.clone(),
                 tier: plan.tier,

@@ -72,6 +72,11 @@ pub fn decode(line: &[u8]) -> Result<AuditEvent<'_>, Refusal> {
     Ok(event)
 }
 
+/// Whether objects and lists of `json` are nested deeper than `limit`. One or two passes over the bytes.
+pub(super) fn is_deeper_than(json: &[u8], limit: usize) -> bool {
+    openings(json) > limit && depth(json) > limit
+}
+
 /// Number of `[` and `{`, also inside strings: an upper bound of the nesting depth. One vectorised pass.
 fn openings(line: &[u8]) -> usize {
     // `[` and `{` differ in one bit. Blocks of 128 keep the count in a byte, so that 16 fit one register.

@@ -1,8 +1,9 @@
-//! Lines of text out of files and standard input, compressed or not, in bounded memory.
+//! Lines of text, or records of a list, out of files and standard input, compressed or not, in bounded memory.
 //!
-//! Knows gzip, zstd, line ends, positions and the longest line it keeps.
-//! Must not know what a line says.
+//! Knows gzip, zstd, line ends, brackets, positions and the longest line or record it keeps.
+//! Must not know what a line or record says.
 
+mod records;
 mod stream;
 
 use std::io::{self, Read};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memchr::memchr;
 use sha2::{Digest, Sha256};
 
+use self::records::Envelope;
 use self::stream::Stream;
 
 /// The longest line that is kept whole. Bytes, without the line end. A source record may have 1 MiB.
@@ -89,16 +91,16 @@ pub enum InputError {
     },
 }
 
-/// One line of input with its place.
+/// One line of input, or one record of a list, with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// The line without its end (LF or CRLF); its first [`LINE_LIMIT_BYTES`] if it was longer.
     pub bytes: &'a [u8],
     /// Index of the source among the paths given; see [`Lines::name`].
     pub source: usize,
-    /// Number of the line in its source, from 1; blank lines count.
+    /// Number of the line in its source, from 1; blank lines count. Of a record: that of the line it begins in.
     pub number: u64,
-    /// Where the line begins in its decompressed source. Bytes.
+    /// Where the line or record begins in its decompressed source. Bytes.
     pub offset: u64,
     /// Full length of the line; greater than `bytes.len()` when the line was cut. Bytes.
     pub length: u64,
@@ -139,6 +141,8 @@ pub struct Lines {
     offset: u64,
     compressed_read: Arc<AtomicU64>,
     compressed_total: Option<u64>,
+    /// Set where objects around a list of records are taken apart.
+    envelope: Option<Envelope>,
 }
 
 struct Source {
@@ -155,6 +159,8 @@ struct Found {
     offset: u64,
     length: u64,
     sha256: Option<[u8; 32]>,
+    /// Whether it stood in a list; then it counts even when it is blank.
+    is_record: bool,
 }
 
 impl Lines {
@@ -203,7 +209,15 @@ impl Lines {
             offset: 0,
             compressed_read: Arc::new(AtomicU64::new(0)),
             compressed_total,
+            envelope: None,
         })
+    }
+
+    /// Also takes objects apart that hold a list called `name`, as `{"Records": [{…}, {…}]}`: each of its elements is
+    /// then given out like a line. Which form a source has is found out from its beginning; both may be mixed.
+    #[must_use]
+    pub fn with_records(self, name: Option<&str>) -> Self {
+        Self { envelope: name.map(Envelope::new), ..self }
     }
 
     /// The next line that is not blank, or `None` after the last one of the last source.
@@ -262,15 +276,22 @@ impl Lines {
         self.stream = None;
         (self.start, self.scanned, self.end) = (0, 0, 0);
         (self.number, self.offset) = (0, 0);
+        if let Some(envelope) = &mut self.envelope {
+            envelope.leave();
+        }
     }
 
     fn is_blank(&self, found: &Found) -> bool {
         found.sha256.is_none()
+            && !found.is_record
             && self.buffer.get(found.from..found.to).is_some_and(|line| line.trim_ascii().is_empty())
     }
 
-    /// The next line of the current source, blank or not; `None` at its end.
+    /// The next record or line of the current source, blank or not; `None` at its end.
     fn find(&mut self) -> io::Result<Option<Found>> {
+        if let Some(record) = self.find_record()? {
+            return Ok(Some(record));
+        }
         loop {
             let fresh = self.buffer.get(self.scanned..self.end).unwrap_or_default();
             if let Some(at) = memchr(b'\n', fresh) {
@@ -302,6 +323,7 @@ impl Lines {
             offset: self.offset,
             length: length as u64,
             sha256,
+            is_record: false,
         };
         self.number += 1;
         self.offset += (next - from) as u64;
@@ -336,7 +358,8 @@ impl Lines {
         self.number += 1;
         self.offset += seen;
         let (length, sha256) = whole.finish();
-        Ok(Found { from: 0, to: LINE_LIMIT_BYTES, number, offset, length, sha256: Some(sha256) })
+        let sha256 = Some(sha256);
+        Ok(Found { from: 0, to: LINE_LIMIT_BYTES, number, offset, length, sha256, is_record: false })
     }
 
     /// Reads more behind `end`; 0 at the end of the source.

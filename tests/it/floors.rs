@@ -76,9 +76,9 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("smallvec", &[]),
     ("sonic_rs", &["wire", "evaluate"]),
     ("statrs", &["stats"]),
-    ("strsim", &["simulate", "config", "cli"]),
+    ("strsim", &["wire", "simulate", "config", "cli"]),
     ("thiserror", &[]),
-    ("toml", &["config", "models"]),
+    ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
     ("zstd", &["wire::input"]),
 ];

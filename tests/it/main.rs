@@ -18,4 +18,6 @@ mod floors;
 mod levels;
 mod scenarios;
 mod simulate;
+mod source_commands;
+mod sources;
 mod wire;

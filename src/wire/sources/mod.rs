@@ -3,5 +3,6 @@
 //! Knows what foreign records look like. Must not know what is made of them.
 
 pub mod conversation;
+pub mod mapping;
 pub mod node;
 pub mod transcript;
