@@ -5,6 +5,7 @@
 pub mod access;
 pub mod lexicon;
 pub mod provenance;
+pub mod rules;
 pub mod sequence;
 pub mod vocabulary;
 

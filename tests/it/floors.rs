@@ -15,6 +15,8 @@ const FLOORS: &[(&str, u8)] = &[
     ("alert", 1),
     ("event", 1),
     ("identity", 1),
+    ("pattern", 1),
+    ("risk", 1),
     ("time", 1),
     ("finding", 1),
     ("stats", 1),
@@ -59,6 +61,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("getrandom", &["wire"]),
     ("hmac", &["wire"]),
     ("indicatif", &["cli"]),
+    ("ipnet", &["detect::rules"]),
     ("jiff", &["time", "cli::simulate"]),
     ("memchr", &["wire::input"]),
     ("rand", &["simulate"]),
@@ -76,6 +79,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("thiserror", &[]),
     ("toml", &["config", "models"]),
     ("unicode_normalization", &["wire"]),
+    ("wildmatch", &["pattern"]),
     ("zstd", &["wire::input"]),
 ];
 
