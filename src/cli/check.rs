@@ -2,6 +2,7 @@
 //!
 //! Knows files, options and what people are told. Must not judge anything.
 
+mod capacity;
 mod coverage;
 
 use std::path::PathBuf;
@@ -19,12 +20,13 @@ use crate::models;
 use crate::wire::dead_letter::Refusal;
 use crate::wire::input::Line;
 
+use self::capacity::Fleet;
 use self::coverage::Coverage;
 
 /// Refused lines that are shown; the others are counted.
 const SHOWN_LINES: u64 = 100;
 
-/// Check a configuration, and example events if there are any.
+/// Check a configuration, example events if there are any, and what a fleet would need.
 ///
 /// Tells everything that is wrong at once: settings, lines that would be refused and why, and what each
 /// detector would have to do without. The exit code is 0 when nothing has to be mended, otherwise 64.
@@ -39,6 +41,9 @@ pub struct Check {
 
     #[command(flatten)]
     source: SourceArguments,
+
+    #[command(flatten)]
+    fleet: Fleet,
 }
 
 impl Check {
@@ -76,6 +81,12 @@ impl Check {
             out.flush()?;
             all_read(&unreadable)?;
         }
+        if self.fleet.is_asked() {
+            // What a fleet needs does not depend on a file that has to be mended first.
+            let settings = config.unwrap_or_default().settings()?;
+            out.flush()?;
+            out.text(&self.fleet.told(settings)?)?;
+        }
         out.flush()?;
         Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(super::TO_BE_MENDED) })
     }
@@ -87,6 +98,9 @@ fn told(config: &Config) -> String {
     for setting in config.changed() {
         let otherwise = if setting.default.is_empty() { "none" } else { &setting.default };
         text += &format!("  {} = {} (default {otherwise})\n", setting.name, setting.value);
+    }
+    for rule in config.rules().iter() {
+        text += &format!("  rule {rule}\n");
     }
     if !config.has_identity_key() {
         text += "  no agents.identity_key_file: whoever can choose ids could make them collide\n";

@@ -98,18 +98,32 @@ impl<'t> Reader<'t> {
         of_name: impl Fn(&str) -> Option<T>,
         name_of: impl Fn(T) -> &'static str,
     ) -> Vec<(Pattern, T)> {
+        let mut wrong = Vec::new();
         let read = |value: &DeValue<'_>| {
-            let choices = value.as_table()?.iter().map(|(pattern, choice)| {
-                Some((Pattern::new(pattern.get_ref()), of_name(choice.get_ref().as_str()?)?))
+            let choices = value.as_table()?.iter().filter_map(|(pattern, choice)| {
+                let known = choice.get_ref().as_str().and_then(&of_name);
+                if known.is_none() {
+                    wrong.push((pattern.get_ref().to_string(), choice.span()));
+                }
+                Some((Pattern::new(pattern.get_ref()), known?))
             });
-            choices.collect()
+            Some(choices.collect())
         };
         let write = |choices: &Vec<(Pattern, T)>| {
             let one = |(pattern, choice): &(Pattern, T)| format!("{pattern:?} = {:?}", name_of(*choice));
             let all = choices.iter().map(one).collect::<Vec<_>>().join(", ");
             if all.is_empty() { "{}".to_owned() } else { format!("{{ {all} }}") }
         };
-        self.setting(name, about, Allowed::Choices(names), Vec::new(), read, write)
+        let choices = self.setting(name, about, Allowed::Choices(names), Vec::new(), read, write);
+        for (pattern, span) in wrong {
+            let what = format!(
+                "[{name}] \"{}\" = {} is not allowed: give one of {names:?} ({about})",
+                cut(&pattern),
+                self.shown(&span)
+            );
+            self.fault(&span, what);
+        }
+        choices
     }
 
     /// A file that holds a secret; `read` turns its path into the secret or says what is wrong. Whether there

@@ -55,7 +55,7 @@ pub(super) fn read(from: &mut Reader<'_>) -> Vec<Rule> {
         }
         let name = table.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or_default();
         let place =
-            if name.is_empty() { format!("number {}", number + 1) } else { format!("{:?}", cut(name)) };
+            if name.is_empty() { format!("number {}", number + 1) } else { format!("\"{}\"", cut(name)) };
         if rules.iter().any(|rule| *rule.name == *name) && !name.is_empty() {
             from.fault(
                 &item.span(),
@@ -88,14 +88,15 @@ impl One<'_, '_> {
         let mut conditions = Vec::new();
         if let Some(resources) = table.get(kind.name()).filter(|_| kind != RuleKind::When) {
             let what = "resources, a list of patterns in quotes";
-            let patterns = self.take(kind.name(), resources, what, |value| some_texts(value));
+            let patterns = self.take(kind.name(), resources, what, some_texts);
             conditions.push(Condition::Value(Field::Resource, vec![Test::Glob(patterns.iter().collect())]));
         }
         if let Some(when) = table.get("when") {
             self.conditions(when, &mut conditions);
         }
         let threshold = self.threshold(table);
-        if conditions.is_empty() && threshold.is_none() && !table.contains_key("when") {
+        // Whoever misspelt the one key is told that, and no more.
+        if table.keys().all(|key| matches!(key.get_ref().as_ref(), "name" | "level")) {
             self.fault(span, "it says nothing: give it when, honeytoken, sensitive, count or distinct");
         }
         for (key, value) in table {
