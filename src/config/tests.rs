@@ -112,7 +112,7 @@ never_block = ["a", ""]
             line 19: [detekt] is unknown: did you mean [detect]?
             line 21: [levels] observe_only = "batch-*" is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (agent types that are only observed: their published level is at most low), or leave it out for nothing
             line 22: [levels] never_block = ["a", ""] is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (ids of agents that must never be blocked), or leave it out for nothing
-            line 23: [levels] criticality = [levels.criticality] is not allowed: give a table from patterns to one of ["low", "normal", "high"] (how much harm agents of a type could do; normal where nothing is said, the highest of all that fit), or leave it out for nothing
+            line 24: [levels.criticality] "pay*" = "hihg" is not allowed: give one of ["low", "normal", "high"] (how much harm agents of a type could do; normal where nothing is said, the highest of all that fit)
             line 25: [levells] is unknown: did you mean [levels]?
             line 26: [levels.criticalty] is unknown: did you mean [levels.criticality]?
         "#]],

@@ -48,8 +48,8 @@ struct Measured {
     agents: u64,
     /// Events a second on one core, decoding included.
     rate: f64,
-    /// Memory of this process without any agent, and memory of one agent. Bytes; none where the system does not
-    /// tell.
+    /// Memory of this process before the agents came, and what it grew by for each: with its part in what types
+    /// learned meanwhile, which makes it too large rather than too small. Bytes; none where the system does not tell.
     memory: Option<(u64, f64)>,
 }
 

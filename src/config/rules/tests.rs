@@ -102,7 +102,6 @@ when = { action = ""}
 "#,
         expect![[r#"
             line 3: [alerts] per_day = 0 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read; a ceiling, not a quota), or leave it out for 5
-            line 4: [[rules]] "first": it says nothing: give it when, honeytoken, sensitive, count or distinct
             line 6: [[rules]] "first": wen = { action = "x" } is unknown: did you mean when?
             line 7: [[rules]] "first": level = "hihg" is not allowed: give none, low, medium or high
             line 8: [[rules]] number 2: it has no name: give every rule a name of its own
@@ -123,7 +122,6 @@ when = { action = ""}
             line 24: [[rules]] "values": distinct.at_least = 65 is not allowed: give a whole number from 2 to 64
             line 24: [[rules]] "values": distinct.within = "8d" is not allowed: give a span from "1s" to "7d", like "10m"
             line 24: [[rules]] "values": distinct.of = "recource" is not allowed: give one field: tenant, agent_id, agent_type, agent_version, instance_id, session_id, action, resource, outcome, bytes, count, source_ip, location, user_agent, credential_id, credential_type, credential_age_days, on_behalf_of, delegated_by, decision, decision_key, attestation, hour_of_day
-            line 25: [[rules]] "halves": it says nothing: give it when, honeytoken, sensitive, count or distinct
             line 28: [[rules]] "halves": it has count and distinct: make two rules of it
             line 28: [[rules]] "halves": distinct = 7 is not allowed: give a table with of, at_least, within
             line 29: [[rules]] "empty": it says nothing: give it when, honeytoken, sensitive, count or distinct
@@ -152,9 +150,9 @@ when = { action = ""}
     check_faults(
         "[[rules]]\nname = \"a\\nb\"\nwhen = {}",
         expect![[r#"
-        line 2: [[rules]] "a\\nb": name = "a\nb" is not allowed: give a name of 1 to 64 characters that all print, in quotes
-        line 3: [[rules]] "a\\nb": when = {} is not allowed: give at least one field, or leave it out for every call
-    "#]],
+            line 2: [[rules]] "a\nb": name = "a\nb" is not allowed: give a name of 1 to 64 characters that all print, in quotes
+            line 3: [[rules]] "a\nb": when = {} is not allowed: give at least one field, or leave it out for every call
+        "#]],
     );
 }
 
