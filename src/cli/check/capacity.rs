@@ -17,7 +17,7 @@ use crate::wire::audit_event;
 /// How long is measured.
 const MEASURED_FOR: Duration = Duration::from_secs(1);
 /// Events between two looks at the clock.
-const TURN: usize = 500;
+const TURN: u64 = 500;
 /// Agents that are judged before the measurement, so that types and the fleet are known and code is warm.
 const WARM_AGENTS: u32 = 100;
 /// Agents of the measurement: enough that their memory stands out from the noise of allocation.
@@ -168,7 +168,7 @@ fn measure(settings: Settings, time: Duration) -> anyhow::Result<Measured> {
     let (mut events, clock) = (0u64, Instant::now());
     for (line, number) in traffic.split(|byte| *byte == b'\n').zip(1..) {
         events += judge(&mut engine, line, number, &mut alerts);
-        if number as usize % TURN == 0 && clock.elapsed() >= time {
+        if number.is_multiple_of(TURN) && clock.elapsed() >= time {
             break;
         }
     }
@@ -256,7 +256,7 @@ mod tests {
     fn the_real_engine_is_measured() {
         // No time at all: one turn is judged, however slow the machine.
         let measured = measure(Config::default().settings().unwrap(), Duration::ZERO).unwrap();
-        assert_eq!(measured.events, TURN as u64);
+        assert_eq!(measured.events, TURN);
         assert!(measured.agents > 50 && measured.rate > 1.0, "{measured:?}");
         assert_eq!(measured.memory.is_some(), std::path::Path::new("/proc/self/status").exists());
     }

@@ -2,7 +2,7 @@
 //!
 //! Knows keys of rules, times and hashes. Must not know fields or conditions.
 //!
-//! Bounded: at most [`MOST_ENTRIES`], and no memory before the first match. Times are those of events; an event
+//! Bounded: at most 128 entries an agent, and no memory before the first match. Times are those of events; an event
 //! that comes late is counted in whichever span that contains it holds most.
 
 use serde::{Deserialize, Serialize};
