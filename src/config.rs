@@ -6,27 +6,36 @@
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
 mod reader;
+mod rules;
+mod schema;
+mod setting;
+mod spelling;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use self::reader::{Fault, Setting};
+pub use self::schema::schema;
+pub use self::setting::{Allowed, Fault, Setting};
 
 use self::reader::Reader;
 use crate::assess::budget::ALERTS_PER_DAY;
 use crate::assess::content::ContentSettings;
-use crate::assess::level::Policy;
+use crate::detect::rules::{Rule, Rules};
 use crate::engine::Settings;
 use crate::identity::Identity;
 use crate::models::{self, ModelError};
+use crate::risk::{Criticality, LevelSettings};
 
 /// Agents watched at most, where the configuration says nothing.
 const MAX_AGENTS: u32 = 1_000_000;
 /// p of a unit from which its new values are not learned, where the configuration says nothing: that of a
 /// finding.
 const QUARANTINE_P: f64 = 0.01;
+/// First days of an installation in which agents are only observed, where the configuration says nothing. Days; one
+/// week, so that every day of it was seen once.
+const OBSERVE_FIRST_DAYS: f64 = 7.0;
 /// Largest weight of one part of the call score. A larger one would only hide the others.
 const MAX_WEIGHT: f64 = 100.0;
 /// Length of the key of the identity hash. Bytes; that of SipHash.
@@ -82,6 +91,8 @@ pub struct Config {
     content: ContentSettings,
     lexicon: bool,
     quarantine_p: f64,
+    levels: LevelSettings,
+    rules: Rules,
     settings: Vec<Setting>,
 }
 
@@ -159,12 +170,25 @@ impl Config {
         self.identity_key.unwrap_or(NO_KEY)
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force, one `name = value` a line. Two
-    /// configurations that say the same have the same hash, however they are written.
+    /// Whom levels may trouble.
+    pub fn levels(&self) -> &LevelSettings {
+        &self.levels
+    }
+
+    /// The rules of the operator, ready to judge.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force, one `name = value` a line, and all rules,
+    /// in their order. Two configurations that say the same have the same hash, however they are written.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         for Setting { name, value, .. } in &self.settings {
             hash.update(format!("{name} = {value}\n"));
+        }
+        for rule in self.rules.iter() {
+            hash.update(format!("{rule}\n"));
         }
         hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
@@ -183,7 +207,8 @@ impl Config {
             lexicon: if self.lexicon { Some(models::lexicon()?) } else { None },
             shipped: models::calibration()?,
             quarantine_p: self.quarantine_p,
-            policy: Policy { observe_first_ms: 7 * crate::time::DAY_MS },
+            levels: self.levels.clone(),
+            rules: self.rules.clone(),
             config: self.hash(),
         })
     }
@@ -216,12 +241,43 @@ impl Config {
                 0.0..=1.0,
                 QUARANTINE_P,
             ),
+            levels: read_levels(from),
+            rules: Rules::default(),
             settings: Vec::new(),
         }
+        .with_rules(rules::read(from))
+    }
+
+    /// Rules hash values under the identity hash, whose key has to be known by then.
+    fn with_rules(self, rules: Vec<Rule>) -> Self {
+        Self { rules: Rules::compile(rules, Identity::new(self.identity_key())), ..self }
     }
 
     fn with_settings(self, settings: Vec<Setting>) -> Self {
         Self { settings, ..self }
+    }
+}
+
+fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
+    LevelSettings {
+        observe_only: from.patterns(
+            "levels.observe_only",
+            "agent types that are only observed: their published level is at most low",
+        ),
+        observe_first_days: from.number(
+            "levels.observe_first_days",
+            "first days of a new installation in which all agents are only observed; 0: none",
+            0.0..=365.0,
+            OBSERVE_FIRST_DAYS,
+        ),
+        never_block: from.patterns("levels.never_block", "ids of agents that must never be blocked"),
+        criticality: from.choices(
+            "levels.criticality",
+            "how much harm agents of a type could do; normal where nothing is said, the highest of all that fit",
+            &["low", "normal", "high"],
+            Criticality::of_name,
+            Criticality::name,
+        ),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Floors (a module imports only from lower ones; `tests/it/floors.rs` enforces it):
 //!
-//! 1. `event`, `time`, `finding`, `stats`
+//! 1. `event`, `time`, `finding`, `risk`, `pattern`, `stats`
 //! 2. `baseline`
 //! 3. `detect`
 //! 4. `assess`
@@ -23,6 +23,7 @@ pub mod event;
 pub mod finding;
 pub mod identity;
 pub mod models;
+pub mod pattern;
 pub mod risk;
 pub mod simulate;
 pub mod stats;

@@ -1,32 +1,35 @@
-//! How worried to be about an agent: its risk level and score, as an access policy reads them.
+//! How worried to be about an agent, in four levels, and whom the levels may trouble.
 //!
-//! Knows the shape of the message. Must not know how a level is reached.
+//! Knows names and their order. Must not know how a level is reached nor what is done about it.
+
+mod update;
+mod verdict;
 
 use serde::{Deserialize, Serialize};
 
-use crate::finding::{Detector, RiskEventType};
-use crate::time::EventTime;
+pub use self::update::{Cause, Monitoring, RISK_SCHEMA, Reason, RiskUpdate};
+pub use self::verdict::{Decision, Verdict};
 
-/// Name and version of the schema of a risk update, in each of them.
-pub const RISK_SCHEMA: &str = "tiltmeter.agent-risk.v1";
+use crate::pattern::{Pattern, Patterns};
+use crate::time::DAY_MS;
 
-/// How worried to be about an agent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash, Serialize, Deserialize)]
+/// Risk level of one agent. Ordered: `None < Low < Medium < High`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Nothing is known against it.
+    /// Nothing to say.
     #[default]
     None = 0,
-    /// Something was unusual, not enough to tell a person.
+    /// Unusual, without an alert: worth a look when there is time.
     Low = 1,
-    /// An alert about it is open.
+    /// An alert is open.
     Medium = 2,
-    /// An alert about it is open that hardly any normal behaviour explains.
+    /// An alert is open, and several things or a strong one speak against the agent.
     High = 3,
 }
 
 impl Level {
-    /// Every level, lowest first.
+    /// Every level, from the lowest.
     pub const ALL: [Self; 4] = [Self::None, Self::Low, Self::Medium, Self::High];
 
     /// The name used in configuration, output and documentation.
@@ -38,148 +41,112 @@ impl Level {
             Self::High => "high",
         }
     }
-}
 
-/// How much harm an agent of a type could do: a more critical one reaches `high` sooner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Criticality {
-    /// Little.
-    Low,
-    /// As most.
-    #[default]
-    Normal,
-    /// Much.
-    High,
-}
-
-/// How well an agent is seen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Monitoring {
-    /// Everything it does is judged against what is known of it.
-    #[default]
-    Ok,
-    /// Part of what was known of it was forgotten, or its clock cannot be believed.
-    Degraded,
-    /// What it does cannot be seen at present; its level does not decay.
-    Blind,
-}
-
-/// Why a risk update is told now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// A finding raised the level.
-    Finding,
-    /// A user rule matched.
-    Rule,
-    /// Nothing happened for long enough, so that the level stepped down.
-    Decay,
-    /// A person gave a verdict.
-    Verdict,
-}
-
-/// The level of one agent changed. One record an agent is enough: the latest says everything.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RiskUpdate {
-    /// [`RISK_SCHEMA`].
-    pub schema: String,
-    /// The agent.
-    pub agent_id: String,
-    /// Its tenant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// Its type.
-    pub agent_type: String,
-    /// Counts the agent's updates, from 1; never falls.
-    pub seq: u64,
-    /// The level to act on.
-    pub level: Level,
-    /// The level before.
-    pub previous_level: Level,
-    /// The true level, where `level` is capped by `observe_only` or `never_block`; otherwise the same.
-    pub level_uncapped: Level,
-    /// Risk score, 0–100.
-    pub score: f64,
-    /// What the score is made of; the points sum to it.
-    pub reasons: Vec<Reason>,
-    /// Why it is told.
-    pub cause: Cause,
-    /// Event time at which the level changed.
-    pub as_of: EventTime,
-    /// When this level falls by itself if nothing more happens; none for `none`, and where it does not fall by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<EventTime>,
-    /// Alerts ever opened about it.
-    pub alert_count: u64,
-    /// Alerts that are open.
-    pub open_alerts: Vec<String>,
-    /// How well it is seen.
-    pub monitoring: Monitoring,
-    /// `new` (fewer than 50 events), `young` (fewer than 1,000) or `mature`.
-    pub maturity: String,
-    /// Version of the baseline.
-    pub baseline: u64,
-    /// Hash of the configuration.
-    pub config: String,
-}
-
-/// One detector's part of a score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reason {
-    /// The detector.
-    pub detector: Detector,
-    /// The kind of risk of its strongest finding; none where it only added to those of others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub risk_event_type: Option<RiskEventType>,
-    /// Its points.
-    pub points: f64,
-}
-
-/// What a person decided about an agent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// It is compromised: high until another verdict.
-    ConfirmCompromised,
-    /// It is not: none, and similar activity is not flagged for 30 days.
-    ConfirmSafe,
-    /// It does not matter: none, similar activity is flagged again.
-    Dismiss,
-    /// As confirm safe, and what it did is learned as normal.
-    Accept,
-}
-
-impl Decision {
-    /// The name used in input, output and documentation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ConfirmCompromised => "confirm_compromised",
-            Self::ConfirmSafe => "confirm_safe",
-            Self::Dismiss => "dismiss",
-            Self::Accept => "accept",
-        }
+    /// The level of this name, if there is one.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
     }
 }
 
-/// A verdict of a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verdict {
-    /// It takes effect before the first event at or after this.
-    pub time: EventTime,
-    /// The agent.
-    pub agent_id: String,
-    /// Its tenant, where there are tenants.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
-    /// The decision.
-    pub verdict: Decision,
-    /// Who decided.
-    #[serde(default)]
-    pub by: String,
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
+/// How much harm an agent could do: less evidence is enough to call a critical one high.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Criticality {
+    /// It can hardly do any harm.
+    Low = 0,
+    /// As others.
+    #[default]
+    Normal = 1,
+    /// It can do great harm.
+    High = 2,
+}
+
+impl Criticality {
+    /// Every criticality, from the lowest.
+    pub const ALL: [Self; 3] = [Self::Low, Self::Normal, Self::High];
+
+    /// The name used in configuration, output and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// The criticality of this name, if there is one.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|criticality| criticality.name() == name)
+    }
+}
+
+/// Whom levels may trouble, as configured.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LevelSettings {
+    /// Agent types whose published level is at most low: they are only observed.
+    pub observe_only: Patterns,
+    /// First days of a new installation in which every agent is only observed. Days of event time, ≥ 0; 0 = none.
+    pub observe_first_days: f64,
+    /// Ids of agents that must never be blocked, whatever their level.
+    pub never_block: Patterns,
+    /// Criticality by agent type. Where several patterns fit, the highest holds.
+    pub criticality: Vec<(Pattern, Criticality)>,
+}
+
+impl LevelSettings {
+    /// How critical agents of this type are; normal where nothing is said.
+    pub fn criticality(&self, agent_type: &str) -> Criticality {
+        let fitting = self.criticality.iter().filter(|(pattern, _)| pattern.matches(agent_type));
+        fitting.map(|(_, criticality)| *criticality).max().unwrap_or_default()
+    }
+
+    /// The level that may be published of an agent whose true level is `level`.
+    ///
+    /// * `running_ms`: watched time since the first event of the installation. Milliseconds.
+    pub fn published(&self, level: Level, agent_id: &str, agent_type: &str, running_ms: i64) -> Level {
+        let observed = (running_ms as f64) < self.observe_first_days * DAY_MS as f64
+            || self.observe_only.matches(agent_type)
+            || self.never_block.matches(agent_id);
+        if observed { level.min(Level::Low) } else { level }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_and_a_criticality_are_called_the_same_everywhere() {
+        for level in Level::ALL {
+            assert_eq!(serde_json::to_value(level).unwrap(), level.name());
+            assert_eq!(Level::of_name(level.name()), Some(level));
+        }
+        for criticality in Criticality::ALL {
+            assert_eq!(serde_json::to_value(criticality).unwrap(), criticality.name());
+            assert_eq!(Criticality::of_name(criticality.name()), Some(criticality));
+        }
+        assert_eq!((Level::of_name("High"), Criticality::of_name("none")), (None, None));
+        assert!(Level::ALL.is_sorted() && Criticality::ALL.is_sorted());
+    }
+
+    #[test]
+    fn the_highest_criticality_that_fits_holds() {
+        let criticality =
+            [("pay*", Criticality::High), ("*-test", Criticality::Low), ("*", Criticality::Low)];
+        let settings = LevelSettings {
+            observe_only: Patterns::default(),
+            observe_first_days: 7.0,
+            never_block: Patterns::default(),
+            criticality: criticality.map(|(pattern, value)| (Pattern::new(pattern), value)).to_vec(),
+        };
+        assert_eq!(settings.criticality("pay-test"), Criticality::High);
+        assert_eq!(settings.criticality("mail-test"), Criticality::Low);
+        assert_eq!(settings.published(Level::High, "a", "t", 6 * DAY_MS), Level::Low);
+        assert_eq!(settings.published(Level::High, "a", "t", 7 * DAY_MS), Level::High);
+        let named = LevelSettings { never_block: ["a*"].into_iter().collect(), ..settings.clone() };
+        assert_eq!(named.published(Level::High, "ab", "t", 8 * DAY_MS), Level::Low);
+        assert_eq!(named.published(Level::None, "ab", "t", 8 * DAY_MS), Level::None);
+        let unsaid = LevelSettings { criticality: Vec::new(), ..settings };
+        assert_eq!(unsaid.criticality("mail-test"), Criticality::Normal);
+    }
 }

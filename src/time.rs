@@ -52,6 +52,15 @@ impl EventTime {
     }
 }
 
+/// Reads a length of time such as `10m`, `36h` or `1d 12h`. Milliseconds; days have 24 hours.
+///
+/// Returns `None` for anything else, and for months and years: they have no one length.
+pub fn parse_span_ms(text: &str) -> Option<i64> {
+    let span: jiff::Span = text.parse().ok()?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    span.total((jiff::Unit::Millisecond, days)).ok().map(|ms| ms as i64)
+}
+
 /// The common form `YYYY-MM-DDThh:mm:ss[.f…]Z`, without the generality (and the cost) of a full parser.
 /// Anything unusual returns `None` and is left to the full parser.
 fn parse_utc(text: &[u8]) -> Option<i64> {
@@ -190,6 +199,15 @@ mod tests {
             let midnight = EventTime::parse(&format!("{}T00:00:00Z", &text[..10])).unwrap();
             prop_assert_eq!(time.day() * DAY_MS, midnight.0);
             prop_assert_eq!(time.hour().rem_euclid(24), text[11..13].parse::<i64>().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_length_of_time_is_read_with_its_unit_and_only_where_it_has_one_length() {
+        assert_eq!(parse_span_ms("10m"), Some(600_000));
+        assert_eq!(parse_span_ms("1d 12h"), Some(36 * HOUR_MS));
+        for text in ["", "10", "soon", "1 month", "2y"] {
+            assert_eq!(parse_span_ms(text), None, "{text}");
         }
     }
 

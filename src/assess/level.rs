@@ -91,27 +91,6 @@ impl Hold {
     }
 }
 
-/// Whom a level may block.
-#[derive(Clone, Debug, Default)]
-pub struct Policy {
-    /// Watched time after the first event in which every published level is capped at low. Milliseconds.
-    pub observe_first_ms: i64,
-}
-
-impl Policy {
-    /// The level that may be published.
-    ///
-    /// * `running_ms`: watched time since the first event of all.
-    pub fn published(&self, level: Level, _agent_id: &str, _agent_type: &str, running_ms: i64) -> Level {
-        if running_ms < self.observe_first_ms { level.min(Level::Low) } else { level }
-    }
-
-    /// How much harm agents of a type could do.
-    pub fn criticality(&self, _agent_type: &str) -> Criticality {
-        Criticality::Normal
-    }
-}
-
 /// What is held against one agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Risk {

@@ -2,6 +2,7 @@
 //!
 //! Knows files, options and what people are told. Must not judge anything.
 
+mod capacity;
 mod coverage;
 mod extraction;
 
@@ -22,13 +23,14 @@ use crate::wire::dead_letter::Refusal;
 use crate::wire::input::Line;
 use crate::wire::sources::mapping::Mapping;
 
+use self::capacity::Fleet;
 use self::coverage::Coverage;
 use self::extraction::extraction;
 
 /// Refused lines that are shown; the others are counted.
 const SHOWN_LINES: u64 = 100;
 
-/// Check a configuration, a source mapping, and example events if there are any.
+/// Check a configuration, a source mapping, example events if there are any, and what a fleet would need.
 ///
 /// Tells everything that is wrong at once: settings, the mapping that `--source` names, lines that would be refused
 /// and why, what the mapping makes of the first of them, and what each detector would have to do without. The exit code is 0 when nothing has to be mended, otherwise 64.
@@ -43,6 +45,9 @@ pub struct Check {
 
     #[command(flatten)]
     source: SourceArguments,
+
+    #[command(flatten)]
+    fleet: Fleet,
 }
 
 impl Check {
@@ -106,6 +111,12 @@ impl Check {
             out.flush()?;
             all_read(&unreadable)?;
         }
+        if self.fleet.is_asked() {
+            // What a fleet needs does not depend on a file that has to be mended first.
+            let settings = config.unwrap_or_default().settings()?;
+            out.flush()?;
+            out.text(&self.fleet.told(settings)?)?;
+        }
         out.flush()?;
         Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::from(super::TO_BE_MENDED) })
     }
@@ -117,6 +128,9 @@ fn told(config: &Config) -> String {
     for setting in config.changed() {
         let otherwise = if setting.default.is_empty() { "none" } else { &setting.default };
         text += &format!("  {} = {} (default {otherwise})\n", setting.name, setting.value);
+    }
+    for rule in config.rules().iter() {
+        text += &format!("  rule {rule}\n");
     }
     if !config.has_identity_key() {
         text += "  no agents.identity_key_file: whoever can choose ids could make them collide\n";

@@ -5,53 +5,23 @@
 //! Reading by hand instead of with a derived deserialiser has one reason: that one stops at the first fault,
 //! and a person wants to see all of them.
 
-use std::fmt;
+use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Longest value that a fault shows. Characters.
-const SHOWN_CHARS: usize = 64;
-/// A name is suggested for one that is at least this similar (Jaro-Winkler, 0 to 1). By trial: a letter left
-/// out, doubled or swapped stays above, another word falls below.
-const NEAR: f64 = 0.85;
-
-/// One setting: its name, what it may be and what it is.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Setting {
-    /// Tables and key, with dots between them.
-    pub name: &'static str,
-    /// What it says, in a few words, with its unit.
-    pub about: &'static str,
-    /// Which values are allowed.
-    pub allowed: String,
-    /// The value where the file says nothing, as TOML; empty where there is none.
-    pub default: String,
-    /// The value in force, as TOML; empty where there is none. A secret's place is left out.
-    pub value: String,
-}
-
-/// One thing that is wrong with a configuration file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// What is wrong, with table, key, value, what is allowed and what to do.
-    pub what: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
-    }
-}
+use super::setting::{Allowed, Fault, Setting};
+use super::spelling::{cut, nearest, shown_name};
+use crate::pattern::{Pattern, Patterns};
 
 /// A TOML document from which settings are taken.
 pub(super) struct Reader<'t> {
     text: &'t str,
     document: DeTable<'t>,
     settings: Vec<Setting>,
+    /// Tables that were taken as a whole.
+    taken: Vec<&'static str>,
     faults: Vec<Fault>,
     is_readable: bool,
 }
@@ -67,6 +37,7 @@ impl<'t> Reader<'t> {
             text,
             document: document.into_inner(),
             settings: Vec::new(),
+            taken: Vec::new(),
             faults: faults.collect(),
             is_readable: errors.is_empty(),
         }
@@ -80,7 +51,7 @@ impl<'t> Reader<'t> {
         range: RangeInclusive<f64>,
         default: f64,
     ) -> f64 {
-        let allowed = format!("a number from {} to {}", range.start(), range.end());
+        let allowed = Allowed::Number { least: *range.start(), most: *range.end() };
         self.setting(
             name,
             about,
@@ -99,17 +70,60 @@ impl<'t> Reader<'t> {
         range: RangeInclusive<u32>,
         default: u32,
     ) -> u32 {
-        let allowed = format!("a whole number from {} to {}", range.start(), range.end());
-        let read = |value: &DeValue<'_>| {
-            let number = value.as_integer()?;
-            u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n))
-        };
+        let allowed = Allowed::Whole { least: *range.start(), most: *range.end() };
+        let read =
+            |value: &DeValue<'_>| u32::try_from(whole(value)?).ok().filter(|number| range.contains(number));
         self.setting(name, about, allowed, default, read, u32::to_string)
     }
 
     /// Yes or no.
     pub fn flag(&mut self, name: &'static str, about: &'static str, default: bool) -> bool {
-        self.setting(name, about, "true or false".to_owned(), default, |v| v.as_bool(), bool::to_string)
+        self.setting(name, about, Allowed::Flag, default, |v| v.as_bool(), bool::to_string)
+    }
+
+    /// Patterns of names; none where nothing is said.
+    pub fn patterns(&mut self, name: &'static str, about: &'static str) -> Patterns {
+        let read = |value: &DeValue<'_>| Some(texts(value)?.iter().collect());
+        self.setting(name, about, Allowed::Patterns, Patterns::default(), read, Patterns::to_string)
+    }
+
+    /// A table from patterns of names to one of a few choices; empty where nothing is said.
+    ///
+    /// * `names`: names of all choices; `of_name` knows each.
+    pub fn choices<T: Copy>(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        names: &'static [&'static str],
+        of_name: impl Fn(&str) -> Option<T>,
+        name_of: impl Fn(T) -> &'static str,
+    ) -> Vec<(Pattern, T)> {
+        let mut wrong = Vec::new();
+        let read = |value: &DeValue<'_>| {
+            let choices = value.as_table()?.iter().filter_map(|(pattern, choice)| {
+                let known = choice.get_ref().as_str().and_then(&of_name);
+                if known.is_none() {
+                    wrong.push((pattern.get_ref().to_string(), choice.span()));
+                }
+                Some((Pattern::new(pattern.get_ref()), known?))
+            });
+            Some(choices.collect())
+        };
+        let write = |choices: &Vec<(Pattern, T)>| {
+            let one = |(pattern, choice): &(Pattern, T)| format!("{pattern:?} = {:?}", name_of(*choice));
+            let all = choices.iter().map(one).collect::<Vec<_>>().join(", ");
+            if all.is_empty() { "{}".to_owned() } else { format!("{{ {all} }}") }
+        };
+        let choices = self.setting(name, about, Allowed::Choices(names), Vec::new(), read, write);
+        for (pattern, span) in wrong {
+            let what = format!(
+                "[{name}] \"{}\" = {} is not allowed: give one of {names:?} ({about})",
+                cut(&pattern),
+                self.shown(&span)
+            );
+            self.fault(&span, what);
+        }
+        choices
     }
 
     /// A file that holds a secret; `read` turns its path into the secret or says what is wrong. Whether there
@@ -120,10 +134,9 @@ impl<'t> Reader<'t> {
         about: &'static str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let allowed = "the path of a file, in quotes".to_owned();
         let text =
             |value: &DeValue<'_>| value.as_str().filter(|path| !path.is_empty()).map(|p| Some(p.to_owned()));
-        let path = self.setting(name, about, allowed, None, text, |path: &Option<String>| {
+        let path = self.setting(name, about, Allowed::Path, None, text, |path: &Option<String>| {
             path.as_ref().map_or_else(String::new, |_| "\"…\"".to_owned())
         })?;
         match read(&path) {
@@ -135,6 +148,18 @@ impl<'t> Reader<'t> {
                 None
             }
         }
+    }
+
+    /// Takes a table, or a list of them, out of the document as a whole: whoever takes it tells what is wrong
+    /// in it.
+    pub fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'t>>> {
+        self.taken.push(name);
+        self.document.remove(name)
+    }
+
+    /// Something is wrong at this place.
+    pub fn fault(&mut self, span: &Range<usize>, what: impl Display) {
+        self.faults.push(Fault { line: line_of(self.text, span.start), what: what.to_string() });
     }
 
     /// Every setting that was asked for, or everything that is wrong, by line.
@@ -155,19 +180,21 @@ impl<'t> Reader<'t> {
         &mut self,
         name: &'static str,
         about: &'static str,
-        allowed: String,
+        allowed: Allowed,
         default: T,
         read: impl FnOnce(&DeValue<'_>) -> Option<T>,
         write: impl Fn(&T) -> String,
     ) -> T {
         let default_text = write(&default);
         let mut value = default;
-        if let Some(found) = self.find(name).filter(|found| !found.get_ref().is_table()) {
+        if let Some(found) = self.find(name).filter(|found| allowed.is_table() || !found.get_ref().is_table())
+        {
             let span = found.span();
             match read(found.get_ref()) {
                 Some(read) => value = read,
                 None => {
-                    let otherwise = if default_text.is_empty() { "nothing" } else { &default_text };
+                    let otherwise =
+                        if matches!(&*default_text, "" | "[]" | "{}") { "nothing" } else { &default_text };
                     let what = format!(
                         "{} = {} is not allowed: give {allowed} ({about}), or leave it out for {otherwise}",
                         shown_name(name),
@@ -195,12 +222,15 @@ impl<'t> Reader<'t> {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             let below = format!("{name}.");
-            let is_setting = self.settings.iter().any(|setting| setting.name == name);
+            let setting = self.settings.iter().find(|setting| setting.name == name);
+            let is_setting = setting.is_some();
+            let is_open = setting.is_some_and(|setting| setting.allowed.is_table());
             let is_table = self.settings.iter().any(|setting| setting.name.starts_with(&below));
             let line = line_of(self.text, key.span().start);
             match value.get_ref().as_table() {
                 Some(table) if is_table => self.find_unknown(&below, table),
                 None if is_setting => {}
+                Some(_) if is_open => {}
                 None if is_table => {
                     let what = format!(
                         "{} = {} is not allowed: it is a table; write [{name}] and its settings below",
@@ -232,11 +262,12 @@ impl<'t> Reader<'t> {
         };
         let tables = self.settings.iter().filter_map(|setting| setting.name.rsplit_once('.')).map(|(t, _)| t);
         let known: Vec<&str> = if is_table {
-            tables.collect()
+            tables.chain(self.open_tables()).collect()
         } else {
-            self.settings.iter().map(|setting| setting.name).collect()
+            self.settings.iter().map(|setting| setting.name).chain(self.taken.iter().copied()).collect()
         };
         match nearest(name, &known) {
+            Some(near) if self.taken.contains(&near) => format!("{told}: did you mean [[{near}]]?"),
             Some(near) if is_table => format!("{told}: did you mean [{near}]?"),
             Some(near) => format!("{told}: did you mean {}?", shown_name(near)),
             None => {
@@ -251,54 +282,40 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Names of tables that are a setting, or are taken, as a whole.
+    fn open_tables(&self) -> impl Iterator<Item = &'static str> {
+        let open = self.settings.iter().filter(|setting| setting.allowed.is_table());
+        open.map(|setting| setting.name).chain(self.taken.iter().copied())
+    }
+
     /// The value as it stands in the file, cut off.
-    fn shown(&self, span: &Range<usize>) -> String {
+    pub fn shown(&self, span: &Range<usize>) -> String {
         cut(self.text.get(span.clone()).unwrap_or(""))
     }
 }
 
-/// `[alerts] per_day` for `alerts.per_day`.
-pub(super) fn shown_name(name: &str) -> String {
-    match name.rsplit_once('.') {
-        Some((table, key)) => format!("[{}] {}", cut(table), cut(key)),
-        None => cut(name),
-    }
-}
-
-fn cut(text: &str) -> String {
-    let mut chars = text.chars();
-    let mut out: String = chars
-        .by_ref()
-        .take(SHOWN_CHARS)
-        .map(|c| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() })
-        .collect();
-    if chars.next().is_some() {
-        out.push('…');
-    }
-    out
-}
-
-/// The known name most like `name`, whole or in its last part, if any is like it.
-fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let last = |name: &str| name.rsplit('.').next().unwrap_or("").to_owned();
-    known
-        .iter()
-        .map(|known| {
-            let parts = strsim::jaro_winkler(&last(name), &last(known));
-            (parts.max(strsim::jaro_winkler(name, known)), *known)
-        })
-        .filter(|(near, _)| *near >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
-}
-
-fn number(value: &DeValue<'_>) -> Option<f64> {
-    match value {
+/// A number, whole or not; finite.
+pub(super) fn number(value: &DeValue<'_>) -> Option<f64> {
+    let number = match value {
         DeValue::Float(number) => number.as_str().parse().ok(),
-        // A number that an i32 cannot hold lies outside every range we have.
-        DeValue::Integer(number) => i32::from_str_radix(number.as_str(), number.radix()).ok().map(f64::from),
+        DeValue::Integer(_) => whole(value).map(|number| number as f64),
         _ => None,
-    }
+    };
+    number.filter(|number| number.is_finite())
+}
+
+/// A whole number.
+pub(super) fn whole(value: &DeValue<'_>) -> Option<i64> {
+    let number = value.as_integer()?;
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// Texts in a list, none of them empty.
+pub(super) fn texts(value: &DeValue<'_>) -> Option<Vec<Box<str>>> {
+    let text = |value: &Spanned<DeValue<'_>>| {
+        value.get_ref().as_str().filter(|text| !text.is_empty()).map(Box::from)
+    };
+    value.as_array()?.iter().map(text).collect()
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -308,16 +325,6 @@ fn line_of(text: &str, offset: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_are_nearly_right_are_recognised_and_others_are_not() {
-        let known = ["alerts.per_day", "agents.max", "detect.lexicon", "detect.content.value_novelty"];
-        assert_eq!(nearest("alerts.perday", &known), Some("alerts.per_day"));
-        assert_eq!(nearest("per_day", &known), Some("alerts.per_day"));
-        assert_eq!(nearest("detect.content.value_noveltiy", &known), Some("detect.content.value_novelty"));
-        assert_eq!(nearest("alert.per_day", &known), Some("alerts.per_day"));
-        assert_eq!(nearest("kafka.brokers", &known), None);
-    }
 
     #[test]
     fn lines_are_counted_from_one() {

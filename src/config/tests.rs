@@ -38,7 +38,9 @@ fn every_setting_reaches_the_engine() {
          [detect.content]\nfine = false\ncoarse = false\nvalue_novelty = 11\norder_excess = 12\n\
          bare_value_novelty = 13\nbare_order_excess = 14\n\
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
-         destructive = 7",
+         destructive = 7\n\
+         [levels]\nobserve_only = [\"batch-*\"]\nobserve_first_days = 0\nnever_block = [\"pump-7\"]\n\
+         criticality = { \"pay*\" = \"high\", \"*-test\" = \"low\" }",
     );
     let settings = config.settings().unwrap();
     assert_eq!((settings.alerts_per_day, settings.max_agents, settings.quarantine_p), (1.0, 1_007, 0.5));
@@ -53,6 +55,12 @@ fn every_setting_reaches_the_engine() {
         verb_weights: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
     };
     assert_eq!(settings.content, expected);
+    let levels = config.levels();
+    assert!(levels.observe_only.matches("batch-7") && !levels.observe_only.matches("pump-7"));
+    assert!(levels.never_block.matches("pump-7") && !levels.never_block.matches("pump-71"));
+    assert_eq!(levels.observe_first_days, 0.0);
+    let criticality = ["pay-test", "mail-test", "mail"].map(|agent_type| levels.criticality(agent_type));
+    assert_eq!(criticality, [Criticality::High, Criticality::Low, Criticality::Normal]);
     // Every setting but the key was changed: a new one cannot be forgotten here.
     assert_eq!(config.changed().count() + 1, config.all().len());
 }
@@ -79,6 +87,13 @@ content.verb_weights = [0.1, 0.2]
 [kafka]
 brokers = "localhost:9092"
 [detekt]
+[levels]
+observe_only = "batch-*"
+never_block = ["a", ""]
+[levels.criticality]
+"pay*" = "hihg"
+[levells]
+[levels.criticalty]
 "#,
         expect![[r#"
             line 2: per_day = 3 is unknown: did you mean [alerts] per_day?
@@ -93,8 +108,13 @@ brokers = "localhost:9092"
             line 14: [detect.content] verb_weights = [0.1, 0.2] is not allowed: it is a table; write [detect.content.verb_weights] and its settings below
             line 15: [detect.content.lexicon] is unknown: did you mean [detect.content]?
             line 16: [learn.quarantine_p] is not allowed: it is a setting, not a table; write [learn] quarantine_p = VALUE
-            line 17: [kafka] is unknown: remove it; known here: alerts, agents, detect, learn
+            line 17: [kafka] is unknown: remove it; known here: alerts, agents, detect, learn, levels, rules
             line 19: [detekt] is unknown: did you mean [detect]?
+            line 21: [levels] observe_only = "batch-*" is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (agent types that are only observed: their published level is at most low), or leave it out for nothing
+            line 22: [levels] never_block = ["a", ""] is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (ids of agents that must never be blocked), or leave it out for nothing
+            line 24: [levels.criticality] "pay*" = "hihg" is not allowed: give one of ["low", "normal", "high"] (how much harm agents of a type could do; normal where nothing is said, the highest of all that fit)
+            line 25: [levells] is unknown: did you mean [levels]?
+            line 26: [levels.criticalty] is unknown: did you mean [levels.criticality]?
         "#]],
     );
 }

@@ -90,7 +90,7 @@ impl<'t> Moment<'_, 't> {
                 *part += share.share;
             }
         }
-        let criticality = self.version.settings.policy.criticality(self.call.event.agent_type());
+        let criticality = self.version.settings.levels.criticality(self.call.event.agent_type());
         let level = level::deserves(
             unit.unit_p,
             alerts,

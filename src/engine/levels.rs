@@ -63,7 +63,7 @@ impl Watched {
         let Instant { at, time } = now;
         let level_uncapped = self.level();
         let running = version.running_ms(at);
-        let publish = |level| version.settings.policy.published(level, &self.id, &self.type_name, running);
+        let publish = |level| version.settings.levels.published(level, &self.id, &self.type_name, running);
         let (score, reasons) = self.risk.as_ref().map(|risk| risk.score(at)).unwrap_or_default();
         out.push(Output::Risk(Box::new(RiskUpdate {
             schema: RISK_SCHEMA.to_owned(),

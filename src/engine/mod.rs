@@ -28,13 +28,13 @@ use self::storm::Storm;
 use self::unit::{Position, UnitKind};
 use self::version::Version;
 use crate::assess::content::ContentSettings;
-use crate::assess::level::Policy;
 use crate::baseline::pool::{Baselines, Peaks};
 use crate::detect::lexicon::Lexicon;
+use crate::detect::rules::Rules;
 use crate::event::AuditEvent;
 use crate::finding::Family;
 use crate::identity::{Identity, Key};
-use crate::risk::Verdict;
+use crate::risk::{LevelSettings, Verdict};
 use crate::stats::key::mix;
 
 /// Everything the engine is told before the first event.
@@ -54,8 +54,10 @@ pub struct Settings {
     pub shipped: Peaks,
     /// Values that a unit with p at or below this used are not learned.
     pub quarantine_p: f64,
-    /// Whom a level may block.
-    pub policy: Policy,
+    /// Whom levels may trouble.
+    pub levels: LevelSettings,
+    /// Rules of the user.
+    pub rules: Rules,
     /// Hash of the configuration, for the record.
     pub config: String,
 }

@@ -243,6 +243,26 @@ fn check_tells_every_fault_and_what_the_detectors_would_miss() {
 }
 
 #[test]
+fn check_tells_rules_and_what_a_fleet_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[[rules]]\nname = \"decoys\"\nhoneytoken = \"secrets/decoy-*\"\n";
+    std::fs::write(folder.path().join("rules.toml"), config).unwrap();
+    let fine =
+        run(folder.path(), &["check", "--config", "rules.toml", "--agents", "2000000", "--rate", "1000"]);
+    assert_eq!(fine.code, 0, "{}{}", fine.out, fine.err);
+    for told in [
+        "rule honeytoken \"decoys\" high: resource glob [\"secrets/decoy-*\"]",
+        "measured on this machine just now",
+        "[agents] max = 1000000 keeps no more at once",
+        "estimate for 1,000 events/s",
+        "what limits: ",
+    ] {
+        assert!(fine.out.contains(told), "{told} is missing in:\n{}", fine.out);
+    }
+    assert_ne!(run(folder.path(), &["check", "--agents", "0"]).code, 0);
+}
+
+#[test]
 fn transcripts_are_judged_and_leave_no_content_behind() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("id.key"), "000102030405060708090a0b0c0d0e0f").unwrap();

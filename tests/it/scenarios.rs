@@ -20,6 +20,7 @@ use tiltmeter::wire::audit_event::decode;
 
 mod access;
 mod provenance;
+pub mod rules;
 mod sequence;
 mod stream;
 
