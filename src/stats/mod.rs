@@ -10,6 +10,7 @@ pub mod category;
 pub mod combine;
 pub mod decay;
 pub mod distinct;
+pub mod flat;
 pub mod key;
 pub mod quantile;
 pub mod sequence;

@@ -74,7 +74,7 @@ pub struct Prediction {
 /// surprise of a symbol of which nothing is known.
 ///
 /// The loop runs from the general to the particular and stops at the first unknown context: every longer one
-/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: two look-ups an order.
+/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two look-ups an order.
 ///
 /// # Formula
 ///
@@ -84,11 +84,11 @@ pub struct Prediction {
 pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction) -> Prediction {
     let mut at = base;
     for (order, &context) in contexts.as_slice().iter().enumerate() {
-        let total = table.total(context);
+        let (total, votes) = table.look(context, symbol);
         if total.votes == 0 {
             break;
         }
-        at.probability = table.probability_given(total, table.votes(context, symbol), at.probability);
+        at.probability = table.probability_given(total, votes, at.probability);
         at.expected_bits = (as_votes(total.surprise) + at.expected_bits) / (as_votes(total.judged) + 1.0);
         at.order = order as u8;
     }
