@@ -5,20 +5,22 @@
 //! Nothing is learned directly. Votes wait in a [`Delta`] per type and enter all at once when a version is
 //! minted, sorted by key, so that the order of arrival cannot matter.
 
-use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
-
 use super::agent::KeySpace;
 use super::pool::{Baselines, Peaks, TypeBaseline};
 use crate::identity::Key;
 use crate::stats::decay::{VOTE, Votes};
+use crate::stats::flat::{Flat, KeySet, Slot};
 use crate::stats::key::mix;
 use crate::stats::sequence::{self, Contexts};
 
 /// Different things one type can learn between two versions; what is beyond has to come again.
 pub const VOTES_PER_VERSION: usize = 1 << 17;
 /// Most votes that count for one thing between two versions. A flood of sessions weighs no more.
-pub const VOTES_PER_KEY: Votes = 4096 * VOTE;
+pub const VOTES_PER_KEY: Votes = MOST_VOTES as Votes * VOTE;
+/// The same, in whole votes.
+const MOST_VOTES: u32 = 4096;
+/// Most bits that one observation may have cost: then a sum over all votes for one thing fits. Bits.
+const MOST_BITS: f64 = 64.0;
 
 /// Context that stands for the whole fleet in the table of sequences.
 pub const FLEET: u64 = 0xF1EE_7000;
@@ -41,13 +43,52 @@ pub enum Lesson {
     Access(KeySpace),
 }
 
-/// What is counted for one thing: small, because every vote looks one up at random.
-#[derive(Clone, Copy, Debug)]
+/// What is counted for one thing: small, because every vote looks one up at random. 16 bytes.
+#[derive(Clone, Copy, Debug, Default)]
 struct Tally {
-    votes: u32,
-    /// Place of the thing itself in [`Delta::things`].
-    thing: u32,
-    surprise: Votes,
+    /// Key of the thing.
+    key: u64,
+    /// Σ of what the observations cost. 1/256 bit; at most 2²⁶.
+    surprise: u32,
+    /// Place of the thing itself in [`Delta::things`], times [`PLACE`], plus whole votes.
+    place_and_votes: u32,
+}
+
+/// Room for whole votes in [`Tally::place_and_votes`]; 17 bits are left for the place.
+const PLACE: u32 = 1 << 15;
+const _: () = assert!(MOST_VOTES < PLACE && VOTES_PER_VERSION <= (1 << 17));
+
+impl Slot for Tally {
+    fn is_empty(&self) -> bool {
+        self.place_and_votes == 0
+    }
+
+    fn home(&self) -> u64 {
+        self.key
+    }
+}
+
+impl Tally {
+    fn new(key: u64, place: usize) -> Self {
+        Self { key, surprise: 0, place_and_votes: place as u32 * PLACE }
+    }
+
+    fn place(self) -> usize {
+        (self.place_and_votes / PLACE) as usize
+    }
+
+    /// Whole votes.
+    fn votes(self) -> u32 {
+        self.place_and_votes % PLACE
+    }
+
+    /// Adds a vote, up to the most that count.
+    fn vote(&mut self, surprise: u32) {
+        if self.votes() < MOST_VOTES {
+            self.place_and_votes += 1;
+            self.surprise += surprise;
+        }
+    }
 }
 
 /// (agent, key) pairs that have voted, remembered in two generations: when the younger is full the older is
@@ -59,18 +100,16 @@ const VOTERS: usize = 1 << 16;
 pub struct Delta {
     /// Name of the type.
     name: String,
-    tallies: HashMap<u64, Tally, RandomState>,
+    tallies: Flat<Tally>,
     /// What the tallies count.
     things: Vec<(Lesson, u64)>,
-    /// Used to sort the tallies, kept for its memory.
-    sorted: Vec<(u64, Tally)>,
     agents: Vec<Key>,
     provenance: [Votes; 2],
     peaks: Peaks,
     changed: bool,
     /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
     /// same.
-    voters: [HashSet<u64, RandomState>; 2],
+    voters: [KeySet; 2],
 }
 
 impl Delta {
@@ -88,21 +127,15 @@ impl Delta {
             Lesson::Value([_, context]) => mix(3, context),
             Lesson::Access(space) => mix(4, space.context()),
         };
-        let full = self.tallies.len() >= VOTES_PER_VERSION;
-        let surprise = (surprise_bits.clamp(0.0, 64.0) * VOTE as f64) as Votes;
-        match self.tallies.entry(mix(particular, symbol)) {
-            hashbrown::hash_map::Entry::Occupied(mut tally) => {
-                let tally = tally.get_mut();
-                if Votes::from(tally.votes) < VOTES_PER_KEY {
-                    tally.votes += VOTE as u32;
-                    tally.surprise += surprise;
-                }
-            }
-            hashbrown::hash_map::Entry::Vacant(_) if full => {}
-            hashbrown::hash_map::Entry::Vacant(place) => {
-                place.insert(Tally { votes: VOTE as u32, thing: self.things.len() as u32, surprise });
-                self.things.push((lesson, symbol));
-            }
+        let surprise = (surprise_bits.clamp(0.0, MOST_BITS) * VOTE as f64) as u32;
+        let key = mix(particular, symbol);
+        if let Some(tally) = self.tallies.find_mut(key, |tally| tally.key == key) {
+            tally.vote(surprise);
+        } else if self.tallies.len() < VOTES_PER_VERSION {
+            let mut tally = Tally::new(key, self.things.len());
+            tally.vote(surprise);
+            self.tallies.insert(tally);
+            self.things.push((lesson, symbol));
         }
     }
 
@@ -110,7 +143,7 @@ impl Delta {
     pub fn vote_once(&mut self, agent: Key, lesson: Lesson, symbol: u64) {
         let pair = mix(agent, symbol);
         let [young, old] = &mut self.voters;
-        if old.contains(&pair) || !young.insert(pair) {
+        if old.contains(pair) || !young.insert(pair) {
             return;
         }
         if young.len() >= VOTERS {
@@ -146,11 +179,10 @@ impl Delta {
         }
         let fleet = &mut baselines.fleet;
         let own = baselines.types.entry(key).or_insert_with(|| TypeBaseline::new(&self.name));
-        self.sorted.extend(self.tallies.drain());
-        self.sorted.sort_unstable_by_key(|(key, _)| *key);
-        for (_, Tally { votes, thing, surprise }) in self.sorted.drain(..) {
-            let votes = Votes::from(votes);
-            let Some(&(lesson, symbol)) = self.things.get(thing as usize) else { continue };
+        let things = &self.things;
+        let learn = |tally: Tally| {
+            let (votes, surprise) = (Votes::from(tally.votes()) * VOTE, Votes::from(tally.surprise));
+            let Some(&(lesson, symbol)) = things.get(tally.place()) else { return };
             match lesson {
                 Lesson::Order { contexts, previous } => {
                     let pair = contexts.as_slice().get(1).copied().unwrap_or(key);
@@ -180,7 +212,8 @@ impl Delta {
                     fleet.access.add(space.context(), symbol, votes, 0);
                 }
             }
-        }
+        };
+        self.tallies.drain_sorted(|tally| tally.key, learn);
         self.things.clear();
         self.agents.sort_unstable();
         for agent in self.agents.drain(..) {
