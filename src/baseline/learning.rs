@@ -109,7 +109,7 @@ pub struct Delta {
     changed: bool,
     /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
     /// same.
-    voters: [KeySet; 2],
+    voters: [KeySet<u64>; 2],
 }
 
 impl Delta {

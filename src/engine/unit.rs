@@ -2,8 +2,6 @@
 //!
 //! Knows peaks, stages and running p-values. Must not know baselines.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::explain::LeadArgument;
@@ -14,6 +12,8 @@ use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
+use crate::stats::flat::KeySet;
+use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
 
@@ -29,8 +29,11 @@ const REMEMBERED_CALLS: usize = 64;
 pub const LESSONS: usize = 4096;
 /// Values that may wait for the unit's end.
 const HELD_VALUES: usize = 64;
-/// Lessons that a unit has room for from the first one on; most units teach no more.
-const LESSONS_AT_ONCE: usize = 112;
+/// Entries that a list has room for from the first one on.
+const FIRST_ENTRIES: usize = 8;
+
+/// Mixed into lessons before they are shortened: some are small numbers.
+const SHORTENED: u64 = 0x7EAC_4E5D;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,8 +133,8 @@ pub struct Unit {
     pub events: u32,
     /// Where its sequence stands.
     pub progress: Progress,
-    /// Votes it has cast.
-    pub cast: HashSet<u64, RandomState>,
+    /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
+    cast: KeySet<u32>,
     /// Values to be learned, which wait until the unit turns out harmless.
     pub held: Vec<HeldValue>,
     /// What raised each family most.
@@ -162,7 +165,7 @@ impl Unit {
             last: time,
             events: 0,
             progress: Progress::default(),
-            cast: HashSet::default(),
+            cast: KeySet::default(),
             held: Vec::new(),
             leads: Vec::new(),
             under_alert,
@@ -292,7 +295,8 @@ impl Unit {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
             None => {
-                reserve_at_once(&mut self.leads, Family::COUNT);
+                // One at a time: a lead is large, and few units have more than one.
+                self.leads.reserve_exact(1);
                 self.leads.push(lead);
             }
         }
@@ -300,7 +304,7 @@ impl Unit {
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
-        reserve_at_once(&mut self.calls, REMEMBERED_CALLS);
+        make_room(&mut self.calls, REMEMBERED_CALLS);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
@@ -324,15 +328,12 @@ impl Unit {
 
     /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
     pub fn teaches(&mut self, lesson: u64) -> bool {
-        if self.cast.capacity() == 0 {
-            self.cast.reserve(LESSONS_AT_ONCE);
-        }
-        self.cast.len() < LESSONS && self.cast.insert(lesson)
+        self.cast.len() < LESSONS && self.cast.insert((mix(lesson, SHORTENED) >> 32) as u32)
     }
 
     /// Holds a value back until the unit closes.
     pub fn hold(&mut self, value: HeldValue) {
-        reserve_at_once(&mut self.held, HELD_VALUES);
+        make_room(&mut self.held, HELD_VALUES);
         if self.held.len() < HELD_VALUES {
             self.held.push(value);
         }
@@ -365,10 +366,10 @@ impl Spare {
     }
 }
 
-/// Gives a list all the room it will ever need with its first entry. Units are used again and again, so that sooner
-/// or later each of them holds a long one; growing step by step would only spread the allocations over hours.
-fn reserve_at_once<T>(list: &mut Vec<T>, most: usize) {
-    if list.capacity() == 0 {
-        list.reserve_exact(most);
+/// Makes room for one more entry, in steps that end at exactly `most`: no unit holds room that none can need.
+fn make_room<T>(list: &mut Vec<T>, most: usize) {
+    if list.len() == list.capacity() {
+        let room = (2 * list.len()).clamp(FIRST_ENTRIES, most.max(FIRST_ENTRIES));
+        list.reserve_exact(room.saturating_sub(list.len()));
     }
 }

@@ -6,6 +6,9 @@
 //! that a look-up costs as much as the memory lines it touches. A table of control bytes beside the entries, as
 //! general hash tables have it, makes that two lines at least; here it is one.
 
+/// With how much a table begins: less is hardly less, once the allocator has added its own.
+const FIRST_BYTES: usize = 128;
+
 /// What a [`Flat`] holds. Its default value is an empty place.
 pub trait Slot: Copy + Default {
     /// Whether nothing lies here.
@@ -143,7 +146,8 @@ impl<S: Slot> Flat<S> {
     }
 
     fn grow(&mut self) {
-        let places = (self.slots.len() * 2).max(8);
+        let first = (FIRST_BYTES / size_of::<S>()).next_power_of_two().max(8);
+        let places = (self.slots.len() * 2).max(first);
         let old = std::mem::replace(&mut self.slots, vec![S::default(); places]);
         for entry in old.into_iter().filter(|slot| !slot.is_empty()) {
             self.settle(entry);
@@ -151,25 +155,37 @@ impl<S: Slot> Flat<S> {
     }
 }
 
-/// A key in a set of keys; 0 counts as 1.
-#[derive(Clone, Copy, Debug, Default)]
-struct Member(u64);
-
-impl Slot for Member {
+impl Slot for u64 {
     fn is_empty(&self) -> bool {
-        self.0 == 0
+        *self == 0
     }
 
     fn home(&self) -> u64 {
-        self.0
+        *self
     }
 }
 
-/// A set of keys that are hashed already. 8 bytes a place.
-#[derive(Clone, Debug, Default)]
-pub struct KeySet(Flat<Member>);
+impl Slot for u32 {
+    fn is_empty(&self) -> bool {
+        *self == 0
+    }
 
-impl KeySet {
+    fn home(&self) -> u64 {
+        u64::from(*self)
+    }
+}
+
+/// A set of keys that are hashed already; 0 is no key. 4 or 8 bytes a place.
+#[derive(Clone, Debug)]
+pub struct KeySet<K>(Flat<K>);
+
+impl<K> Default for KeySet<K> {
+    fn default() -> Self {
+        Self(Flat::default())
+    }
+}
+
+impl<K: Slot + PartialEq> KeySet<K> {
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -182,17 +198,16 @@ impl KeySet {
 
     /// Whether a key is there.
     #[inline]
-    pub fn contains(&self, key: u64) -> bool {
-        let key = key.max(1);
-        self.0.find(key, |member| member.0 == key).is_some()
+    pub fn contains(&self, key: K) -> bool {
+        self.0.find(key.home(), |known| *known == key).is_some()
     }
 
-    /// Adds a key; false when it was there.
+    /// Adds a key; false when it was there, and for 0.
     #[inline]
-    pub fn insert(&mut self, key: u64) -> bool {
-        let new = !self.contains(key);
+    pub fn insert(&mut self, key: K) -> bool {
+        let new = !key.is_empty() && !self.contains(key);
         if new {
-            self.0.insert(Member(key.max(1)));
+            self.0.insert(key);
         }
         new
     }
@@ -276,7 +291,7 @@ mod tests {
             let mut set = KeySet::default();
             let mut twin = std::collections::BTreeSet::new();
             for key in keys {
-                prop_assert_eq!(set.insert(key), twin.insert(key.max(1)));
+                prop_assert_eq!(set.insert(key), key > 0 && twin.insert(key));
             }
             prop_assert_eq!(set.len(), twin.len());
             set.clear();
