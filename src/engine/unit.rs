@@ -32,6 +32,9 @@ const HELD_VALUES: usize = 64;
 /// Entries that a list has room for from the first one on.
 const FIRST_ENTRIES: usize = 8;
 
+/// No version has this number.
+const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
+
 /// Mixed into lessons before they are shortened: some are small numbers.
 const SHORTENED: u64 = 0x7EAC_4E5D;
 
@@ -138,7 +141,7 @@ pub struct Unit {
     /// Values to be learned, which wait until the unit turns out harmless.
     pub held: Vec<HeldValue>,
     /// What raised each family most.
-    pub(super) leads: Vec<Lead>,
+    pub(super) leads: Box<[Lead]>,
     /// Whether an alert about its agent was open before it began.
     pub under_alert: bool,
     /// Combined evidence so far. Bits.
@@ -148,9 +151,9 @@ pub struct Unit {
     peaks: [[u8; STAGES]; Family::COUNT],
     p: [f64; Family::COUNT],
     has_data: [bool; Family::COUNT],
-    /// Type and version of the calibration, and running p of the hour unit, under which `bits` and `unit_p` hold;
-    /// none when a p has fallen since.
-    assessed: Option<(Key, u64)>,
+    /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
+    /// since.
+    assessed: (Key, u64),
     /// Keys of event ids with their actions, by place modulo the number remembered.
     calls: Vec<(u64, Key)>,
 }
@@ -167,14 +170,14 @@ impl Unit {
             progress: Progress::default(),
             cast: KeySet::default(),
             held: Vec::new(),
-            leads: Vec::new(),
+            leads: Box::default(),
             under_alert,
             bits: 0.0,
             unit_p: 1.0,
             peaks: [[0; STAGES]; Family::COUNT],
             p: [1.0; Family::COUNT],
             has_data: [false; Family::COUNT],
-            assessed: None,
+            assessed: NOT_ASSESSED,
             calls: Vec::new(),
         }
     }
@@ -184,11 +187,9 @@ impl Unit {
         let mut fresh = Self::new(kind, id, time, under_alert);
         fresh.cast = std::mem::take(&mut self.cast);
         fresh.held = std::mem::take(&mut self.held);
-        fresh.leads = std::mem::take(&mut self.leads);
         fresh.calls = std::mem::take(&mut self.calls);
         fresh.cast.clear();
         fresh.held.clear();
-        fresh.leads.clear();
         fresh.calls.clear();
         *self = fresh;
     }
@@ -234,7 +235,7 @@ impl Unit {
         match self.p.get_mut(index) {
             Some(running) if p < *running => {
                 *running = p;
-                self.assessed = None;
+                self.assessed = NOT_ASSESSED;
                 true
             }
             _ => false,
@@ -271,10 +272,10 @@ impl Unit {
     ///
     /// `under`: the agent type and version of the calibration. Nothing is done where nothing has changed.
     pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64)) {
-        if self.assessed == Some(under) {
+        if self.assessed == under {
             return;
         }
-        self.assessed = Some(under);
+        self.assessed = under;
         self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
         self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
@@ -294,10 +295,12 @@ impl Unit {
     pub(super) fn keep_lead(&mut self, lead: Lead) {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
+            // One at a time: a lead is large, and few units have one at all.
             None => {
-                // One at a time: a lead is large, and few units have more than one.
-                self.leads.reserve_exact(1);
-                self.leads.push(lead);
+                let mut leads = std::mem::take(&mut self.leads).into_vec();
+                leads.reserve_exact(1);
+                leads.push(lead);
+                self.leads = leads.into_boxed_slice();
             }
         }
     }

@@ -24,13 +24,13 @@ pub trait Slot: Copy + Default {
 /// What it holds does not depend on the order of inserting; where it lies does, so that iteration must not show.
 #[derive(Clone, Debug)]
 pub struct Flat<S> {
-    slots: Vec<S>,
+    slots: Box<[S]>,
     len: usize,
 }
 
 impl<S> Default for Flat<S> {
     fn default() -> Self {
-        Self { slots: Vec::new(), len: 0 }
+        Self { slots: Box::default(), len: 0 }
     }
 }
 
@@ -148,7 +148,7 @@ impl<S: Slot> Flat<S> {
     fn grow(&mut self) {
         let first = (FIRST_BYTES / size_of::<S>()).next_power_of_two().max(8);
         let places = (self.slots.len() * 2).max(first);
-        let old = std::mem::replace(&mut self.slots, vec![S::default(); places]);
+        let old = std::mem::replace(&mut self.slots, vec![S::default(); places].into_boxed_slice());
         for entry in old.into_iter().filter(|slot| !slot.is_empty()) {
             self.settle(entry);
         }
