@@ -200,7 +200,8 @@ impl Familiar {
         let (len, room) = (usize::from(self.len), self.cells.len() / 2);
         if len == KEYS {
             let keys = self.cells.iter().zip(self.uses()).zip(0..);
-            let rarity = |key: u32, uses: Uses| (uses.hours, Reverse((hour as u16).wrapping_sub(uses.last)), key);
+            let rarity =
+                |key: u32, uses: Uses| (uses.hours, Reverse((hour as u16).wrapping_sub(uses.last)), key);
             let rarest = keys.min_by_key(|&((&key, &number), _)| rarity(key, Uses::new(number)));
             return rarest.map_or(0, |(_, place)| place);
         }

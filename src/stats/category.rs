@@ -95,7 +95,8 @@ impl Context {
     /// Votes and freshness of a symbol that lies here.
     fn near_mut(&mut self, symbol: u64) -> Option<(&mut u32, &mut bool)> {
         let cells = self.near.iter_mut().zip(&mut self.fresh);
-        let known = self.symbols.iter().zip(cells).find(|(known, (votes, _))| **known == symbol && **votes > 0);
+        let known =
+            self.symbols.iter().zip(cells).find(|(known, (votes, _))| **known == symbol && **votes > 0);
         known.map(|(_, cell)| cell)
     }
 
@@ -257,7 +258,8 @@ impl Table {
                 return Counted::Refused;
             }
             let (symbols, near, fresh) = ([symbol, 0], [as_cell(votes), 0], [true, false]);
-            let mut new = Context { key: context, symbols, near, fresh, is_known: true, ..Context::default() };
+            let mut new =
+                Context { key: context, symbols, near, fresh, is_known: true, ..Context::default() };
             new.changed(0, as_cell(votes), self.discount);
             self.contexts.insert(new);
             self.len += 1;

@@ -17,7 +17,8 @@ type Image = (BTreeMap<u64, Total>, BTreeMap<(u64, u64), (u32, bool)>);
 
 /// Everything a table holds, in an order of its own: equal images mean equal tables, byte for byte.
 pub(in crate::stats) fn image(table: &Table) -> Image {
-    let near = table.contexts.iter().flat_map(|c| (0..NEAR).map(|i| (c.key, c.symbols[i], c.near[i], c.fresh[i])));
+    let near =
+        table.contexts.iter().flat_map(|c| (0..NEAR).map(|i| (c.key, c.symbols[i], c.near[i], c.fresh[i])));
     let far = table.far.iter().map(|f| (f.context, f.symbol, f.votes, f.fresh));
     let cells: Vec<_> = near.chain(far).filter(|(_, _, votes, _)| *votes > 0).collect();
     assert_eq!(cells.len(), table.len());
