@@ -35,12 +35,40 @@ pub enum Lesson {
         /// The action before.
         previous: u64,
     },
-    /// An argument had an origin: contexts of the fleet, most general first, then that of the type.
+    /// An argument had an origin: contexts of the fleet in the finer alphabet, most general first, then that of the
+    /// type; see [`coarse`]. Its symbol is the key of [`OriginSymbols`].
     Origin([u64; 4], u64),
     /// An argument had a value: by argument, then by action and argument.
     Value([u64; 2]),
     /// An agent uses a key: one vote an agent.
     Access(KeySpace),
+}
+
+/// The context in the coarser alphabet of origins that belongs to one in the finer.
+#[inline]
+pub fn coarse(context: u64) -> u64 {
+    context ^ 0x0C0A_25E0_0C0A_25E0
+}
+
+/// An origin in both alphabets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OriginSymbols {
+    /// With form and anchoring, if they are known.
+    pub fine: Option<u8>,
+    /// Who named the value.
+    pub coarse: u8,
+}
+
+impl OriginSymbols {
+    /// Both symbols as one.
+    pub fn key(self) -> u64 {
+        u64::from(self.coarse) | self.fine.map_or(0, |fine| 1 + u64::from(fine)) << 8
+    }
+
+    /// The symbols of a key.
+    fn of(key: u64) -> Self {
+        Self { fine: (key >> 8).checked_sub(1).map(|fine| fine as u8), coarse: key as u8 }
+    }
 }
 
 /// What is counted for one thing: small, because every vote looks one up at random. 16 bytes.
@@ -200,9 +228,17 @@ impl Delta {
                     }
                 }
                 Lesson::Origin(general, particular) => {
-                    if own.origins.add(particular, symbol, votes, 0) {
-                        sequence::learn(&mut fleet.origins, &general, symbol, VOTE, 0);
+                    let mut learn = |general: [u64; 4], particular, symbol: u8| {
+                        let symbol = u64::from(symbol);
+                        if own.origins.add(particular, symbol, votes, 0) {
+                            sequence::learn(&mut fleet.origins, &general, symbol, VOTE, 0);
+                        }
+                    };
+                    let symbols = OriginSymbols::of(symbol);
+                    if let Some(fine) = symbols.fine {
+                        learn(general, particular, fine);
                     }
+                    learn(general.map(coarse), coarse(particular), symbols.coarse);
                 }
                 Lesson::Value(contexts) => {
                     sequence::learn(&mut own.values, &contexts, symbol, votes, 0);
