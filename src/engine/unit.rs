@@ -12,7 +12,7 @@ use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
-use crate::stats::flat::KeySet;
+use crate::stats::flat::ShortSet;
 use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
@@ -29,8 +29,10 @@ const REMEMBERED_CALLS: usize = 64;
 pub const LESSONS: usize = 4096;
 /// Values that may wait for the unit's end.
 const HELD_VALUES: usize = 64;
+/// Lessons for which a unit needs no memory but its own; most units teach no more.
+const NEAR_LESSONS: usize = 24;
 /// Entries that a list has room for from the first one on.
-const FIRST_ENTRIES: usize = 8;
+const FIRST_ENTRIES: usize = 16;
 
 /// No version has this number.
 const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
@@ -137,7 +139,7 @@ pub struct Unit {
     /// Where its sequence stands.
     pub progress: Progress,
     /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
-    cast: KeySet<u32>,
+    cast: ShortSet<NEAR_LESSONS>,
     /// Values to be learned, which wait until the unit turns out harmless.
     pub held: Vec<HeldValue>,
     /// What raised each family most.
@@ -168,7 +170,7 @@ impl Unit {
             last: time,
             events: 0,
             progress: Progress::default(),
-            cast: KeySet::default(),
+            cast: ShortSet::default(),
             held: Vec::new(),
             leads: Box::default(),
             under_alert,
@@ -331,7 +333,7 @@ impl Unit {
 
     /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
     pub fn teaches(&mut self, lesson: u64) -> bool {
-        self.cast.len() < LESSONS && self.cast.insert((mix(lesson, SHORTENED) >> 32) as u32)
+        self.cast.insert(((mix(lesson, SHORTENED) >> 32) as u32).max(1), LESSONS)
     }
 
     /// Holds a value back until the unit closes.
@@ -369,10 +371,12 @@ impl Spare {
     }
 }
 
-/// Makes room for one more entry, in steps that end at exactly `most`: no unit holds room that none can need.
+/// Makes room for one more entry: first for a few, as most units need, then for the most that it may hold. Units are
+/// used again and again, and sooner or later each of them holds a long list: growing in more steps would only spread
+/// the allocations over hours.
 fn make_room<T>(list: &mut Vec<T>, most: usize) {
-    if list.len() == list.capacity() {
-        let room = (2 * list.len()).clamp(FIRST_ENTRIES, most.max(FIRST_ENTRIES));
-        list.reserve_exact(room.saturating_sub(list.len()));
+    if list.len() == list.capacity() && list.len() < most {
+        let room = if list.is_empty() { FIRST_ENTRIES.min(most) } else { most };
+        list.reserve_exact(room - list.len());
     }
 }

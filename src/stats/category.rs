@@ -197,11 +197,39 @@ impl Table {
     /// What is known of a context, and votes of a symbol in it. Constant time.
     #[inline]
     pub fn look(&self, context: u64, symbol: u64) -> (Total, Votes) {
-        let Some(known) = self.context(context) else { return Default::default() };
+        self.look_at(self.context(context), symbol)
+    }
+
+    /// [`Table::look`] in one context after the other, until `go_on` wants no more of them.
+    ///
+    /// All are fetched from memory before the first is looked at: that takes as long as fetching one.
+    #[inline]
+    pub fn look_along<const N: usize>(
+        &self,
+        contexts: &[u64],
+        symbol: u64,
+        mut go_on: impl FnMut(Total, Votes) -> bool,
+    ) {
+        let mut fetched = [None; N];
+        for (slot, &key) in fetched.iter_mut().zip(contexts) {
+            *slot = self.contexts.at_home(key).filter(|known| known.is_known & (known.key == key));
+        }
+        for (slot, &key) in fetched.into_iter().zip(contexts) {
+            let known = slot.or_else(|| self.context(key));
+            let (total, votes) = self.look_at(known, symbol);
+            if !go_on(total, votes) {
+                break;
+            }
+        }
+    }
+
+    #[inline]
+    fn look_at(&self, known: Option<&Context>, symbol: u64) -> (Total, Votes) {
+        let Some(known) = known else { return Default::default() };
         let near = known.near(symbol);
         let votes = if near == 0 && known.has_far {
-            let is = |far: &Far| far.context == context && far.symbol == symbol;
-            self.far.find(mix(context, symbol), is).map_or(0, |far| far.votes)
+            let is = |far: &Far| far.context == known.key && far.symbol == symbol;
+            self.far.find(mix(known.key, symbol), is).map_or(0, |far| far.votes)
         } else {
             near
         };

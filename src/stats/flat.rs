@@ -51,6 +51,12 @@ impl<S: Slot> Flat<S> {
         self.slots.get(self.place(home, is)?).filter(|slot| !slot.is_empty())
     }
 
+    /// What lies right at a home: most often the entry that belongs there, if there is one.
+    #[inline]
+    pub fn at_home(&self, home: u64) -> Option<&S> {
+        self.slots.get(home as usize & self.slots.len().wrapping_sub(1))
+    }
+
     /// [`Flat::find`], to change the entry. It must keep its home and must not become empty.
     #[inline]
     pub fn find_mut(&mut self, home: u64, is: impl Fn(&S) -> bool) -> Option<&mut S> {
@@ -66,6 +72,14 @@ impl<S: Slot> Flat<S> {
         }
         self.settle(entry);
         self.len += 1;
+    }
+
+    /// Makes room for so many entries in all.
+    pub fn reserve(&mut self, entries: usize) {
+        let places = (entries * 4).div_ceil(3).next_power_of_two();
+        if places > self.slots.len() {
+            self.resize(places);
+        }
     }
 
     /// All entries, in no particular order.
@@ -147,7 +161,10 @@ impl<S: Slot> Flat<S> {
 
     fn grow(&mut self) {
         let first = (FIRST_BYTES / size_of::<S>()).next_power_of_two().max(8);
-        let places = (self.slots.len() * 2).max(first);
+        self.resize((self.slots.len() * 2).max(first));
+    }
+
+    fn resize(&mut self, places: usize) {
         let old = std::mem::replace(&mut self.slots, vec![S::default(); places].into_boxed_slice());
         for entry in old.into_iter().filter(|slot| !slot.is_empty()) {
             self.settle(entry);
@@ -212,9 +229,58 @@ impl<K: Slot + PartialEq> KeySet<K> {
         new
     }
 
+    /// Makes room for so many keys.
+    pub fn reserve(&mut self, keys: usize) {
+        self.0.reserve(keys);
+    }
+
     /// Forgets all keys and keeps the memory.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+/// A set of shortened keys of which the first `NEAR` lie in the set itself: most sets never hold more, and need no
+/// memory but their own. One that does has room for four times as many from then on. 0 is no key.
+#[derive(Clone, Debug)]
+pub struct ShortSet<const NEAR: usize> {
+    near: [u32; NEAR],
+    far: KeySet<u32>,
+}
+
+impl<const NEAR: usize> Default for ShortSet<NEAR> {
+    fn default() -> Self {
+        Self { near: [0; NEAR], far: KeySet::default() }
+    }
+}
+
+impl<const NEAR: usize> ShortSet<NEAR> {
+    /// Adds a key, unless the set holds `most` already; false when it did, when the key was there, and for 0.
+    #[inline]
+    pub fn insert(&mut self, key: u32, most: usize) -> bool {
+        // All are compared before any is looked at, so that the compiler compares many at once.
+        if key == 0 || self.near.iter().fold(false, |found, &near| found | (near == key)) {
+            return false;
+        }
+        match self.near.iter_mut().find(|near| **near == 0) {
+            Some(place) => {
+                *place = key;
+                true
+            }
+            None if NEAR + self.far.len() >= most => false,
+            None => {
+                if self.far.is_empty() {
+                    self.far.reserve(3 * NEAR);
+                }
+                self.far.insert(key)
+            }
+        }
+    }
+
+    /// Forgets all keys and keeps the memory.
+    pub fn clear(&mut self) {
+        self.near = [0; NEAR];
+        self.far.clear();
     }
 }
 
@@ -296,6 +362,21 @@ mod tests {
             prop_assert_eq!(set.len(), twin.len());
             set.clear();
             prop_assert!(set.is_empty() && !twin.iter().any(|&key| set.contains(key)));
+        }
+
+        #[test]
+        fn a_set_of_short_keys_takes_each_once_and_no_more_than_it_may(
+            keys in prop::collection::vec(0u32..100, 0..200), most in 8usize..60,
+        ) {
+            let mut set = ShortSet::<8>::default();
+            for _ in 0..2 {
+                let mut twin = std::collections::BTreeSet::new();
+                for &key in &keys {
+                    let taken = key > 0 && twin.len() < most && twin.insert(key);
+                    prop_assert_eq!(set.insert(key, most), taken);
+                }
+                set.clear();
+            }
         }
     }
 }

@@ -74,7 +74,8 @@ pub struct Prediction {
 /// surprise of a symbol of which nothing is known.
 ///
 /// The loop runs from the general to the particular and stops at the first unknown context: every longer one
-/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two look-ups an order.
+/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two look-ups an order,
+/// the first ones of all orders at the same time.
 ///
 /// # Formula
 ///
@@ -83,15 +84,17 @@ pub struct Prediction {
 /// they were judged (a prequential entropy: Dawid, *J. R. Statist. Soc. A* 147, 1984), smoothed by one vote.
 pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction) -> Prediction {
     let mut at = base;
-    for (order, &context) in contexts.as_slice().iter().enumerate() {
-        let (total, votes) = table.look(context, symbol);
+    let mut order = 0;
+    table.look_along::<{ MAX_ORDER + 1 }>(contexts.as_slice(), symbol, |total, votes| {
         if total.votes == 0 {
-            break;
+            return false;
         }
         at.probability = table.probability_given(total, votes, at.probability);
         at.expected_bits = (as_votes(total.surprise) + at.expected_bits) / (as_votes(total.judged) + 1.0);
-        at.order = order as u8;
-    }
+        at.order = order;
+        order += 1;
+        true
+    });
     at
 }
 
