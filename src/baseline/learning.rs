@@ -119,6 +119,20 @@ impl Tally {
     }
 }
 
+/// A vote that was cast and is not yet counted.
+#[derive(Clone, Copy, Debug)]
+struct Ballot {
+    /// Key of the thing.
+    key: u64,
+    /// What the observation cost. 1/256 bit.
+    surprise: u32,
+    lesson: Lesson,
+    symbol: u64,
+}
+
+/// Votes that are counted at once: as many as a processor core waits for at the same time.
+const AT_ONCE: usize = 16;
+
 /// (agent, key) pairs that have voted, remembered in two generations: when the younger is full the older is
 /// forgotten, so that a pair is remembered for at least this many others.
 const VOTERS: usize = 1 << 16;
@@ -128,6 +142,8 @@ const VOTERS: usize = 1 << 16;
 pub struct Delta {
     /// Name of the type.
     name: String,
+    /// Votes that are not yet counted.
+    waiting: Vec<Ballot>,
     tallies: Flat<Tally>,
     /// What the tallies count.
     things: Vec<(Lesson, u64)>,
@@ -156,14 +172,28 @@ impl Delta {
             Lesson::Access(space) => mix(4, space.context()),
         };
         let surprise = (surprise_bits.clamp(0.0, MOST_BITS) * VOTE as f64) as u32;
-        let key = mix(particular, symbol);
-        if let Some(tally) = self.tallies.find_mut(key, |tally| tally.key == key) {
-            tally.vote(surprise);
-        } else if self.tallies.len() < VOTES_PER_VERSION {
-            let mut tally = Tally::new(key, self.things.len());
-            tally.vote(surprise);
-            self.tallies.insert(tally);
-            self.things.push((lesson, symbol));
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(AT_ONCE);
+        }
+        self.waiting.push(Ballot { key: mix(particular, symbol), surprise, lesson, symbol });
+        if self.waiting.len() >= AT_ONCE {
+            self.count();
+        }
+    }
+
+    /// Counts the votes that wait, in the order in which they were cast.
+    fn count(&mut self) {
+        // A tally lies anywhere in some megabytes: waiting for all of them together takes as long as for one.
+        self.tallies.fetch(self.waiting.iter().map(|ballot| ballot.key));
+        for Ballot { key, surprise, lesson, symbol } in self.waiting.drain(..) {
+            if let Some(tally) = self.tallies.find_mut(key, |tally| tally.key == key) {
+                tally.vote(surprise);
+            } else if self.tallies.len() < VOTES_PER_VERSION {
+                let mut tally = Tally::new(key, self.things.len());
+                tally.vote(surprise);
+                self.tallies.insert(tally);
+                self.things.push((lesson, symbol));
+            }
         }
     }
 
@@ -205,6 +235,7 @@ impl Delta {
         if !std::mem::take(&mut self.changed) {
             return;
         }
+        self.count();
         let fleet = &mut baselines.fleet;
         let own = baselines.types.entry(key).or_insert_with(|| TypeBaseline::new(&self.name));
         let things = &self.things;

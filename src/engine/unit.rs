@@ -265,9 +265,13 @@ impl Unit {
     /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
     /// [`UnitKind::families`]. The weights sum to one.
     pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 6]> {
+        Self::weighed(kind, p).collect()
+    }
+
+    fn weighed(kind: UnitKind, p: &[f64; Family::COUNT]) -> impl Iterator<Item = (f64, f64)> {
         let families = kind.families();
         let total: f64 = families.iter().map(|&f| weight(f)).sum();
-        families.iter().map(|&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0))).collect()
+        families.iter().map(move |&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0)))
     }
 
     /// Brings combined evidence and calibrated p up to date.
@@ -278,7 +282,7 @@ impl Unit {
             return;
         }
         self.assessed = under;
-        self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
+        self.bits = self.bits.max(combine::harmonic_bits(Self::weighed(self.kind, &self.p)));
         self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
 
