@@ -124,40 +124,43 @@ pub struct HeldValue {
 }
 
 /// A unit that is open.
+///
+/// What every event touches comes first and together, in three lines of the processor's cache: hence the order.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Unit {
     /// What it is.
     pub kind: UnitKind,
+    /// Whether an alert about its agent was open before it began.
+    pub under_alert: bool,
+    has_data: [bool; Family::COUNT],
+    /// Its events.
+    pub events: u32,
     /// The session's key, or the hour's number.
     pub id: u64,
     /// Its first event.
     pub started: EventTime,
     /// Its last event.
     pub last: EventTime,
-    /// Its events.
-    pub events: u32,
-    /// Where its sequence stands.
-    pub progress: Progress,
-    /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
-    cast: ShortSet<NEAR_LESSONS>,
-    /// Values to be learned, which wait until the unit turns out harmless.
-    pub held: Vec<HeldValue>,
-    /// What raised each family most.
-    pub(super) leads: Box<[Lead]>,
-    /// Whether an alert about its agent was open before it began.
-    pub under_alert: bool,
     /// Combined evidence so far. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
     pub unit_p: f64,
-    peaks: [[u8; STAGES]; Family::COUNT],
-    p: [f64; Family::COUNT],
-    has_data: [bool; Family::COUNT],
     /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
     /// since.
     assessed: (Key, u64),
+    p: [f64; Family::COUNT],
+    peaks: [[u8; STAGES]; Family::COUNT],
+    /// Where its sequence stands.
+    pub progress: Progress,
+    /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
+    cast: ShortSet<NEAR_LESSONS>,
     /// Keys of event ids with their actions, by place modulo the number remembered.
     calls: Vec<(u64, Key)>,
+    /// Values to be learned, which wait until the unit turns out harmless.
+    pub held: Vec<HeldValue>,
+    /// What raised each family most.
+    pub(super) leads: Box<[Lead]>,
 }
 
 impl Unit {

@@ -49,6 +49,9 @@ pub(super) enum Counted {
 /// long history know one symbol or two.
 const NEAR: usize = 2;
 
+/// Contexts from the most general one on that are likely to know more symbols than lie beside their totals.
+const MANY_SYMBOLS: usize = 4;
+
 /// A context: its total and its first symbols in one line of the processor's cache (64 bytes).
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
@@ -197,43 +200,36 @@ impl Table {
     /// What is known of a context, and votes of a symbol in it. Constant time.
     #[inline]
     pub fn look(&self, context: u64, symbol: u64) -> (Total, Votes) {
-        self.look_at(self.context(context), symbol)
+        let Some(known) = self.context(context) else { return Default::default() };
+        let near = known.near(symbol);
+        let votes = if near == 0 && known.has_far {
+            let is = |far: &Far| far.context == context && far.symbol == symbol;
+            self.far.find(mix(context, symbol), is).map_or(0, |far| far.votes)
+        } else {
+            near
+        };
+        (known.total(), Votes::from(votes))
     }
 
-    /// [`Table::look`] in one context after the other, until `go_on` wants no more of them.
+    /// [`Table::look`] in one context after the other, most general first, until `go_on` wants no more of them.
     ///
     /// All are fetched from memory before the first is looked at: that takes as long as fetching one.
     #[inline]
-    pub fn look_along<const N: usize>(
-        &self,
-        contexts: &[u64],
-        symbol: u64,
-        mut go_on: impl FnMut(Total, Votes) -> bool,
-    ) {
-        let mut fetched = [None; N];
-        for (slot, &key) in fetched.iter_mut().zip(contexts) {
-            *slot = self.contexts.at_home(key).filter(|known| known.is_known & (known.key == key));
-        }
-        for (slot, &key) in fetched.into_iter().zip(contexts) {
-            let known = slot.or_else(|| self.context(key));
-            let (total, votes) = self.look_at(known, symbol);
+    pub fn look_along(&self, contexts: &[u64], symbol: u64, mut go_on: impl FnMut(Total, Votes) -> bool) {
+        self.fetch(contexts, symbol);
+        for &context in contexts {
+            let (total, votes) = self.look(context, symbol);
             if !go_on(total, votes) {
                 break;
             }
         }
     }
 
+    /// Brings what is known of some contexts near the processor, most general first.
     #[inline]
-    fn look_at(&self, known: Option<&Context>, symbol: u64) -> (Total, Votes) {
-        let Some(known) = known else { return Default::default() };
-        let near = known.near(symbol);
-        let votes = if near == 0 && known.has_far {
-            let is = |far: &Far| far.context == known.key && far.symbol == symbol;
-            self.far.find(mix(known.key, symbol), is).map_or(0, |far| far.votes)
-        } else {
-            near
-        };
-        (known.total(), Votes::from(votes))
+    pub(super) fn fetch(&self, contexts: &[u64], symbol: u64) {
+        self.contexts.fetch(contexts.iter().copied());
+        self.far.fetch(contexts.iter().take(MANY_SYMBOLS).map(|&context| mix(context, symbol)));
     }
 
     #[inline]

@@ -74,8 +74,8 @@ pub struct Prediction {
 /// surprise of a symbol of which nothing is known.
 ///
 /// The loop runs from the general to the particular and stops at the first unknown context: every longer one
-/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two look-ups an order,
-/// the first ones of all orders at the same time.
+/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two
+/// look-ups an order, those of all orders at the same time.
 ///
 /// # Formula
 ///
@@ -85,7 +85,7 @@ pub struct Prediction {
 pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction) -> Prediction {
     let mut at = base;
     let mut order = 0;
-    table.look_along::<{ MAX_ORDER + 1 }>(contexts.as_slice(), symbol, |total, votes| {
+    table.look_along(contexts.as_slice(), symbol, |total, votes| {
         if total.votes == 0 {
             return false;
         }
@@ -115,6 +115,7 @@ pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction
 /// Between two fades the order of learning does not matter. That is why the cost is noted in every context, not
 /// only in those that got a vote: which observation brings the vote depends on the order.
 pub fn learn(table: &mut Table, contexts: &[u64], symbol: u64, votes: Votes, surprise: Votes) -> bool {
+    table.fetch(contexts, symbol);
     let mut new = true;
     let mut cast = Some(votes);
     for &context in contexts.iter().rev() {
