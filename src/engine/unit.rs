@@ -31,8 +31,8 @@ pub const LESSONS: usize = 4096;
 const HELD_VALUES: usize = 64;
 /// Lessons for which a unit needs no memory but its own; most units teach no more.
 const NEAR_LESSONS: usize = 24;
-/// Entries that a list has room for from the first one on.
-const FIRST_ENTRIES: usize = 16;
+/// Values for which there is room from the first one on.
+const FIRST_VALUES: usize = 16;
 
 /// No version has this number.
 const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
@@ -316,7 +316,7 @@ impl Unit {
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
-        make_room(&mut self.calls, REMEMBERED_CALLS);
+        make_room(&mut self.calls, REMEMBERED_CALLS, REMEMBERED_CALLS);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
@@ -345,7 +345,7 @@ impl Unit {
 
     /// Holds a value back until the unit closes.
     pub fn hold(&mut self, value: HeldValue) {
-        make_room(&mut self.held, HELD_VALUES);
+        make_room(&mut self.held, FIRST_VALUES, HELD_VALUES);
         if self.held.len() < HELD_VALUES {
             self.held.push(value);
         }
@@ -378,12 +378,12 @@ impl Spare {
     }
 }
 
-/// Makes room for one more entry: first for a few, as most units need, then for the most that it may hold. Units are
-/// used again and again, and sooner or later each of them holds a long list: growing in more steps would only spread
-/// the allocations over hours.
-fn make_room<T>(list: &mut Vec<T>, most: usize) {
+/// Makes room for one more entry: for `few` at first, then for the most that there may be. Units are used again and
+/// again, and sooner or later each of them holds a long list: growing in more steps would only spread the allocations
+/// over hours.
+fn make_room<T>(list: &mut Vec<T>, few: usize, most: usize) {
     if list.len() == list.capacity() && list.len() < most {
-        let room = if list.is_empty() { FIRST_ENTRIES.min(most) } else { most };
+        let room = if list.is_empty() { few } else { most };
         list.reserve_exact(room - list.len());
     }
 }
