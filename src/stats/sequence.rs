@@ -43,7 +43,7 @@ impl History {
     pub fn contexts(&self, scope: u64) -> Contexts {
         let mut keys = [scope; MAX_ORDER + 1];
         let mut key = scope;
-        for (slot, symbol) in keys.iter_mut().skip(1).zip(self.symbols) {
+        for (slot, symbol) in keys.iter_mut().skip(1).zip(self.symbols).take(usize::from(self.len)) {
             key = mix(key, symbol);
             *slot = key;
         }
