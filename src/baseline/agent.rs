@@ -2,10 +2,14 @@
 //!
 //! Knows keys and hours. Must not know other agents.
 
+use std::cmp::Reverse;
+
 use crate::stats::category::PitmanYor;
 
 /// Keys an agent remembers at most; the rarest makes room for a new one.
 pub const KEYS: usize = 48;
+/// Keys that are compared at once; the room for keys is a multiple of it.
+const GROUP: usize = 8;
 
 /// What a key is a key of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -40,9 +44,14 @@ impl KeySpace {
 /// The keys one agent has used.
 ///
 /// A key is counted once per *active hour*, not per event, so that a burst cannot make itself familiar.
+///
+/// Every event of the agent looks through all of them: shortened keys lie side by side, apart from what is counted,
+/// so that a look at all of them touches three lines of memory.
 #[derive(Clone, Debug, Default)]
 pub struct Familiar {
-    entries: Vec<Entry>,
+    /// Shortened keys, then as many [`Uses`], of which the first `len` of each are in use.
+    cells: Box<[u32]>,
+    len: u8,
     /// Σ hours over all keys ever held, evicted ones too, without the running hour. Per key space.
     hours: [u32; 3],
     /// Different keys ever held, without those first used in the running hour. Per key space.
@@ -53,12 +62,22 @@ pub struct Familiar {
     hour: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    key: u32,
-    space: KeySpace,
+/// In how many hours a key was used, and in which one last; in one number.
+#[derive(Clone, Copy)]
+struct Uses {
     hours: u16,
-    last: i32,
+    /// Hours since 1970, without what exceeds 16 bits: an agent that comes back after seven years may be mistaken.
+    last: u16,
+}
+
+impl Uses {
+    fn new(number: u32) -> Self {
+        Self { hours: (number >> 16) as u16, last: number as u16 }
+    }
+
+    fn number(self) -> u32 {
+        u32::from(self.hours) << 16 | u32::from(self.last)
+    }
 }
 
 /// What an agent knew of a key before the running hour.
@@ -92,30 +111,32 @@ impl Familiar {
     /// O([`KEYS`]). Allocates only while the agent is young.
     pub fn meet(&mut self, space: KeySpace, key: u64, hour: i64) -> Familiarity {
         self.turn(hour);
-        let short = (key >> 32) as u32;
-        let known = self.entries.iter_mut().find(|e| e.key == short && e.space == space);
+        let short = shortened(space, key);
         let at = space as usize;
         let (mut first, mut earlier) = (false, 0);
         let mut running = (0, 0);
-        match known {
-            Some(entry) => {
-                let met_this_hour = i64::from(entry.last) == hour;
-                earlier = entry.hours - u16::from(met_this_hour);
+        let known = self.place(short);
+        let (_, all_uses) = self.cells.split_at_mut(self.cells.len() / 2);
+        match known.and_then(|place| all_uses.get_mut(place)) {
+            Some(number) => {
+                let mut uses = Uses::new(*number);
+                let met_this_hour = uses.last == hour as u16;
+                earlier = uses.hours - u16::from(met_this_hour);
                 if !met_this_hour {
-                    entry.hours = entry.hours.saturating_add(1);
-                    entry.last = hour as i32;
+                    uses.hours = uses.hours.saturating_add(1);
+                    uses.last = hour as u16;
                     running = (1, 0);
+                    *number = uses.number();
                 }
             }
             None => {
                 first = true;
                 running = (1, 1);
-                let entry = Entry { key: short, space, hours: 1, last: hour as i32 };
-                if self.entries.len() < KEYS {
-                    self.entries.push(entry);
-                } else if let Some(rarest) = self.entries.iter_mut().min_by_key(|e| (e.hours, e.last, e.key))
-                {
-                    *rarest = entry;
+                let place = self.room(hour);
+                let (keys, all_uses) = self.cells.split_at_mut(self.cells.len() / 2);
+                if let (Some(key), Some(number)) = (keys.get_mut(place), all_uses.get_mut(place)) {
+                    *key = short;
+                    *number = Uses { hours: 1, last: hour as u16 }.number();
                 }
             }
         }
@@ -134,20 +155,66 @@ impl Familiar {
 
     /// How familiar a key is, without using it.
     pub fn look(&self, space: KeySpace, key: u64) -> Familiarity {
-        let short = (key >> 32) as u32;
-        let known = self.entries.iter().find(|e| e.key == short && e.space == space);
+        let known = self.place(shortened(space, key));
+        let uses = known.and_then(|place| self.uses().get(place)).map(|&number| Uses::new(number));
         let of = |all: [u32; 3]| all.get(space as usize).copied().map_or(0.0, f64::from);
         Familiarity {
-            hours: known.map_or(0.0, |e| f64::from(e.hours)),
+            hours: uses.map_or(0.0, |uses| f64::from(uses.hours)),
             all_hours: of(self.hours),
             kinds: of(self.kinds),
-            first: known.is_none(),
+            first: uses.is_none(),
         }
     }
 
     /// Keys of a space used in the running hour: (all, those of them that were new).
     pub fn this_hour(&self, space: KeySpace) -> (f64, f64) {
         self.running.get(space as usize).map_or((0.0, 0.0), |r| (f64::from(r.0), f64::from(r.1)))
+    }
+
+    /// Where a key lies.
+    fn place(&self, short: u32) -> Option<usize> {
+        let len = usize::from(self.len);
+        let mut place = 0;
+        // All of a group are compared before any is looked at, so that the compiler compares them at once. What lies
+        // behind the last key in use is empty and may look like a key.
+        for group in self.cells.get(..self.cells.len() / 2)?.chunks_exact(GROUP) {
+            let found = group.iter().zip(0..).fold(0u32, |found, (&k, i)| found | u32::from(k == short) << i);
+            if found != 0 {
+                let place = place + found.trailing_zeros() as usize;
+                return (place < len).then_some(place);
+            }
+            place += GROUP;
+            if place >= len {
+                return None;
+            }
+        }
+        None
+    }
+
+    fn uses(&self) -> &[u32] {
+        self.cells.get(self.cells.len() / 2..).unwrap_or_default()
+    }
+
+    /// A place for one more key: a new one, or that of the rarest key.
+    fn room(&mut self, hour: i64) -> usize {
+        let (len, room) = (usize::from(self.len), self.cells.len() / 2);
+        if len == KEYS {
+            let keys = self.cells.iter().zip(self.uses()).zip(0..);
+            let rarity =
+                |key: u32, uses: Uses| (uses.hours, Reverse((hour as u16).wrapping_sub(uses.last)), key);
+            let rarest = keys.min_by_key(|&((&key, &number), _)| rarity(key, Uses::new(number)));
+            return rarest.map_or(0, |(_, place)| place);
+        }
+        if len == room {
+            let more = (room * 2).clamp(GROUP, KEYS);
+            let mut cells = vec![0; more * 2];
+            for (to, from) in cells.chunks_exact_mut(more).zip(self.cells.chunks_exact(room.max(1))) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            }
+            self.cells = cells.into_boxed_slice();
+        }
+        self.len += 1;
+        len
     }
 
     fn turn(&mut self, hour: i64) {
@@ -163,9 +230,62 @@ impl Familiar {
     }
 }
 
+/// The part of a key that is remembered, its space mixed into it.
+fn shortened(space: KeySpace, key: u64) -> u32 {
+    (key >> 32) as u32 ^ space as u32
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The slow twin: a list of everything, as it would be written without a thought for memory.
+    #[derive(Default)]
+    struct Twin {
+        entries: Vec<(KeySpace, u32, u16, i64)>,
+    }
+
+    impl Twin {
+        /// Hours before this one in which the key was used; none when it is not known.
+        fn meet(&mut self, space: KeySpace, key: u32, hour: i64) -> Option<u16> {
+            if let Some((_, _, hours, last)) =
+                self.entries.iter_mut().find(|(s, k, _, _)| (*s, *k) == (space, key))
+            {
+                let earlier = *hours - u16::from(*last == hour);
+                *hours = earlier + 1;
+                *last = hour;
+                return Some(earlier);
+            }
+            if self.entries.len() == KEYS {
+                let rarest = (0..KEYS).min_by_key(|&i| {
+                    let (space, key, hours, last) = self.entries[i];
+                    (hours, last, key ^ space as u32)
+                });
+                self.entries.swap_remove(rarest.unwrap());
+            }
+            self.entries.push((space, key, 1, hour));
+            None
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_remembered_agrees_with_a_list_of_everything(
+            met in prop::collection::vec((0usize..3, 0u32..40, 0i64..2), 1..400), start in 400_000i64..600_000,
+        ) {
+            let (mut familiar, mut twin, mut hour) = (Familiar::default(), Twin::default(), start);
+            for (space, key, later) in met {
+                // Keys that differ in more than their space.
+                let (space, key) = (KeySpace::ALL[space], key * 4);
+                hour += later;
+                let known = familiar.meet(space, u64::from(key) << 32, hour);
+                let slow = twin.meet(space, key, hour);
+                prop_assert_eq!((known.first, known.hours), (slow.is_none(), f64::from(slow.unwrap_or(0))));
+            }
+        }
+    }
 
     #[test]
     fn a_burst_does_not_make_itself_familiar() {
@@ -193,7 +313,7 @@ mod tests {
         for key in 2..1000u64 {
             familiar.meet(KeySpace::Resource, key << 32, 10 + key as i64);
         }
-        assert_eq!(familiar.entries.len(), KEYS);
+        assert_eq!((usize::from(familiar.len), familiar.cells.len()), (KEYS, 2 * KEYS));
         assert_eq!(familiar.look(KeySpace::Resource, 1 << 32).hours, 10.0);
         assert_eq!(familiar.meet(KeySpace::Resource, 1 << 32, 2000).all_hours, 1008.0);
     }

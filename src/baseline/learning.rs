@@ -5,20 +5,22 @@
 //! Nothing is learned directly. Votes wait in a [`Delta`] per type and enter all at once when a version is
 //! minted, sorted by key, so that the order of arrival cannot matter.
 
-use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashSet};
-
 use super::agent::KeySpace;
 use super::pool::{Baselines, Peaks, TypeBaseline};
 use crate::identity::Key;
 use crate::stats::decay::{VOTE, Votes};
+use crate::stats::flat::{Flat, KeySet, Slot};
 use crate::stats::key::mix;
 use crate::stats::sequence::{self, Contexts};
 
 /// Different things one type can learn between two versions; what is beyond has to come again.
 pub const VOTES_PER_VERSION: usize = 1 << 17;
 /// Most votes that count for one thing between two versions. A flood of sessions weighs no more.
-pub const VOTES_PER_KEY: Votes = 4096 * VOTE;
+pub const VOTES_PER_KEY: Votes = MOST_VOTES as Votes * VOTE;
+/// The same, in whole votes.
+const MOST_VOTES: u32 = 4096;
+/// Most bits that one observation may have cost: then a sum over all votes for one thing fits. Bits.
+const MOST_BITS: f64 = 64.0;
 
 /// Context that stands for the whole fleet in the table of sequences.
 pub const FLEET: u64 = 0xF1EE_7000;
@@ -33,7 +35,8 @@ pub enum Lesson {
         /// The action before.
         previous: u64,
     },
-    /// An argument had an origin: contexts of the fleet, most general first, then that of the type.
+    /// An argument had an origin: contexts of the fleet in the finer alphabet, most general first, then that of the
+    /// type; see [`coarse`]. Its symbol is the key of [`OriginSymbols`].
     Origin([u64; 4], u64),
     /// An argument had a value: by argument, then by action and argument.
     Value([u64; 2]),
@@ -41,14 +44,94 @@ pub enum Lesson {
     Access(KeySpace),
 }
 
-/// What is counted for one thing: small, because every vote looks one up at random.
-#[derive(Clone, Copy, Debug)]
-struct Tally {
-    votes: u32,
-    /// Place of the thing itself in [`Delta::things`].
-    thing: u32,
-    surprise: Votes,
+/// The context in the coarser alphabet of origins that belongs to one in the finer.
+#[inline]
+pub fn coarse(context: u64) -> u64 {
+    context ^ 0x0C0A_25E0_0C0A_25E0
 }
+
+/// An origin in both alphabets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OriginSymbols {
+    /// With form and anchoring, if they are known.
+    pub fine: Option<u8>,
+    /// Who named the value.
+    pub coarse: u8,
+}
+
+impl OriginSymbols {
+    /// Both symbols as one.
+    pub fn key(self) -> u64 {
+        u64::from(self.coarse) | self.fine.map_or(0, |fine| 1 + u64::from(fine)) << 8
+    }
+
+    /// The symbols of a key.
+    fn of(key: u64) -> Self {
+        Self { fine: (key >> 8).checked_sub(1).map(|fine| fine as u8), coarse: key as u8 }
+    }
+}
+
+/// What is counted for one thing: small, because every vote looks one up at random. 16 bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    /// Key of the thing.
+    key: u64,
+    /// Σ of what the observations cost. 1/256 bit; at most 2²⁶.
+    surprise: u32,
+    /// Place of the thing itself in [`Delta::things`], times [`PLACE`], plus whole votes.
+    place_and_votes: u32,
+}
+
+/// Room for whole votes in [`Tally::place_and_votes`]; 17 bits are left for the place.
+const PLACE: u32 = 1 << 15;
+const _: () = assert!(MOST_VOTES < PLACE && VOTES_PER_VERSION <= (1 << 17));
+
+impl Slot for Tally {
+    fn is_empty(&self) -> bool {
+        self.place_and_votes == 0
+    }
+
+    fn home(&self) -> u64 {
+        self.key
+    }
+}
+
+impl Tally {
+    fn new(key: u64, place: usize) -> Self {
+        Self { key, surprise: 0, place_and_votes: place as u32 * PLACE }
+    }
+
+    fn place(self) -> usize {
+        (self.place_and_votes / PLACE) as usize
+    }
+
+    /// Whole votes.
+    fn votes(self) -> u32 {
+        self.place_and_votes % PLACE
+    }
+
+    /// Adds a vote, up to the most that count.
+    fn vote(&mut self, surprise: u32) {
+        if self.votes() < MOST_VOTES {
+            self.place_and_votes += 1;
+            self.surprise += surprise;
+        }
+    }
+}
+
+/// A vote that was cast and is not yet counted.
+#[derive(Clone, Copy, Debug)]
+struct Ballot {
+    /// Key of the thing.
+    key: u64,
+    /// What the observation cost. 1/256 bit.
+    surprise: u32,
+    lesson: Lesson,
+    symbol: u64,
+}
+
+/// Votes that are counted at once: as many as a processor core waits for at the same time.
+const AT_ONCE: usize = 16;
 
 /// (agent, key) pairs that have voted, remembered in two generations: when the younger is full the older is
 /// forgotten, so that a pair is remembered for at least this many others.
@@ -59,18 +142,18 @@ const VOTERS: usize = 1 << 16;
 pub struct Delta {
     /// Name of the type.
     name: String,
-    tallies: HashMap<u64, Tally, RandomState>,
+    /// Votes that are not yet counted.
+    waiting: Vec<Ballot>,
+    tallies: Flat<Tally>,
     /// What the tallies count.
     things: Vec<(Lesson, u64)>,
-    /// Used to sort the tallies, kept for its memory.
-    sorted: Vec<(u64, Tally)>,
     agents: Vec<Key>,
     provenance: [Votes; 2],
     peaks: Peaks,
     changed: bool,
     /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
     /// same.
-    voters: [HashSet<u64, RandomState>; 2],
+    voters: [KeySet<u64>; 2],
 }
 
 impl Delta {
@@ -88,19 +171,27 @@ impl Delta {
             Lesson::Value([_, context]) => mix(3, context),
             Lesson::Access(space) => mix(4, space.context()),
         };
-        let full = self.tallies.len() >= VOTES_PER_VERSION;
-        let surprise = (surprise_bits.clamp(0.0, 64.0) * VOTE as f64) as Votes;
-        match self.tallies.entry(mix(particular, symbol)) {
-            hashbrown::hash_map::Entry::Occupied(mut tally) => {
-                let tally = tally.get_mut();
-                if Votes::from(tally.votes) < VOTES_PER_KEY {
-                    tally.votes += VOTE as u32;
-                    tally.surprise += surprise;
-                }
-            }
-            hashbrown::hash_map::Entry::Vacant(_) if full => {}
-            hashbrown::hash_map::Entry::Vacant(place) => {
-                place.insert(Tally { votes: VOTE as u32, thing: self.things.len() as u32, surprise });
+        let surprise = (surprise_bits.clamp(0.0, MOST_BITS) * VOTE as f64) as u32;
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(AT_ONCE);
+        }
+        self.waiting.push(Ballot { key: mix(particular, symbol), surprise, lesson, symbol });
+        if self.waiting.len() >= AT_ONCE {
+            self.count();
+        }
+    }
+
+    /// Counts the votes that wait, in the order in which they were cast.
+    fn count(&mut self) {
+        // A tally lies anywhere in some megabytes: waiting for all of them together takes as long as for one.
+        self.tallies.fetch(self.waiting.iter().map(|ballot| ballot.key));
+        for Ballot { key, surprise, lesson, symbol } in self.waiting.drain(..) {
+            if let Some(tally) = self.tallies.find_mut(key, |tally| tally.key == key) {
+                tally.vote(surprise);
+            } else if self.tallies.len() < VOTES_PER_VERSION {
+                let mut tally = Tally::new(key, self.things.len());
+                tally.vote(surprise);
+                self.tallies.insert(tally);
                 self.things.push((lesson, symbol));
             }
         }
@@ -110,7 +201,7 @@ impl Delta {
     pub fn vote_once(&mut self, agent: Key, lesson: Lesson, symbol: u64) {
         let pair = mix(agent, symbol);
         let [young, old] = &mut self.voters;
-        if old.contains(&pair) || !young.insert(pair) {
+        if old.contains(pair) || !young.insert(pair) {
             return;
         }
         if young.len() >= VOTERS {
@@ -144,13 +235,13 @@ impl Delta {
         if !std::mem::take(&mut self.changed) {
             return;
         }
+        self.count();
         let fleet = &mut baselines.fleet;
         let own = baselines.types.entry(key).or_insert_with(|| TypeBaseline::new(&self.name));
-        self.sorted.extend(self.tallies.drain());
-        self.sorted.sort_unstable_by_key(|(key, _)| *key);
-        for (_, Tally { votes, thing, surprise }) in self.sorted.drain(..) {
-            let votes = Votes::from(votes);
-            let Some(&(lesson, symbol)) = self.things.get(thing as usize) else { continue };
+        let things = &self.things;
+        let learn = |tally: Tally| {
+            let (votes, surprise) = (Votes::from(tally.votes()) * VOTE, Votes::from(tally.surprise));
+            let Some(&(lesson, symbol)) = things.get(tally.place()) else { return };
             match lesson {
                 Lesson::Order { contexts, previous } => {
                     let pair = contexts.as_slice().get(1).copied().unwrap_or(key);
@@ -168,9 +259,17 @@ impl Delta {
                     }
                 }
                 Lesson::Origin(general, particular) => {
-                    if own.origins.add(particular, symbol, votes, 0) {
-                        sequence::learn(&mut fleet.origins, &general, symbol, VOTE, 0);
+                    let mut learn = |general: [u64; 4], particular, symbol: u8| {
+                        let symbol = u64::from(symbol);
+                        if own.origins.add(particular, symbol, votes, 0) {
+                            sequence::learn(&mut fleet.origins, &general, symbol, VOTE, 0);
+                        }
+                    };
+                    let symbols = OriginSymbols::of(symbol);
+                    if let Some(fine) = symbols.fine {
+                        learn(general, particular, fine);
                     }
+                    learn(general.map(coarse), coarse(particular), symbols.coarse);
                 }
                 Lesson::Value(contexts) => {
                     sequence::learn(&mut own.values, &contexts, symbol, votes, 0);
@@ -180,7 +279,8 @@ impl Delta {
                     fleet.access.add(space.context(), symbol, votes, 0);
                 }
             }
-        }
+        };
+        self.tallies.drain_sorted(|tally| tally.key, learn);
         self.things.clear();
         self.agents.sort_unstable();
         for agent in self.agents.drain(..) {

@@ -31,7 +31,7 @@ pub const VALUE_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 1.0 };
 /// Resources, actions, destinations: any number of symbols.
 pub const ACCESS_LAW: PitmanYor = PitmanYor { discount: 0.5, strength: 1.0 };
 
-/// Cells of one table of a type. 24 bytes each.
+/// Cells of one table of a type. 24 to 64 bytes each, and as much again where the table has just grown.
 const TYPE_CELLS: usize = 1 << 16;
 /// Cells of the orders of actions of a type.
 const SEQUENCE_CELLS: usize = 1 << 18;

@@ -6,7 +6,7 @@
 //! free text in a tool result and nothing in the user's request names it. How unusual that is depends on the
 //! argument: bodies of e-mails are made of what was read, recipients are not.
 
-use crate::baseline::learning::Lesson;
+use crate::baseline::learning::{Lesson, OriginSymbols, coarse};
 use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::event::{Argument, Origin, OriginForm};
 use crate::identity::Key;
@@ -124,29 +124,33 @@ pub fn probability(
     alphabet: Alphabet,
     symbol: u64,
 ) -> f64 {
-    let (general, particular) = contexts(call.agent_type, call.action, call.verb, argument, alphabet);
+    let (general, particular) = contexts(call.agent_type, call.action, call.verb, argument);
+    let within = |context| match alphabet {
+        Alphabet::Fine => context,
+        Alphabet::Coarse => coarse(context),
+    };
     let fleet = &baselines.fleet.origins;
     let mut p = 1.0 / f64::from(alphabet as u8);
     for context in general {
-        p = fleet.probability(context, symbol, p);
+        p = fleet.probability(within(context), symbol, p);
     }
-    own.map_or(p, |own| own.origins.probability(particular, symbol, p))
+    own.map_or(p, |own| own.origins.probability(within(particular), symbol, p))
 }
 
-/// What there is to learn from one argument's origin.
+/// What there is to learn from one argument's origin, in both alphabets: one lesson, because the finer symbol says
+/// the coarser one. At most one.
 pub fn lessons(call: &Call<'_, '_>, argument: &ArgumentKeys) -> impl Iterator<Item = (Lesson, u64)> {
-    let of = |alphabet| {
-        let (general, particular) =
-            contexts(call.agent_type, call.action, call.verb, argument.name, alphabet);
+    let lesson = || {
+        let (general, particular) = contexts(call.agent_type, call.action, call.verb, argument.name);
         Lesson::Origin(general, particular)
     };
-    let fine = argument.symbol.map(|symbol| (of(Alphabet::Fine), symbol as u64));
-    let coarse = argument.party.map(|party| (of(Alphabet::Coarse), party as u64));
-    fine.into_iter().chain(coarse)
+    let symbol = |party| OriginSymbols { fine: argument.symbol.map(|s| s as u8), coarse: party as u8 };
+    argument.party.map(|party| (lesson(), symbol(party).key())).into_iter()
 }
 
-fn contexts(agent_type: Key, action: Key, verb: Verb, argument: Key, alphabet: Alphabet) -> ([u64; 4], u64) {
-    let root = 0x0419_1415 + alphabet as u64;
+/// The contexts of an origin in the fine alphabet, most general first: those of the fleet, and that of the type.
+fn contexts(agent_type: Key, action: Key, verb: Verb, argument: Key) -> ([u64; 4], u64) {
+    let root = 0x0419_1415;
     let call = mix(mix(root, action), argument);
     ([root, mix(root, verb as u64), mix(mix(root, 0xA6), argument), call], mix(call, agent_type))
 }

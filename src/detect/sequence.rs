@@ -32,9 +32,9 @@ pub struct Progress {
     history: History,
     /// Σ of excess so far, each at most [`DRIFT_BITS`]. Bits.
     sum: f64,
-    calls: f64,
-    /// Last (action, resource) pairs, newest first.
-    recent: [Key; CYCLE],
+    calls: u32,
+    /// Last (action, resource) pairs, newest first; the upper half of their keys.
+    recent: [u32; CYCLE],
     /// Calls in a row that equal the one p calls before, for p = 1…[`CYCLE`].
     runs: [u32; CYCLE],
     /// Surprise of the calls of the running loop together. Bits.
@@ -45,7 +45,7 @@ impl Default for Progress {
     fn default() -> Self {
         let mut history = History::default();
         history.push(START);
-        Self { history, sum: 0.0, calls: 0.0, recent: [0; CYCLE], runs: [0; CYCLE], loop_bits: 0.0 }
+        Self { history, sum: 0.0, calls: 0, recent: [0; CYCLE], runs: [0; CYCLE], loop_bits: 0.0 }
     }
 }
 
@@ -80,7 +80,7 @@ pub fn judge(
     let prediction = probability(baselines, own, progress, call.agent_type, call.symbol);
     let bits = -prediction.probability.log2();
     let excess = (bits - prediction.expected_bits).max(0.0);
-    let (sum, calls) = (progress.sum + excess.min(DRIFT_BITS), progress.calls + 1.0);
+    let (sum, calls) = (progress.sum + excess.min(DRIFT_BITS), f64::from(progress.calls) + 1.0);
     let repetition = progress
         .runs_with(repeat_key(call))
         .iter()
@@ -122,7 +122,7 @@ pub fn fleet_probability(baselines: &Baselines, progress: &Progress, symbol: Key
 
 /// Drift and repetition as they would stay if the next call were an ordinary one; as in [`OrderBits`].
 pub fn resting(progress: &Progress) -> (f64, f64) {
-    (100.0 * progress.sum / (progress.calls + 1.0 + MEAN_WEIGHT), 0.0)
+    (100.0 * progress.sum / (f64::from(progress.calls) + 1.0 + MEAN_WEIGHT), 0.0)
 }
 
 /// What there is to learn from a call at this point.
@@ -130,8 +130,8 @@ pub fn lesson(progress: &Progress, agent_type: Key) -> Lesson {
     Lesson::Order { contexts: progress.history.contexts(agent_type), previous: progress.previous() }
 }
 
-fn repeat_key(call: &Call<'_, '_>) -> Key {
-    mix(call.action, call.resource.unwrap_or(0))
+fn repeat_key(call: &Call<'_, '_>) -> u32 {
+    (mix(call.action, call.resource.unwrap_or(0)) >> 32) as u32
 }
 
 impl Progress {
@@ -144,7 +144,7 @@ impl Progress {
     pub fn advance(&mut self, call: &Call<'_, '_>, judged: &OrderBits) {
         self.history.push(call.symbol);
         self.sum += judged.excess.min(DRIFT_BITS);
-        self.calls += 1.0;
+        self.calls = self.calls.saturating_add(1);
         let key = repeat_key(call);
         self.runs = self.runs_with(key);
         self.loop_bits =
@@ -155,7 +155,7 @@ impl Progress {
         }
     }
 
-    fn runs_with(&self, key: Key) -> [u32; CYCLE] {
+    fn runs_with(&self, key: u32) -> [u32; CYCLE] {
         let mut runs = self.runs;
         for (run, &before) in runs.iter_mut().zip(&self.recent) {
             *run = if before == key { run.saturating_add(1) } else { 0 };

@@ -2,8 +2,6 @@
 //!
 //! Knows peaks, stages and running p-values. Must not know baselines.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::explain::LeadArgument;
@@ -14,6 +12,8 @@ use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
+use crate::stats::flat::ShortSet;
+use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
 
@@ -29,8 +29,16 @@ const REMEMBERED_CALLS: usize = 64;
 pub const LESSONS: usize = 4096;
 /// Values that may wait for the unit's end.
 const HELD_VALUES: usize = 64;
-/// Lessons that a unit has room for from the first one on; most units teach no more.
-const LESSONS_AT_ONCE: usize = 112;
+/// Lessons for which a unit needs no memory but its own; most units teach no more.
+const NEAR_LESSONS: usize = 24;
+/// Values for which there is room from the first one on.
+const FIRST_VALUES: usize = 16;
+
+/// No version has this number.
+const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
+
+/// Mixed into lessons before they are shortened: some are small numbers.
+const SHORTENED: u64 = 0x7EAC_4E5D;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,42 +124,45 @@ pub struct HeldValue {
 }
 
 /// A unit that is open.
+///
+/// What every event touches comes first and together, in three lines of the processor's cache: hence the order.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Unit {
     /// What it is.
     pub kind: UnitKind,
+    /// Whether an alert about its agent was open before it began.
+    pub under_alert: bool,
+    /// Whether a person accepted what it holds as normal.
+    pub accepted: bool,
+    has_data: [bool; Family::COUNT],
+    /// Its events.
+    pub events: u32,
     /// The session's key, or the hour's number.
     pub id: u64,
     /// Its first event.
     pub started: EventTime,
     /// Its last event.
     pub last: EventTime,
-    /// Its events.
-    pub events: u32,
-    /// Where its sequence stands.
-    pub progress: Progress,
-    /// Votes it has cast.
-    pub cast: HashSet<u64, RandomState>,
-    /// Values to be learned, which wait until the unit turns out harmless.
-    pub held: Vec<HeldValue>,
-    /// What raised each family most.
-    pub(super) leads: Vec<Lead>,
-    /// Whether an alert about its agent was open before it began.
-    pub under_alert: bool,
-    /// Whether a person accepted what it holds as normal.
-    pub accepted: bool,
     /// Combined evidence so far. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
     pub unit_p: f64,
-    peaks: [[u8; STAGES]; Family::COUNT],
+    /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
+    /// since.
+    assessed: (Key, u64),
     p: [f64; Family::COUNT],
-    has_data: [bool; Family::COUNT],
-    /// Type and version of the calibration, and running p of the hour unit, under which `bits` and `unit_p` hold;
-    /// none when a p has fallen since.
-    assessed: Option<(Key, u64)>,
+    peaks: [[u8; STAGES]; Family::COUNT],
+    /// Where its sequence stands.
+    pub progress: Progress,
+    /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
+    cast: ShortSet<NEAR_LESSONS>,
     /// Keys of event ids with their actions, by place modulo the number remembered.
     calls: Vec<(u64, Key)>,
+    /// Values to be learned, which wait until the unit turns out harmless.
+    pub held: Vec<HeldValue>,
+    /// What raised each family most.
+    pub(super) leads: Box<[Lead]>,
 }
 
 impl Unit {
@@ -164,9 +175,9 @@ impl Unit {
             last: time,
             events: 0,
             progress: Progress::default(),
-            cast: HashSet::default(),
+            cast: ShortSet::default(),
             held: Vec::new(),
-            leads: Vec::new(),
+            leads: Box::default(),
             under_alert,
             accepted: false,
             bits: 0.0,
@@ -174,7 +185,7 @@ impl Unit {
             peaks: [[0; STAGES]; Family::COUNT],
             p: [1.0; Family::COUNT],
             has_data: [false; Family::COUNT],
-            assessed: None,
+            assessed: NOT_ASSESSED,
             calls: Vec::new(),
         }
     }
@@ -184,11 +195,9 @@ impl Unit {
         let mut fresh = Self::new(kind, id, time, under_alert);
         fresh.cast = std::mem::take(&mut self.cast);
         fresh.held = std::mem::take(&mut self.held);
-        fresh.leads = std::mem::take(&mut self.leads);
         fresh.calls = std::mem::take(&mut self.calls);
         fresh.cast.clear();
         fresh.held.clear();
-        fresh.leads.clear();
         fresh.calls.clear();
         *self = fresh;
     }
@@ -234,7 +243,7 @@ impl Unit {
         match self.p.get_mut(index) {
             Some(running) if p < *running => {
                 *running = p;
-                self.assessed = None;
+                self.assessed = NOT_ASSESSED;
                 true
             }
             _ => false,
@@ -262,20 +271,24 @@ impl Unit {
     /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
     /// [`UnitKind::families`]. The weights sum to one.
     pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 6]> {
+        Self::weighed(kind, p).collect()
+    }
+
+    fn weighed(kind: UnitKind, p: &[f64; Family::COUNT]) -> impl Iterator<Item = (f64, f64)> {
         let families = kind.families();
         let total: f64 = families.iter().map(|&f| weight(f)).sum();
-        families.iter().map(|&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0))).collect()
+        families.iter().map(move |&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0)))
     }
 
     /// Brings combined evidence and calibrated p up to date.
     ///
     /// `under`: the agent type and version of the calibration. Nothing is done where nothing has changed.
     pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64)) {
-        if self.assessed == Some(under) {
+        if self.assessed == under {
             return;
         }
-        self.assessed = Some(under);
-        self.bits = self.bits.max(combine::harmonic_bits(Self::terms(self.kind, &self.p)));
+        self.assessed = under;
+        self.bits = self.bits.max(combine::harmonic_bits(Self::weighed(self.kind, &self.p)));
         self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
     }
 
@@ -294,16 +307,19 @@ impl Unit {
     pub(super) fn keep_lead(&mut self, lead: Lead) {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
+            // One at a time: a lead is large, and few units have one at all.
             None => {
-                reserve_at_once(&mut self.leads, Family::COUNT);
-                self.leads.push(lead);
+                let mut leads = std::mem::take(&mut self.leads).into_vec();
+                leads.reserve_exact(1);
+                leads.push(lead);
+                self.leads = leads.into_boxed_slice();
             }
         }
     }
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
-        reserve_at_once(&mut self.calls, REMEMBERED_CALLS);
+        make_room(&mut self.calls, REMEMBERED_CALLS, REMEMBERED_CALLS);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
@@ -327,15 +343,12 @@ impl Unit {
 
     /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
     pub fn teaches(&mut self, lesson: u64) -> bool {
-        if self.cast.capacity() == 0 {
-            self.cast.reserve(LESSONS_AT_ONCE);
-        }
-        self.cast.len() < LESSONS && self.cast.insert(lesson)
+        self.cast.insert(((mix(lesson, SHORTENED) >> 32) as u32).max(1), LESSONS)
     }
 
     /// Holds a value back until the unit closes.
     pub fn hold(&mut self, value: HeldValue) {
-        reserve_at_once(&mut self.held, HELD_VALUES);
+        make_room(&mut self.held, FIRST_VALUES, HELD_VALUES);
         if self.held.len() < HELD_VALUES {
             self.held.push(value);
         }
@@ -368,10 +381,12 @@ impl Spare {
     }
 }
 
-/// Gives a list all the room it will ever need with its first entry. Units are used again and again, so that sooner
-/// or later each of them holds a long one; growing step by step would only spread the allocations over hours.
-fn reserve_at_once<T>(list: &mut Vec<T>, most: usize) {
-    if list.capacity() == 0 {
-        list.reserve_exact(most);
+/// Makes room for one more entry: for `few` at first, then for the most that there may be. Units are used again and
+/// again, and sooner or later each of them holds a long list: growing in more steps would only spread the allocations
+/// over hours.
+fn make_room<T>(list: &mut Vec<T>, few: usize, most: usize) {
+    if list.len() == list.capacity() && list.len() < most {
+        let room = if list.is_empty() { few } else { most };
+        list.reserve_exact(room - list.len());
     }
 }

@@ -5,10 +5,9 @@
 //! A *table* holds many contexts. Contexts form chains, from the most general to the most particular, and the
 //! probability under one is smoothed towards the probability under the next more general one.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
 use super::decay::{Fade, VOTE, Votes, as_votes};
+use super::flat::{Flat, Slot};
+use super::key::mix;
 
 /// The two parameters of a Pitman–Yor process.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -46,13 +45,95 @@ pub(super) enum Counted {
     Refused,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Cell {
+/// Symbols that lie beside the total of their context; the others have cells of their own. Most contexts of a
+/// long history know one symbol or two.
+const NEAR: usize = 2;
+
+/// Contexts from the most general one on that are likely to know more symbols than lie beside their totals.
+const MANY_SYMBOLS: usize = 4;
+
+/// A context: its total and its first symbols in one line of the processor's cache (64 bytes).
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Context {
+    key: u64,
+    votes: Votes,
+    surprise: Votes,
+    judged: Votes,
+    symbols: [u64; NEAR],
+    /// Votes of these symbols; 0 where there is none.
+    near: [u32; NEAR],
+    /// Less than one vote a symbol, and at most [`LARGEST`] of these.
+    discounted: u32,
+    /// Whether the near symbols were given a vote since the last fade.
+    fresh: [bool; NEAR],
+    /// Whether it has symbols that lie elsewhere.
+    has_far: bool,
+    /// Whether it is one at all.
+    is_known: bool,
+}
+
+impl Slot for Context {
+    fn is_empty(&self) -> bool {
+        !self.is_known
+    }
+
+    fn home(&self) -> u64 {
+        self.key
+    }
+}
+
+impl Context {
+    fn total(&self) -> Total {
+        let discounted = Votes::from(self.discounted);
+        Total { votes: self.votes, discounted, surprise: self.surprise, judged: self.judged }
+    }
+
+    /// Votes of a symbol that lies here; 0 where it does not.
+    fn near(&self, symbol: u64) -> u32 {
+        let symbols = self.symbols.iter().zip(self.near);
+        symbols.filter(|(known, _)| **known == symbol).map(|(_, votes)| votes).sum()
+    }
+
+    /// Votes and freshness of a symbol that lies here.
+    fn near_mut(&mut self, symbol: u64) -> Option<(&mut u32, &mut bool)> {
+        let cells = self.near.iter_mut().zip(&mut self.fresh);
+        let known =
+            self.symbols.iter().zip(cells).find(|(known, (votes, _))| **known == symbol && **votes > 0);
+        known.map(|(_, cell)| cell)
+    }
+
+    /// Notes that the votes of one symbol changed.
+    fn changed(&mut self, before: u32, after: u32, discount: u32) {
+        self.votes += Votes::from(after - before);
+        self.discounted += after.min(discount) - before.min(discount);
+    }
+}
+
+/// A symbol of a context that has more than lie beside its total.
+#[derive(Clone, Copy, Debug, Default)]
+struct Far {
     context: u64,
+    symbol: u64,
     votes: u32,
-    /// Whether it was given a vote since the last fade.
     fresh: bool,
 }
+
+impl Slot for Far {
+    fn is_empty(&self) -> bool {
+        self.votes == 0
+    }
+
+    fn home(&self) -> u64 {
+        mix(self.context, self.symbol)
+    }
+}
+
+/// A cell with less is forgotten: an eighth of a vote.
+const LEAST: u32 = VOTE as u32 / 8;
+
+/// No table holds more cells, so that sums of discounts fit.
+const LARGEST: usize = 1 << 23;
 
 /// A table of contexts and their symbols. Bounded: at `capacity` cells it takes no new ones.
 ///
@@ -67,32 +148,36 @@ struct Cell {
 pub struct Table {
     law: PitmanYor,
     /// The discount in fixed point: what is taken off a symbol is exactly what `Total::discounted` adds up.
-    discount: Votes,
+    discount: u32,
     capacity: usize,
-    totals: HashMap<u64, Total, RandomState>,
-    cells: HashMap<u64, Cell, RandomState>,
+    /// Cells in use.
+    len: usize,
+    contexts: Flat<Context>,
+    far: Flat<Far>,
 }
 
 impl Table {
-    /// An empty table that will hold at most `capacity` cells (24 bytes each, and 40 a context).
+    /// An empty table that will hold at most `capacity` cells (8.4 million at most). 64 bytes a context, for its first
+    /// two cells; 24 for each further one.
     pub fn new(law: PitmanYor, capacity: usize) -> Self {
         Self {
             law,
-            discount: (law.discount * VOTE as f64).round() as Votes,
-            capacity,
-            totals: HashMap::default(),
-            cells: HashMap::default(),
+            discount: (law.discount * VOTE as f64).round() as u32,
+            capacity: capacity.min(LARGEST),
+            len: 0,
+            contexts: Flat::default(),
+            far: Flat::default(),
         }
     }
 
     /// Number of (context, symbol) pairs known.
     pub fn len(&self) -> usize {
-        self.cells.len()
+        self.len
     }
 
     /// Whether nothing was learned.
     pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.len == 0
     }
 
     /// The parameters.
@@ -103,13 +188,53 @@ impl Table {
     /// What is known of a context; all zero for an unknown one. Constant time.
     #[inline]
     pub fn total(&self, context: u64) -> Total {
-        self.totals.get(&context).copied().unwrap_or_default()
+        self.context(context).map(Context::total).unwrap_or_default()
     }
 
     /// Votes of a symbol in a context. Constant time.
     #[inline]
     pub fn votes(&self, context: u64, symbol: u64) -> Votes {
-        self.cells.get(&cell_key(context, symbol)).map_or(0, |c| Votes::from(c.votes))
+        self.look(context, symbol).1
+    }
+
+    /// What is known of a context, and votes of a symbol in it. Constant time.
+    #[inline]
+    pub fn look(&self, context: u64, symbol: u64) -> (Total, Votes) {
+        let Some(known) = self.context(context) else { return Default::default() };
+        let near = known.near(symbol);
+        let votes = if near == 0 && known.has_far {
+            let is = |far: &Far| far.context == context && far.symbol == symbol;
+            self.far.find(mix(context, symbol), is).map_or(0, |far| far.votes)
+        } else {
+            near
+        };
+        (known.total(), Votes::from(votes))
+    }
+
+    /// [`Table::look`] in one context after the other, most general first, until `go_on` wants no more of them.
+    ///
+    /// All are fetched from memory before the first is looked at: that takes as long as fetching one.
+    #[inline]
+    pub fn look_along(&self, contexts: &[u64], symbol: u64, mut go_on: impl FnMut(Total, Votes) -> bool) {
+        self.fetch(contexts, symbol);
+        for &context in contexts {
+            let (total, votes) = self.look(context, symbol);
+            if !go_on(total, votes) {
+                break;
+            }
+        }
+    }
+
+    /// Brings what is known of some contexts near the processor, most general first.
+    #[inline]
+    pub(super) fn fetch(&self, contexts: &[u64], symbol: u64) {
+        self.contexts.fetch(contexts.iter().copied());
+        self.far.fetch(contexts.iter().take(MANY_SYMBOLS).map(|&context| mix(context, symbol)));
+    }
+
+    #[inline]
+    fn context(&self, key: u64) -> Option<&Context> {
+        self.contexts.find(key, |context| context.key == key)
     }
 
     /// Probability of `symbol` in `context`, in (0, 1], given its probability `general` in the next more
@@ -122,18 +247,18 @@ impl Table {
     /// Source: Teh, *A Hierarchical Bayesian Language Model based on Pitman–Yor Processes*, ACL 2006, eq. 4.
     #[inline]
     pub fn probability(&self, context: u64, symbol: u64, general: f64) -> f64 {
-        let total = self.total(context);
+        let (total, votes) = self.look(context, symbol);
         if total.votes == 0 {
             return general;
         }
-        self.probability_given(total, self.votes(context, symbol), general)
+        self.probability_given(total, votes, general)
     }
 
     /// [`Table::probability`] with the context's total and the symbol's votes already looked up.
     #[inline]
     pub fn probability_given(&self, total: Total, votes: Votes, general: f64) -> f64 {
         let strength = self.law.strength;
-        let own = as_votes(votes.saturating_sub(self.discount));
+        let own = as_votes(votes.saturating_sub(Votes::from(self.discount)));
         (own + (strength + as_votes(total.discounted)) * general) / (as_votes(total.votes) + strength)
     }
 
@@ -152,33 +277,54 @@ impl Table {
         if votes == 0 {
             return Counted::Refused;
         }
-        let key = cell_key(context, symbol);
-        if let Some(cell) = self.cells.get_mut(&key) {
-            let before = Votes::from(cell.votes);
-            cell.votes = as_cell(before.saturating_add(votes));
-            let after = Votes::from(cell.votes);
-            if let Some(total) = self.totals.get_mut(&cell.context) {
-                total.votes += after - before;
-                total.discounted += after.min(self.discount) - before.min(self.discount);
+        let Some(known) = self.contexts.find_mut(context, |known| known.key == context) else {
+            if self.len >= self.capacity {
+                return Counted::Refused;
             }
-            return if std::mem::replace(&mut cell.fresh, true) { Counted::Known } else { Counted::Again };
+            let (symbols, near, fresh) = ([symbol, 0], [as_cell(votes), 0], [true, false]);
+            let mut new =
+                Context { key: context, symbols, near, fresh, is_known: true, ..Context::default() };
+            new.changed(0, as_cell(votes), self.discount);
+            self.contexts.insert(new);
+            self.len += 1;
+            return Counted::New;
+        };
+        let has_far = known.has_far;
+        let cell = known.near_mut(symbol).or_else(|| {
+            let is = |far: &Far| far.context == context && far.symbol == symbol;
+            let far = if has_far { self.far.find_mut(mix(context, symbol), is) } else { None };
+            far.map(|far| (&mut far.votes, &mut far.fresh))
+        });
+        if let Some((cell, fresh)) = cell {
+            let before = *cell;
+            *cell = as_cell(Votes::from(before).saturating_add(votes));
+            let after = *cell;
+            let counted = if std::mem::replace(fresh, true) { Counted::Known } else { Counted::Again };
+            known.changed(before, after, self.discount);
+            return counted;
         }
-        if self.cells.len() >= self.capacity {
+        if self.len >= self.capacity {
             return Counted::Refused;
         }
+        self.len += 1;
         let votes = as_cell(votes);
-        let total = self.totals.entry(context).or_default();
-        total.votes += Votes::from(votes);
-        total.discounted += Votes::from(votes).min(self.discount);
-        self.cells.insert(key, Cell { context, votes, fresh: true });
+        known.changed(0, votes, self.discount);
+        let cells = known.symbols.iter_mut().zip(&mut known.near).zip(&mut known.fresh);
+        match cells.into_iter().find(|((_, near), _)| **near == 0) {
+            Some(((place, near), fresh)) => (*place, *near, *fresh) = (symbol, votes, true),
+            None => {
+                known.has_far = true;
+                self.far.insert(Far { context, symbol, votes, fresh: true });
+            }
+        }
         Counted::New
     }
 
     /// Adds what an observation in a known context cost: `surprise` (1/256 bit) is votes × bits.
     pub(super) fn cost(&mut self, context: u64, votes: Votes, surprise: Votes) {
-        if let Some(total) = self.totals.get_mut(&context) {
-            total.surprise = total.surprise.saturating_add(surprise);
-            total.judged = total.judged.saturating_add(votes);
+        if let Some(known) = self.contexts.find_mut(context, |known| known.key == context) {
+            known.surprise = known.surprise.saturating_add(surprise);
+            known.judged = known.judged.saturating_add(votes);
         }
     }
 
@@ -188,36 +334,37 @@ impl Table {
         if fade.is_nothing() {
             return;
         }
-        for total in self.totals.values_mut() {
-            let (surprise, judged) = (fade.apply(total.surprise), fade.apply(total.judged));
-            *total = Total { votes: 0, discounted: 0, surprise, judged };
+        let (discount, contexts, len) = (self.discount, &mut self.contexts, &mut self.len);
+        let left = |votes: u32| Some(as_cell(fade.apply(Votes::from(votes)))).filter(|&left| left >= LEAST);
+        for context in contexts.iter_mut() {
+            (context.votes, context.discounted, context.has_far) = (0, 0, false);
+            (context.surprise, context.judged) = (fade.apply(context.surprise), fade.apply(context.judged));
+            context.fresh = [false; NEAR];
+            for votes in context.near.map(left) {
+                context.changed(0, votes.unwrap_or(0), discount);
+            }
+            for votes in context.near.iter_mut().filter(|votes| **votes > 0) {
+                *votes = left(*votes).unwrap_or(0);
+                *len -= usize::from(*votes == 0);
+            }
         }
-        let (discount, totals) = (self.discount, &mut self.totals);
-        self.cells.retain(|_, cell| {
-            let left = fade.apply(Votes::from(cell.votes));
-            if left < VOTE / 8 {
-                return false;
+        self.far.retain(|far| {
+            let votes = left(far.votes);
+            let context = contexts.find_mut(far.context, |known| known.key == far.context);
+            if let (Some(votes), Some(context)) = (votes, context) {
+                (far.votes, far.fresh, context.has_far) = (votes, false, true);
+                context.changed(0, votes, discount);
             }
-            cell.votes = as_cell(left);
-            cell.fresh = false;
-            if let Some(total) = totals.get_mut(&cell.context) {
-                total.votes += left;
-                total.discounted += left.min(discount);
-            }
-            true
+            *len -= usize::from(votes.is_none());
+            votes.is_some()
         });
-        self.totals.retain(|_, total| total.votes > 0);
+        contexts.retain(|context| context.votes > 0);
     }
 }
 
 /// Votes as a cell holds them: at most 16.7 million.
 fn as_cell(votes: Votes) -> u32 {
     u32::try_from(votes).unwrap_or(u32::MAX)
-}
-
-#[inline]
-fn cell_key(context: u64, symbol: u64) -> u64 {
-    super::key::mix(context, symbol)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub mod combine;
 pub mod decay;
 pub mod distinct;
 pub mod fixed;
+pub mod flat;
 pub mod key;
 pub mod quantile;
 pub mod rate;

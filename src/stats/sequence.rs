@@ -43,7 +43,7 @@ impl History {
     pub fn contexts(&self, scope: u64) -> Contexts {
         let mut keys = [scope; MAX_ORDER + 1];
         let mut key = scope;
-        for (slot, symbol) in keys.iter_mut().skip(1).zip(self.symbols) {
+        for (slot, symbol) in keys.iter_mut().skip(1).zip(self.symbols).take(usize::from(self.len)) {
             key = mix(key, symbol);
             *slot = key;
         }
@@ -74,7 +74,8 @@ pub struct Prediction {
 /// surprise of a symbol of which nothing is known.
 ///
 /// The loop runs from the general to the particular and stops at the first unknown context: every longer one
-/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: two look-ups an order.
+/// is unknown too, or has not been met for so long that the shorter one was forgotten. Cost: one or two
+/// look-ups an order, those of all orders at the same time.
 ///
 /// # Formula
 ///
@@ -83,15 +84,17 @@ pub struct Prediction {
 /// they were judged (a prequential entropy: Dawid, *J. R. Statist. Soc. A* 147, 1984), smoothed by one vote.
 pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction) -> Prediction {
     let mut at = base;
-    for (order, &context) in contexts.as_slice().iter().enumerate() {
-        let total = table.total(context);
+    let mut order = 0;
+    table.look_along(contexts.as_slice(), symbol, |total, votes| {
         if total.votes == 0 {
-            break;
+            return false;
         }
-        at.probability = table.probability_given(total, table.votes(context, symbol), at.probability);
+        at.probability = table.probability_given(total, votes, at.probability);
         at.expected_bits = (as_votes(total.surprise) + at.expected_bits) / (as_votes(total.judged) + 1.0);
-        at.order = order as u8;
-    }
+        at.order = order;
+        order += 1;
+        true
+    });
     at
 }
 
@@ -112,6 +115,7 @@ pub fn predict(table: &Table, contexts: &Contexts, symbol: u64, base: Prediction
 /// Between two fades the order of learning does not matter. That is why the cost is noted in every context, not
 /// only in those that got a vote: which observation brings the vote depends on the order.
 pub fn learn(table: &mut Table, contexts: &[u64], symbol: u64, votes: Votes, surprise: Votes) -> bool {
+    table.fetch(contexts, symbol);
     let mut new = true;
     let mut cast = Some(votes);
     for &context in contexts.iter().rev() {

@@ -182,7 +182,7 @@ fn measure(settings: Settings, time: Duration) -> anyhow::Result<Measured> {
 }
 
 /// Judges a line; the number of events in it, one or, for an empty line, none.
-fn judge(engine: &mut Engine, line: &[u8], number: u64, alerts: &mut Vec<crate::alert::Alert>) -> u64 {
+fn judge(engine: &mut Engine, line: &[u8], number: u64, alerts: &mut Vec<crate::engine::Output>) -> u64 {
     let Ok(event) = audit_event::decode(line) else { return 0 };
     engine.judge(&event, Position { source: 0, line: number }, alerts);
     alerts.clear();

@@ -12,15 +12,22 @@ const SYMBOLS: u64 = 10;
 /// What is thought of each of 16 possible symbols before anything is known.
 const BASE: f64 = 1.0 / 16.0;
 
-/// Totals by context, and cells with the total of their context, votes and freshness.
-type Image = (BTreeMap<u64, Total>, BTreeMap<u64, (Total, u32, bool)>);
+/// Totals by context; votes and freshness by context and symbol.
+type Image = (BTreeMap<u64, Total>, BTreeMap<(u64, u64), (u32, bool)>);
 
 /// Everything a table holds, in an order of its own: equal images mean equal tables, byte for byte.
 pub(in crate::stats) fn image(table: &Table) -> Image {
-    (
-        table.totals.iter().map(|(&context, &total)| (context, total)).collect(),
-        table.cells.iter().map(|(&key, c)| (key, (table.totals[&c.context], c.votes, c.fresh))).collect(),
-    )
+    let near =
+        table.contexts.iter().flat_map(|c| (0..NEAR).map(|i| (c.key, c.symbols[i], c.near[i], c.fresh[i])));
+    let far = table.far.iter().map(|f| (f.context, f.symbol, f.votes, f.fresh));
+    let cells: Vec<_> = near.chain(far).filter(|(_, _, votes, _)| *votes > 0).collect();
+    assert_eq!(cells.len(), table.len());
+    let image: Image = (
+        table.contexts.iter().map(|c| (c.key, c.total())).collect(),
+        cells.iter().map(|&(context, symbol, votes, fresh)| ((context, symbol), (votes, fresh))).collect(),
+    );
+    assert_eq!(image.1.len(), cells.len(), "a symbol lies in two places");
+    image
 }
 
 type Observation = (u64, u64, Votes, Votes);
@@ -99,14 +106,15 @@ proptest! {
         for days in days {
             table.fade(Fade::after(days, 30.0));
             let mut sums = BTreeMap::new();
-            for cell in table.cells.values() {
-                let sum: &mut (Votes, Votes) = sums.entry(cell.context).or_default();
-                sum.0 += Votes::from(cell.votes);
-                sum.1 += Votes::from(cell.votes.min(128));
+            let (totals, cells) = image(&table);
+            for ((context, _), (votes, _)) in cells {
+                let sum: &mut (Votes, Votes) = sums.entry(context).or_default();
+                sum.0 += Votes::from(votes);
+                sum.1 += Votes::from(votes.min(128));
             }
-            prop_assert_eq!(sums.len(), table.totals.len(), "a context without cells is kept");
+            prop_assert_eq!(sums.len(), totals.len(), "a context without cells is kept");
             for (context, sum) in sums {
-                let total = table.totals[&context];
+                let total = totals[&context];
                 prop_assert_eq!((total.votes, total.discounted), sum);
             }
         }
@@ -170,11 +178,11 @@ proptest! {
         prop_assert_eq!(before, after);
         for round in 0..rounds as u64 {
             table.fade(Fade::after(500, 30.0));
-            prop_assert!(table.is_empty() && table.totals.is_empty());
+            prop_assert!(table.is_empty() && table.contexts.is_empty());
             for i in 0..300 {
                 table.add(super::super::key::mix(round, i), i, VOTE, VOTE);
             }
-            prop_assert_eq!(table.totals.len(), 100, "contexts pile up");
+            prop_assert_eq!(table.contexts.len(), 100, "contexts pile up");
         }
     }
 
@@ -195,6 +203,11 @@ fn a_twin_that_does_not_discount_is_noticed() {
     let fast = learned(LAW, &observations).probability(0, 1, BASE);
     assert!((fast - slow_probability(LAW, &observations, 0, 1, BASE)).abs() < 1e-12);
     assert!((fast - slow_probability(wrong, &observations, 0, 1, BASE)).abs() > 0.05);
+}
+
+#[test]
+fn a_context_is_one_line_of_the_cache() {
+    assert_eq!((size_of::<Context>(), align_of::<Context>()), (64, 64));
 }
 
 #[test]
