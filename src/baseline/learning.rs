@@ -6,7 +6,7 @@
 //! minted, sorted by key, so that the order of arrival cannot matter.
 
 use super::agent::KeySpace;
-use super::pool::{Baselines, Peaks, TypeBaseline};
+use super::pool::{Baselines, Habits, Peaks, TypeBaseline};
 use crate::identity::Key;
 use crate::stats::decay::{VOTE, Votes};
 use crate::stats::flat::{Flat, KeySet, Slot};
@@ -150,6 +150,7 @@ pub struct Delta {
     agents: Vec<Key>,
     provenance: [Votes; 2],
     peaks: Peaks,
+    habits: Habits,
     changed: bool,
     /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
     /// same.
@@ -224,6 +225,12 @@ impl Delta {
         *if known { with } else { without } += VOTE;
     }
 
+    /// What agents say of how often they act and are refused.
+    pub fn habits_mut(&mut self) -> &mut Habits {
+        self.changed = true;
+        &mut self.habits
+    }
+
     /// The peaks of units that closed.
     pub fn peaks_mut(&mut self) -> &mut Peaks {
         self.changed = true;
@@ -294,6 +301,9 @@ impl Delta {
         }
         own.peaks.merge(&self.peaks);
         self.peaks.clear();
+        own.habits.merge(&self.habits);
+        fleet.habits.merge(&self.habits);
+        self.habits = Habits::default();
     }
 }
 
@@ -317,6 +327,7 @@ pub fn mint<'a>(
     for (key, delta) in deltas {
         delta.absorb_into(key, baselines);
     }
+    baselines.believe();
     baselines.version += 1;
     true
 }

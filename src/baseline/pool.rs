@@ -7,12 +7,15 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::agent::KeySpace;
+use super::failure::{self, FailureMoments, FailurePrior};
+use super::rate::{self, PerScale, Scale};
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::category::{PitmanYor, Table};
 use crate::stats::decay::{Fade, Votes, as_votes};
 use crate::stats::distinct::Distinct;
 use crate::stats::quantile::Histogram;
+use crate::stats::rate::{Moments, Prior};
 
 /// Length classes of a unit that are told apart: stage 0 holds the first four events, each further one twice as many as the stage before.
 pub const STAGES: usize = 12;
@@ -119,6 +122,53 @@ impl Peaks {
     }
 }
 
+/// How often agents act and are refused: what they said of it, and what is to be believed of one more of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Habits {
+    /// What they said of how often they act.
+    pub rates: PerScale<Moments>,
+    /// What they said of refusals.
+    pub failures: FailureMoments,
+    /// How often one more of them would act, as of this version.
+    pub rate_priors: PerScale<Prior>,
+    /// How often one more would be refused, as of this version.
+    pub failure_prior: FailurePrior,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self {
+            rates: PerScale::default(),
+            failures: FailureMoments::default(),
+            rate_priors: rate::SHIPPED,
+            failure_prior: failure::SHIPPED,
+        }
+    }
+}
+
+impl Habits {
+    /// Adds what others said. What is to be believed changes with [`Baselines::believe`].
+    pub fn merge(&mut self, other: &Self) {
+        for scale in Scale::ALL {
+            self.rates.of_mut(scale).merge(other.rates.of(scale));
+        }
+        self.failures.merge(&other.failures);
+    }
+
+    fn fade(&mut self, fade: Fade) {
+        Scale::ALL.into_iter().for_each(|scale| self.rates.of_mut(scale).fade(fade));
+        self.failures.fade(fade);
+    }
+
+    /// What is to be believed of one more of `agents` agents, smoothed by what is believed in general.
+    fn believe(&mut self, agents: f64, rates: &PerScale<Prior>, failures: &FailurePrior) {
+        for scale in Scale::ALL {
+            *self.rate_priors.of_mut(scale) = self.rates.of(scale).prior(agents, rates.of(scale));
+        }
+        self.failure_prior = self.failures.prior(agents, failures);
+    }
+}
+
 /// What is normal for one agent type.
 #[derive(Clone, Debug)]
 pub struct TypeBaseline {
@@ -140,6 +190,8 @@ pub struct TypeBaseline {
     pub provenance: [Votes; 2],
     /// How high units rose.
     pub peaks: Peaks,
+    /// How often its agents act, and are refused.
+    pub habits: Habits,
 }
 
 impl TypeBaseline {
@@ -155,6 +207,7 @@ impl TypeBaseline {
             agent_count: 0.0,
             provenance: [0; 2],
             peaks: Peaks::default(),
+            habits: Habits::default(),
         }
     }
 
@@ -176,6 +229,7 @@ impl TypeBaseline {
         self.access.fade(keys);
         self.provenance = self.provenance.map(|v| keys.apply(v));
         self.peaks.fade(peaks);
+        self.habits.fade(keys);
     }
 }
 
@@ -192,6 +246,8 @@ pub struct Fleet {
     pub agents: Distinct,
     /// How many they are, as of this version: counting a sketch takes a microsecond, too long for every key.
     pub agent_count: f64,
+    /// How often agents act, and are refused.
+    pub habits: Habits,
 }
 
 /// One version of what is normal.
@@ -218,6 +274,7 @@ impl Default for Baselines {
                 access: Table::new(ACCESS_LAW, FLEET_CELLS),
                 agents: Distinct::default(),
                 agent_count: 0.0,
+                habits: Habits::default(),
             },
             types: HashMap::default(),
         }
@@ -236,7 +293,22 @@ impl Baselines {
         self.fleet.sequence.fade(keys);
         self.fleet.origins.fade(keys);
         self.fleet.access.fade(keys);
+        self.fleet.habits.fade(keys);
         self.types.values_mut().for_each(|t| t.fade(keys, peaks));
+    }
+
+    /// Brings what is believed of rates and refusals up to what was said of them.
+    pub fn believe(&mut self) {
+        let fleet = &mut self.fleet;
+        fleet.habits.believe(fleet.agent_count, &rate::SHIPPED, &failure::SHIPPED);
+        for own in self.types.values_mut() {
+            own.habits.believe(own.agent_count, &fleet.habits.rate_priors, &fleet.habits.failure_prior);
+        }
+    }
+
+    /// What is believed of the rates and refusals of a type's agents.
+    pub fn habits<'b>(&'b self, of: Option<&'b TypeBaseline>) -> &'b Habits {
+        of.map_or(&self.fleet.habits, |own| &own.habits)
     }
 
     /// Share of the agents of a type that use a key, smoothed by the share of the fleet's; and the fleet's. In

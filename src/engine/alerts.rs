@@ -21,8 +21,6 @@ use crate::stats::combine;
 
 /// An open alert is told again when its unit became this much less probable.
 const TELL_AGAIN: f64 = 10.0;
-/// Units of a type from which its calibration is its own.
-const OWN_CALIBRATION: f64 = 200.0;
 
 /// The units of a call after it was judged, and their running p before.
 pub(super) struct Units<'u> {
@@ -127,7 +125,7 @@ impl<'t> Moment<'_, 't> {
     ) -> Told {
         let unit = units.worse();
         let at = self.now.of(self.call.event.time).at;
-        let open = watched.open.iter().position(|a| a.family == family);
+        let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
             if unit.id == open.unit && unit.unit_p * TELL_AGAIN > open.p {
@@ -177,6 +175,8 @@ impl<'t> Moment<'_, 't> {
                 watched.open.push(OpenAlert {
                     id: told.alert_id.clone(),
                     family,
+                    about: "".into(),
+                    floor: Level::Medium,
                     opened: told.opened,
                     hold,
                     unit: unit.id,
@@ -202,7 +202,9 @@ impl<'t> Moment<'_, 't> {
         let part = |f: Family| shares.iter().filter(|s| s.family == f).map(|s| s.share).sum::<f64>();
         let mut leads: Vec<&Lead> = units.content().leads.iter().collect();
         if units.session.is_some() {
-            leads.extend(units.hour.leads.iter().filter(|l| l.family == Family::Novelty));
+            leads.extend(
+                units.hour.leads.iter().filter(|l| matches!(l.family, Family::Novelty | Family::Bursts)),
+            );
         }
         leads.retain(|l| l.family == family || part(l.family) >= 0.01);
         leads.sort_by(|a, b| (part(b.family)).total_cmp(&part(a.family)).then(a.family.cmp(&b.family)));
@@ -312,7 +314,18 @@ impl<'t> Moment<'_, 't> {
                 p = hour;
                 format!("{} by one that this agent uses every day", strongest.space.name())
             }
-            Family::Bursts | Family::Failure | Family::Rules | Family::Verdict => return None,
+            Family::Bursts | Family::Failure => {
+                let (of, before, what) = if family == Family::Bursts {
+                    (units.hour, &units.hour_before, "the number of its calls by what is usual for it")
+                } else {
+                    (content_unit, &units.unit_before, "every refusal by a success")
+                };
+                let again = self.calibration.peak_p(family, of.stage(), 0.0);
+                p = of.running_p();
+                set(&mut p, family, again.min(at_family(before, family)));
+                what.to_owned()
+            }
+            Family::Rules | Family::Verdict => return None,
         };
         let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p));
         let again = self.calibration.evidence_p(unit.kind as usize, evidence, least(&p));
@@ -336,13 +349,10 @@ impl<'t> Moment<'_, 't> {
     }
 
     fn maturity(&self, watched: &Watched) -> Maturity {
-        let units: f64 = self.own.map_or(0.0, |own| own.units().iter().sum());
         Maturity {
             agent: watched.maturity().to_owned(),
             agent_events: watched.events,
-            type_units: units.round(),
-            type_agents: self.own.map_or(0.0, |own| own.agents.count().keys).round(),
-            calibration: if units < OWN_CALIBRATION { "shipped" } else { "own" }.to_owned(),
+            ..self.version.type_maturity(self.call.agent_type)
         }
     }
 }

@@ -85,6 +85,13 @@ pub(super) fn teach(
             unit.mark(Family::BareContent);
         }
     }
+    let (denied, attempts) = (unit.failures.denied(), unit.failures.attempts());
+    if attempts > 0 {
+        unit.mark(Family::Failure);
+        let prior = &version.baselines.habits(version.of(watched.agent_type)).failure_prior;
+        watched.failure.0.learn(denied, attempts, prior);
+        delta.habits_mut().failures.add_unit(denied, unit.failures.distinct());
+    }
     if unit.under_alert {
         return unit;
     }

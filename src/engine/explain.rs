@@ -6,16 +6,17 @@ use smallvec::SmallVec;
 
 use super::clock::Now;
 use super::judging::CallBits;
-use super::unit::{Lead, Position, Unit};
+use super::unit::{CountedLead, Lead, Position, Unit};
 use super::version::Version;
 use crate::alert::{Evidence, Observation};
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::TypeBaseline;
+use crate::baseline::rate::Rate;
 use crate::detect::provenance::{Alphabet, Party, Symbol};
 use crate::detect::vocabulary::Vocabulary;
-use crate::detect::{Call, provenance, sequence};
+use crate::detect::{Call, failure, frequency, provenance, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 
@@ -36,14 +37,14 @@ pub(super) struct Moment<'m, 't> {
 
 impl<'t> Moment<'_, 't> {
     /// Remembers this call as the one that raised a family, if that is worth it.
-    pub fn keep_lead(&self, unit: &mut Unit, family: Family) {
+    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate) {
         if unit.is_worth_keeping(family) {
-            let lead = self.lead(unit, family);
+            let lead = self.lead(unit, family, rate);
             unit.keep_lead(lead);
         }
     }
 
-    fn lead(&self, unit: &Unit, family: Family) -> Lead {
+    fn lead(&self, unit: &Unit, family: Family, rate: &Rate) -> Lead {
         let Self { own, call, bits, .. } = self;
         let baselines = &self.version.baselines;
         let event = call.event;
@@ -79,6 +80,33 @@ impl<'t> Moment<'_, 't> {
             bits: *bits,
             users: bits.novelty.strongest.map(|key| baselines.key_agents(*own, key.space, key.key)),
             fleet_probability: sequence::fleet_probability(baselines, &unit.progress, call.symbol),
+            counted: self.counted(family, rate).map(Box::new),
+        }
+    }
+
+    /// What is to be told of counts.
+    fn counted(&self, family: Family, rate: &Rate) -> Option<CountedLead> {
+        let habits = self.version.baselines.habits(self.own);
+        match family {
+            Family::Bursts => {
+                let told = frequency::explain(&self.bits.frequency, &habits.rate_priors, rate);
+                Some(CountedLead {
+                    observed: told.observed,
+                    expected: told.expected_of_type,
+                    unit: format!("calls in {} minutes", told.minutes),
+                    sentence: told.sentence,
+                })
+            }
+            Family::Failure => {
+                let told = failure::explain(&self.bits.failure?, &habits.failure_prior);
+                Some(CountedLead {
+                    observed: told.observed,
+                    expected: told.expected_of_type,
+                    unit: "refusals".to_owned(),
+                    sentence: told.sentence,
+                })
+            }
+            _ => None,
         }
     }
 
@@ -86,7 +114,7 @@ impl<'t> Moment<'_, 't> {
     pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead) -> Vec<Observation> {
         let bits = &lead.bits;
         let action = self.action(lead.action);
-        let at = if lead.family == Family::Novelty { hour } else { unit };
+        let at = if matches!(lead.family, Family::Novelty | Family::Bursts) { hour } else { unit };
         let p = at.p(lead.family);
         let usual = |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage(), 0.5);
         let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.version.fleet()));
@@ -189,7 +217,26 @@ impl<'t> Moment<'_, 't> {
                     sentence,
                 );
             }
-            Family::Bursts | Family::Failure | Family::Rules | Family::Verdict => {}
+            Family::Bursts | Family::Failure => {
+                if let Some(counted) = &lead.counted {
+                    let (detector, kind) = match lead.family {
+                        Family::Bursts => (Detector::Frequency, RiskEventType::RequestSpike),
+                        _ => (Detector::Failure, RiskEventType::FailedAccessAttempt),
+                    };
+                    all.push(Observation {
+                        family: lead.family,
+                        detector,
+                        risk_event_type: kind,
+                        p,
+                        observed: counted.observed,
+                        expected_type: counted.expected,
+                        expected_fleet: None,
+                        unit: counted.unit.clone(),
+                        sentence: counted.sentence.clone(),
+                    });
+                }
+            }
+            Family::Rules | Family::Verdict => {}
             Family::Novelty => {
                 if let Some((new, used)) = bits.novelty.enumeration {
                     let sentence =

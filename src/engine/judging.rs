@@ -17,9 +17,11 @@ use crate::assess::content::{self, Content, Contents};
 use crate::baseline::agent::{Familiarity, KeySpace};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
+use crate::detect::failure::{self, FailureBits};
+use crate::detect::frequency::FrequencyBits;
 use crate::detect::sequence::{self, OrderBits};
 use crate::detect::{Call, Tier, provenance};
-use crate::event::AuditEvent;
+use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::key::mix;
@@ -44,6 +46,9 @@ pub(super) struct CallBits {
     pub contents: Contents,
     pub order: OrderBits,
     pub novelty: Novelty,
+    pub frequency: FrequencyBits,
+    /// None where nothing was refused.
+    pub failure: Option<FailureBits>,
 }
 
 impl CallBits {
@@ -101,7 +106,9 @@ impl Slice {
             watched.agent_type = call.agent_type;
             watched.type_name = name.into();
         }
-        watched.events += call.event.count.unwrap_or(1).max(1);
+        let times = call.event.count.unwrap_or(1).max(1);
+        watched.events += times;
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
         let for_content = session.is_none();
@@ -124,7 +131,12 @@ impl Slice {
             judge_novelty(&version.baselines, own, watched, call, hour_number, learn)
         };
         let before_hour = hour.running_p();
-        let raised_hour = hour.raise(calibration, Family::Novelty, novelty.bits);
+        let at = now.of(time).at;
+        let habits = version.baselines.habits(own);
+        watched.speak(time.day(), (!version.frozen).then_some(&mut *delta));
+        let frequency = watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta));
+        let raised_hour = [(Family::Novelty, novelty.bits), (Family::Bursts, frequency.bits)]
+            .map(|(family, bits)| hour.raise(calibration, family, bits).then_some(family));
 
         // Content and order belong to the session, or to the hour where there is none.
         if let Some(unit) = &mut session {
@@ -133,7 +145,11 @@ impl Slice {
         let unit = session.as_mut().unwrap_or(&mut hour);
         let order = sequence::judge(&version.baselines, own, &unit.progress, call);
         let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
-        let bits = CallBits { contents, order, novelty };
+        unit.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
+        let refused = call.event.outcome == Outcome::Denied;
+        let failure =
+            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &unit.failures));
+        let bits = CallBits { contents, order, novelty, frequency, failure };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
 
@@ -145,10 +161,10 @@ impl Slice {
             unit.remember_call(self.vocabulary.identity().of(id), call.action);
         }
         for family in raised.into_iter().flatten() {
-            moment.keep_lead(unit, family);
+            moment.keep_lead(unit, family, &watched.rate);
         }
-        if raised_hour {
-            moment.keep_lead(&mut hour, Family::Novelty);
+        for family in raised_hour.into_iter().flatten() {
+            moment.keep_lead(&mut hour, family, &watched.rate);
         }
 
         let under = (call.agent_type, version.baselines.version);
@@ -156,7 +172,7 @@ impl Slice {
         if let Some(unit) = &mut session {
             unit.assess(calibration, under);
         }
-        if raised_hour || raised.iter().any(Option::is_some) {
+        if raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
                 session: session.as_deref(),
                 hour: &hour,
@@ -169,6 +185,11 @@ impl Slice {
                 self.suppressed += u64::from(told == Told::Suppressed);
                 Self::set_timer(&mut self.timers, watched);
             }
+        }
+
+        if !version.settings.rules.is_empty() {
+            moment.judge_rules(watched, out);
+            Self::set_timer(&mut self.timers, watched);
         }
 
         let judgement = judgement(session.as_deref(), &hour);
@@ -224,13 +245,14 @@ fn judge_novelty(
 }
 
 /// Raises the peaks of content, order and loops; tells which of them made the unit less probable.
-fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 4] {
+fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 5] {
     let [first, second] = bits
         .contents
         .map(|content| content.filter(|c| unit.raise(calibration, c.family, c.bits)).map(|c| c.family));
     let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
     let loops = unit.raise(calibration, Family::Loops, bits.order.loop_bits).then_some(Family::Loops);
-    [first, second, order, loops]
+    let failure = bits.failure.is_some_and(|failure| unit.raise(calibration, Family::Failure, failure.bits));
+    [first, second, order, loops, failure.then_some(Family::Failure)]
 }
 
 /// Casts the unit's votes for what it has not taught yet; values wait for its end.
@@ -267,8 +289,10 @@ fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut De
 fn judgement(session: Option<&Unit>, hour: &Unit) -> Judgement {
     let unit = session.unwrap_or(hour);
     let mut families = unit.running_p();
-    if let Some(p) = families.get_mut(Family::Novelty as usize) {
-        *p = hour.p(Family::Novelty);
+    for family in [Family::Novelty, Family::Bursts] {
+        if let Some(p) = families.get_mut(family as usize) {
+            *p = hour.p(family);
+        }
     }
     Judgement {
         kind: unit.kind,

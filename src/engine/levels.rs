@@ -26,7 +26,7 @@ impl Watched {
         let keeps_one = risk.level() >= Level::Medium;
         let confirmed = risk.confirmed;
         // Medium and above means that an alert is open: the last one stays as long as the level does.
-        let lapsed = |open: &super::watched::OpenAlert| open.hold.level(at) < Level::Medium;
+        let lapsed = |open: &super::watched::OpenAlert| open.hold.level(at) < open.floor.max(Level::Low);
         let last_ones = keeps_one && self.open.iter().all(lapsed);
         if !(confirmed || last_ones) {
             let mut i = 0;

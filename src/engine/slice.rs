@@ -115,8 +115,14 @@ impl Slice {
             self.of_type(call.agent_type, event.agent_type()).delta.agent(agent);
         }
         let type_name = event.agent_type();
-        let mut watched =
-            Watched::new(agent, &event.agent_id, event.tenant.as_deref(), call.agent_type, type_name);
+        let mut watched = Watched::new(
+            agent,
+            &event.agent_id,
+            event.tenant.as_deref(),
+            call.agent_type,
+            type_name,
+            now.of(event.time).at,
+        );
         if let Some(stub) = self.stubs.remove(&agent) {
             watched.alerts_opened = stub.alerts_opened;
             watched.seq = stub.seq;

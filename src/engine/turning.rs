@@ -42,6 +42,7 @@ impl Engine {
             let boundary = EventTime(hour * HOUR_MS);
             for slice in &mut self.slices {
                 slice.close_by(&self.version, boundary);
+                slice.listen(&self.version, Now { time: boundary, ..now }, &mut said);
             }
             self.mint(boundary);
             self.version.budget.turn();

@@ -8,6 +8,7 @@ use super::explain::LeadArgument;
 use super::judging::CallBits;
 use crate::assess::calibrate::Calibration;
 use crate::baseline::pool::STAGES;
+use crate::detect::failure::Failures;
 use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
@@ -54,9 +55,14 @@ impl UnitKind {
     /// session id.
     pub fn families(self) -> &'static [Family] {
         match self {
-            Self::Session => {
-                &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops]
-            }
+            Self::Session => &[
+                Family::CallContent,
+                Family::ToolValues,
+                Family::BareContent,
+                Family::Order,
+                Family::Loops,
+                Family::Failure,
+            ],
             Self::Hour => &Family::ALL,
         }
     }
@@ -112,6 +118,21 @@ pub(super) struct Lead {
     pub users: Option<(f64, f64)>,
     /// Probability of the action here over the fleet.
     pub fleet_probability: f64,
+    /// What is to be told of counts: of calls, or of refusals.
+    pub counted: Option<Box<CountedLead>>,
+}
+
+/// What raised a family that counts.
+#[derive(Clone, Debug)]
+pub(super) struct CountedLead {
+    /// What was counted.
+    pub observed: f64,
+    /// What is usual for the type.
+    pub expected: f64,
+    /// Unit of both.
+    pub unit: String,
+    /// In words.
+    pub sentence: String,
 }
 
 /// A value of an argument that waits to be learned.
@@ -153,6 +174,8 @@ pub struct Unit {
     assessed: (Key, u64),
     p: [f64; Family::COUNT],
     peaks: [[u8; STAGES]; Family::COUNT],
+    /// How its calls ended.
+    pub failures: Failures,
     /// Where its sequence stands.
     pub progress: Progress,
     /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
@@ -174,6 +197,7 @@ impl Unit {
             started: time,
             last: time,
             events: 0,
+            failures: Failures::default(),
             progress: Progress::default(),
             cast: ShortSet::default(),
             held: Vec::new(),
@@ -270,7 +294,7 @@ impl Unit {
 
     /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
     /// [`UnitKind::families`]. The weights sum to one.
-    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); 6]> {
+    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); Family::COUNT]> {
         Self::weighed(kind, p).collect()
     }
 

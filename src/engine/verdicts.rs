@@ -4,14 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::alerts::alert_id;
-use super::clock::{Instant, Now};
+use super::clock::Now;
+use super::explain::shown;
 use super::output::Output;
+use super::plain::Plain;
 use super::slice::Slice;
 use super::version::Version;
-use super::watched::{OpenAlert, Watched};
-use crate::alert::{Alert, JudgedUnder, Maturity, Share, Subject};
-use crate::assess::level::Hold;
+use super::watched::OpenAlert;
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 use crate::risk::{Cause, Decision, Level, Verdict};
@@ -88,7 +87,22 @@ impl Slice {
                 watched.risk_mut().confirmed = true;
                 watched.risk_mut().set(Level::High);
                 if watched.open.is_empty() {
-                    watched.open_by_verdict(version, now, verdict, out);
+                    let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
+                    let plain = Plain {
+                        family: Family::Verdict,
+                        detector: Detector::Rules,
+                        kind: RiskEventType::AdminConfirmedAgentCompromised,
+                        about: "",
+                        level: Level::High,
+                        p: (1.0, 1.0),
+                        bits: 0.0,
+                        observed: 1.0,
+                        expected: 0.0,
+                        unit: "verdicts",
+                        sentence: format!("{} confirmed that it is compromised", shown(by)),
+                        evidence: None,
+                    };
+                    watched.tell_plain(version, now, now.time, plain, out);
                 }
             }
             Decision::ConfirmSafe | Decision::Dismiss | Decision::Accept => {
@@ -134,55 +148,4 @@ fn record(
         closed_alerts,
         baseline: version.baselines.version,
     }))
-}
-
-impl Watched {
-    /// A compromised agent has an open alert, so that somebody is told.
-    fn open_by_verdict(&mut self, version: &Version, now: Instant, verdict: &Verdict, out: &mut Vec<Output>) {
-        let time = now.time;
-        self.alerts_opened += 1;
-        let family = Family::Verdict;
-        let kind = RiskEventType::AdminConfirmedAgentCompromised;
-        let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
-        let told = Box::new(Alert {
-            alert_id: alert_id(self, family.name()),
-            time,
-            opened: time,
-            subject: Subject { kind: "agent".to_owned(), id: self.id.to_string() },
-            tenant: self.tenant.as_deref().map(str::to_owned),
-            agent_type: self.type_name.to_string(),
-            risk_event_type: kind,
-            family,
-            summary: format!(
-                "{} ({}): {} confirmed that it is compromised",
-                super::explain::shown(&self.id),
-                super::explain::shown(&self.type_name),
-                super::explain::shown(by)
-            ),
-            shares: vec![Share { family, detector: Detector::Rules, share: 1.0 }],
-            maturity: Maturity {
-                agent: self.maturity().to_owned(),
-                agent_events: self.events,
-                ..Maturity::default()
-            },
-            judged_under: JudgedUnder {
-                baseline: version.baselines.version,
-                clock: time,
-                config: version.settings.config.clone(),
-            },
-            ..Alert::empty(family)
-        });
-        let mut hold = Hold::default();
-        hold.touch(Level::High, now.at);
-        out.push(Output::Alert(told.clone()));
-        self.open.push(OpenAlert {
-            id: told.alert_id.clone(),
-            family,
-            opened: time,
-            hold,
-            unit: 0,
-            p: 1.0,
-            told,
-        });
-    }
 }

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::Settings;
 use super::clock::Now;
+use crate::alert::Maturity;
 use crate::assess::budget::{Budget, Thresholds};
 use crate::assess::calibrate::{Calibration, FleetCalibration};
 use crate::baseline::learning::{self, Delta};
@@ -15,6 +16,8 @@ use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::identity::Key;
 use crate::time::EventTime;
 
+/// Units of a type from which its calibration is called its own.
+const OWN_CALIBRATION: f64 = 200.0;
 /// Units (faded) from which a type has a calibration of its own; below it would hardly differ from the fleet's.
 const OWN_CALIBRATION_UNITS: f64 = 4.0;
 
@@ -74,6 +77,18 @@ impl Version {
     /// What is normal for a type, if anything is known.
     pub fn of(&self, agent_type: Key) -> Option<&TypeBaseline> {
         self.baselines.types.get(&agent_type)
+    }
+
+    /// How much is known of a type.
+    pub fn type_maturity(&self, agent_type: Key) -> Maturity {
+        let own = self.of(agent_type);
+        let units: f64 = own.map_or(0.0, |own| own.units().iter().sum());
+        Maturity {
+            type_units: units.round(),
+            type_agents: own.map_or(0.0, |own| own.agents.count().keys).round(),
+            calibration: if units < OWN_CALIBRATION { "shipped" } else { "own" }.to_owned(),
+            ..Maturity::default()
+        }
     }
 
     /// The p-values of a type; those of the fleet where little is known of it.

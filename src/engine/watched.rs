@@ -4,6 +4,9 @@
 
 use crate::assess::level::{Hold, Risk};
 use crate::baseline::agent::Familiar;
+use crate::baseline::failure::FailureHistory;
+use crate::baseline::rate::Rate;
+use crate::detect::rules::state::RuleState;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::risk::{Level, Monitoring};
@@ -30,6 +33,14 @@ pub struct Watched {
     pub agent_type: Key,
     /// What it is used to.
     pub familiar: Familiar,
+    /// How often it acts.
+    pub rate: Rate,
+    /// How often it is refused, and the day (since 1970) up to which that has faded.
+    pub failure: (FailureHistory, i32),
+    /// What it did lately that rules of the user count.
+    pub rules: RuleState,
+    /// Most bits of the running silence, and whether it was told. Bits.
+    pub silence: Option<(f32, bool)>,
     /// Open sessions by id. Each unit has a place of its own in memory, so that a look for one of them, or at
     /// none, touches no other.
     pub sessions: Vec<(Key, Box<Unit>)>,
@@ -68,6 +79,10 @@ pub struct OpenAlert {
     pub family: Family,
     /// When it was opened.
     pub opened: EventTime,
+    /// Tells alerts of one family apart, such as those of two rules; mostly empty.
+    pub about: Box<str>,
+    /// It closes when it holds less than this.
+    pub floor: Level,
     /// The levels that it holds.
     pub hold: Hold,
     /// Unit of that finding.
@@ -80,13 +95,24 @@ pub struct OpenAlert {
 
 impl Watched {
     /// An agent that was just met.
-    pub fn new(key: Key, id: &str, tenant: Option<&str>, agent_type: Key, type_name: &str) -> Self {
+    pub fn new(
+        key: Key,
+        id: &str,
+        tenant: Option<&str>,
+        agent_type: Key,
+        type_name: &str,
+        watched_ms: i64,
+    ) -> Self {
         Self {
             key,
             id: id.into(),
             tenant: tenant.map(Into::into),
             agent_type,
             familiar: Familiar::default(),
+            rate: Rate::born(watched_ms),
+            failure: Default::default(),
+            rules: RuleState::default(),
+            silence: None,
             sessions: Vec::new(),
             hour: None,
             earliest_end: NEVER,
