@@ -59,11 +59,12 @@ def tables(records: list[cloudtrail.Record], results: dict) -> dict[str, report.
     attacked = {agent for agent, calls in truth.attacks.items() if calls}
     control = cloudtrail.ranks({agent: (count, 1.0) for agent, count in truth.calls.items()})
     count = len(truth.calls)
+    named = cloudtrail.labels(truth.calls)
 
     def median(agent: str) -> float:
         return statistics.median(ranking.get(agent, count) for ranking in rankings)
 
-    rows = [[agent, report.number(truth.calls[agent], 0), report.number(truth.attacks[agent], 0),
+    rows = [[named[agent], report.number(truth.calls[agent], 0), report.number(truth.attacks[agent], 0),
              report.number(statistics.median(p.get(agent, 1.0) for p in results["p"]), 4), report.number(median(agent), 1),
              report.number(control[agent], 1)] for agent in sorted(truth.calls, key=lambda a: (median(a), a))]
     aucs = [cloudtrail.auc(ranking, attacked) for ranking in rankings]

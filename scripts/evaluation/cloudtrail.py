@@ -50,6 +50,7 @@ class Span(NamedTuple):
     """One attacked span."""
 
     id: str
+    """The first eight characters of the run's id."""
     calls: int
     rank: float
     """Median over the keys of the best rank among its principals."""
@@ -158,6 +159,18 @@ def ranks(scores: Scores) -> dict[str, float]:
     return ranked
 
 
+def labels(calls: Mapping[str, int]) -> dict[str, str]:
+    """A kind and a number for each principal, most records first: names of people and accounts stay in the data."""
+    marks = ((":role/", "role"), (":user/", "user"), (".amazonaws.com", "service"))
+    numbers: Counter[str] = Counter()
+    named: dict[str, str] = {}
+    for agent in sorted(calls, key=lambda agent: (-calls[agent], agent)):
+        kind = next((kind for mark, kind in marks if mark in agent), "other")
+        numbers[kind] += 1
+        named[agent] = f"{kind} {numbers[kind]}"
+    return named
+
+
 def auc(ranks: Mapping[str, float], attacked: set[str]) -> float:
     """Share of pairs of an attacked and another principal in which the attacked one ranks first; equals count half."""
     wins = pairs = 0.0
@@ -174,7 +187,7 @@ def spans(known: Truth, rankings: Sequence[Mapping[str, float]]) -> list[Span]:
     for id, by in known.spans.items():
         best = sorted(min(ranking[agent] for agent in by) for ranking in rankings)
         middle = (best[(len(best) - 1) // 2] + best[len(best) // 2]) / 2
-        found.append(Span(re.sub(r"[^0-9A-Za-z-]", "", id), sum(by.values()), middle))
+        found.append(Span(re.sub(r"[^0-9A-Za-z-]", "", id)[:8], sum(by.values()), middle))
     return sorted(found, key=lambda span: (-span.calls, span.id))
 
 

@@ -50,11 +50,16 @@ class CloudTrail(unittest.TestCase):
         results = {"rankings": [{"a": 1, "b": 2, "c": 3}] * 2, "p": [{"a": 0.01, "b": 0.5, "c": 1.0}] * 2,
                    "dead_letters": 0, "alerts": 1}
         made = script.tables(records, results)
-        self.assertEqual([row[0] for row in made["cloudtrail-principals"]["rows"]], ["a", "b", "c"])
+        self.assertEqual([row[0] for row in made["cloudtrail-principals"]["rows"]], ["other 2", "other 1", "other 3"])
         summary = {row[0]: row[1]["values"] for row in made["cloudtrail-summary"]["rows"]}
         self.assertEqual(summary["AUC of principals, mean of 2 keys [least, most]"], [1.0, 1.0, 1.0])
         self.assertEqual(summary["AUC of principals, control: record count"], [0.25])
         self.assertEqual(summary["spans whose principal ranks 1 / to 3 / to 5"], [1, 1, 1])
+
+    def test_principals_are_shown_by_kind_and_number(self):
+        calls = {"arn:aws:iam::1:user/ann": 5, "arn:aws:iam::1:user/bob": 9, "rds.amazonaws.com": 1,
+                 "arn:aws:iam::1:role/aws-service-role/rds.amazonaws.com/R": 2, "AIDA": 1}
+        self.assertEqual(list(cloudtrail.labels(calls).values()), ["user 1", "user 2", "role 1", "other 1", "service 1"])
 
     def test_missing_data_is_one_line_and_no_failure(self):
         with tempfile.TemporaryDirectory() as folder:

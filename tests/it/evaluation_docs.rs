@@ -1,4 +1,5 @@
-//! Holds the tables of `docs/evaluation.md` to `docs/evaluation.json`, from which the evaluation script writes them.
+//! Holds the tables of `docs/evaluation.md` and `docs/cloudtrail.md` to the `.json` beside them, from which scripts write
+//! them.
 //!
 //! A cell of the file is plain text, or a text together with the values it shows. The page must show exactly the texts,
 //! and every number in such a text must be its value, rounded: a figure cannot be changed in one place only.
@@ -112,16 +113,20 @@ fn docs() -> PathBuf {
 }
 
 #[test]
-fn every_figure_of_the_evaluation_page_stands_in_its_results() {
-    let page = fs::read_to_string(docs().join("evaluation.md")).unwrap();
-    let results: Results =
-        serde_json::from_str(&fs::read_to_string(docs().join("evaluation.json")).unwrap()).unwrap();
-    let faults = faults(&page, &results);
-    assert!(
-        faults.is_empty(),
-        "docs/evaluation.md and docs/evaluation.json differ; write the page anew with `scripts/evaluate.py --render`:\n{}",
-        faults.join("\n")
-    );
+fn every_figure_of_a_measured_page_stands_in_its_results() {
+    for (name, remedy) in [
+        ("evaluation", "write the page anew with `scripts/evaluate.py --render`"),
+        ("cloudtrail", "write both anew with `scripts/cloudtrail.py`"),
+    ] {
+        let page = fs::read_to_string(docs().join(format!("{name}.md"))).unwrap();
+        let results = fs::read_to_string(docs().join(format!("{name}.json"))).unwrap();
+        let faults = faults(&page, &serde_json::from_str(&results).unwrap());
+        assert!(
+            faults.is_empty(),
+            "docs/{name}.md and docs/{name}.json differ; {remedy}:\n{}",
+            faults.join("\n")
+        );
+    }
 }
 
 #[test]
