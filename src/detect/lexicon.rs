@@ -39,9 +39,11 @@ pub struct Lexicon {
 }
 
 impl Lexicon {
-    /// The verb class of an action name such as `send_email`, `iam:CreateUser` or `git.push`.
+    /// The verb class of an action name such as `send_email`, `iam:CreateUser` or `git.push`: that of what comes after
+    /// the name of the service.
     pub fn verb(&self, action: &str) -> Verb {
-        let words = words(action);
+        let of_service = |rest: &&str| rest.chars().any(char::is_alphabetic);
+        let words = words(action.rsplit([':', '.', '/']).find(of_service).unwrap_or(action));
         let any = |list: &[String]| words.iter().any(|word| list.contains(word));
         let first = |list: &[String]| words.first().is_some_and(|word| list.contains(word));
         if first(&self.read) {
@@ -113,6 +115,9 @@ mod tests {
             ("grant_role", Verb::Privilege),
             ("login_account", Verb::Other),
             ("update_row", Verb::Write),
+            ("iam:CreateUser", Verb::Write),
+            ("kms:ListKeys", Verb::Read),
+            ("mail.messages.send", Verb::Egress),
             ("frobnicate", Verb::Other),
         ] {
             assert_eq!(lexicon.verb(action), verb, "{action}");
