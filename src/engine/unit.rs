@@ -32,8 +32,10 @@ pub const LESSONS: usize = 4096;
 const HELD_VALUES: usize = 64;
 /// Lessons for which a unit needs no memory but its own; most units teach no more.
 const NEAR_LESSONS: usize = 24;
-/// Values for which there is room from the first one on.
+/// Values, calls and leads for which there is room from the first one on.
 const FIRST_VALUES: usize = 16;
+const FIRST_CALLS: usize = 16;
+const FIRST_LEADS: usize = 2;
 
 /// No version has this number.
 const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
@@ -185,7 +187,7 @@ pub struct Unit {
     /// Values to be learned, which wait until the unit turns out harmless.
     pub held: Vec<HeldValue>,
     /// What raised each family most.
-    pub(super) leads: Box<[Lead]>,
+    pub(super) leads: Vec<Lead>,
 }
 
 impl Unit {
@@ -201,7 +203,7 @@ impl Unit {
             progress: Progress::default(),
             cast: ShortSet::default(),
             held: Vec::new(),
-            leads: Box::default(),
+            leads: Vec::new(),
             under_alert,
             accepted: false,
             bits: 0.0,
@@ -219,9 +221,11 @@ impl Unit {
         let mut fresh = Self::new(kind, id, time, under_alert);
         fresh.cast = std::mem::take(&mut self.cast);
         fresh.held = std::mem::take(&mut self.held);
+        fresh.leads = std::mem::take(&mut self.leads);
         fresh.calls = std::mem::take(&mut self.calls);
         fresh.cast.clear();
         fresh.held.clear();
+        fresh.leads.clear();
         fresh.calls.clear();
         *self = fresh;
     }
@@ -331,19 +335,17 @@ impl Unit {
     pub(super) fn keep_lead(&mut self, lead: Lead) {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
-            // One at a time: a lead is large, and few units have one at all.
             None => {
-                let mut leads = std::mem::take(&mut self.leads).into_vec();
-                leads.reserve_exact(1);
-                leads.push(lead);
-                self.leads = leads.into_boxed_slice();
+                // A lead is large, and few units have more than two.
+                make_room(&mut self.leads, FIRST_LEADS, Family::COUNT);
+                self.leads.push(lead);
             }
         }
     }
 
     /// Remembers the running call under its event id.
     pub fn remember_call(&mut self, event: u64, action: Key) {
-        make_room(&mut self.calls, REMEMBERED_CALLS, REMEMBERED_CALLS);
+        make_room(&mut self.calls, FIRST_CALLS, REMEMBERED_CALLS);
         let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
         match self.calls.get_mut(place) {
             Some(slot) => *slot = (event, action),
