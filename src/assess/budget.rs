@@ -79,6 +79,11 @@ impl Budget {
         }
     }
 
+    /// Promises another number of alerts a day from now on.
+    pub fn promise(&mut self, alerts_per_day: f64) {
+        self.alerts_per_day = alerts_per_day.max(0.1);
+    }
+
     /// Notes what happened to a type on a day (days since 1970); what is late counts for the running day.
     pub fn count(&mut self, agent_type: Key, day: i64, counted: Counted) {
         if day > self.day {

@@ -5,6 +5,7 @@
 //! Combining the session's peak of each detector instead loses up to thirty points of detection: those peaks
 //! come from different innocent calls.
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::baseline::pool::{Baselines, TypeBaseline};
@@ -57,7 +58,7 @@ impl Default for ContentSettings {
 }
 
 /// Evidence about one call, of one family. Bits.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Content {
     /// The family it belongs to.
     pub family: Family,

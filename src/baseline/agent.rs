@@ -2,6 +2,7 @@
 //!
 //! Knows keys and hours. Must not know other agents.
 
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 
 use crate::stats::category::PitmanYor;
@@ -12,7 +13,7 @@ pub const KEYS: usize = 48;
 const GROUP: usize = 8;
 
 /// What a key is a key of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 pub enum KeySpace {
     /// Things acted upon.
     Resource = 0,
@@ -47,7 +48,7 @@ impl KeySpace {
 ///
 /// Every event of the agent looks through all of them: shortened keys lie side by side, apart from what is counted,
 /// so that a look at all of them touches three lines of memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Familiar {
     /// Shortened keys, then as many [`Uses`], of which the first `len` of each are in use.
     cells: Box<[u32]>,
@@ -81,7 +82,7 @@ impl Uses {
 }
 
 /// What an agent knew of a key before the running hour.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Familiarity {
     /// Earlier hours in which it used this key.
     pub hours: f64,

@@ -12,6 +12,7 @@ use crate::stats::decay::{VOTE, Votes};
 use crate::stats::flat::{Flat, KeySet, Slot};
 use crate::stats::key::mix;
 use crate::stats::sequence::{self, Contexts};
+use serde::{Deserialize, Serialize};
 
 /// Different things one type can learn between two versions; what is beyond has to come again.
 pub const VOTES_PER_VERSION: usize = 1 << 17;
@@ -26,7 +27,7 @@ const MOST_BITS: f64 = 64.0;
 pub const FLEET: u64 = 0xF1EE_7000;
 
 /// Something to be learned, without its weight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lesson {
     /// An action followed a history.
     Order {
@@ -72,7 +73,7 @@ impl OriginSymbols {
 }
 
 /// What is counted for one thing: small, because every vote looks one up at random. 16 bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Tally {
     /// Key of the thing.
     key: u64,
@@ -120,7 +121,7 @@ impl Tally {
 }
 
 /// A vote that was cast and is not yet counted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Ballot {
     /// Key of the thing.
     key: u64,
@@ -138,7 +139,7 @@ const AT_ONCE: usize = 16;
 const VOTERS: usize = 1 << 16;
 
 /// What a type has learned since the last version.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Delta {
     /// Name of the type.
     name: String,
@@ -327,7 +328,6 @@ pub fn mint<'a>(
     for (key, delta) in deltas {
         delta.absorb_into(key, baselines);
     }
-    baselines.believe();
     baselines.version += 1;
     true
 }

@@ -5,6 +5,7 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::agent::KeySpace;
 use super::failure::{self, FailureMoments, FailurePrior};
@@ -42,7 +43,7 @@ const SEQUENCE_CELLS: usize = 1 << 18;
 const FLEET_CELLS: usize = 1 << 18;
 
 /// Peaks of many units: per stage how high they rose, and in which stage units ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeakSketch {
     /// Highest bits within each stage, of the units that reached it.
     pub stages: Vec<Histogram>,
@@ -91,7 +92,7 @@ impl PeakSketch {
 }
 
 /// Everything that is calibrated of a type: a sketch per family, and the combined evidence of whole units.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peaks {
     /// Per family, in the order of [`Family::ALL`].
     pub families: [PeakSketch; Family::COUNT],
@@ -123,7 +124,7 @@ impl Peaks {
 }
 
 /// How often agents act and are refused: what they said of it, and what is to be believed of one more of them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Habits {
     /// What they said of how often they act.
     pub rates: PerScale<Moments>,
@@ -170,7 +171,7 @@ impl Habits {
 }
 
 /// What is normal for one agent type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TypeBaseline {
     /// Its name as the events give it.
     pub name: String,
@@ -234,7 +235,7 @@ impl TypeBaseline {
 }
 
 /// What is normal for all agents together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fleet {
     /// Which actions, and which pairs of actions, occur: one vote a type.
     pub sequence: Table,
@@ -250,8 +251,32 @@ pub struct Fleet {
     pub habits: Habits,
 }
 
+/// A map in the order of its keys, so that equal maps are written alike.
+pub(crate) mod sorted {
+    use foldhash::fast::RandomState;
+    use hashbrown::HashMap;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::identity::Key;
+
+    pub fn serialize<T: Serialize, S: Serializer>(
+        map: &HashMap<Key, T, RandomState>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut entries: Vec<(&Key, &T)> = map.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| **key);
+        serializer.collect_seq(entries)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<HashMap<Key, T, RandomState>, D::Error> {
+        Ok(Vec::<(Key, T)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
 /// One version of what is normal.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Baselines {
     /// Counts the versions; 0 knows nothing.
     pub version: u64,
@@ -260,6 +285,7 @@ pub struct Baselines {
     /// All agents together.
     pub fleet: Fleet,
     /// Agent types by key.
+    #[serde(with = "sorted")]
     pub types: HashMap<Key, TypeBaseline, RandomState>,
 }
 

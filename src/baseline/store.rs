@@ -31,6 +31,15 @@ impl<T> Store<T> {
         Self { capacity: capacity.max(1), index: HashMap::default(), slots: Vec::new(), evicted: 0 }
     }
 
+    /// A store with entries (id, last seen, value) as of [`Store::iter`].
+    pub fn restore(capacity: usize, entries: Vec<(u64, i64, T)>, evicted: u64) -> Self {
+        let mut store = Self { evicted, ..Self::new(capacity) };
+        for (id, seen, value) in entries {
+            store.insert(id, seen, value);
+        }
+        store
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -2,25 +2,23 @@
 //!
 //! Knows files, options and what people are told. Must not judge anything itself.
 
+mod batch;
+mod summary;
+mod watch;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
-use indicatif::{HumanCount, ProgressBar};
 
-use super::output::{Output as Writer, OutputError};
-use super::source::{Events, SourceArguments, Visitor, all_read};
-use crate::alert::AlertState;
+use self::watch::Watch;
+use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
-use crate::engine::unit::Position;
-use crate::engine::{Engine, Output};
-use crate::event::AuditEvent;
-use crate::finding::RiskEventType;
-use crate::risk::{Level, Verdict};
-use crate::time::EventTime;
-use crate::wire::dead_letter::{DeadLetters, Refusal};
-use crate::wire::input::Line;
+use crate::engine::Engine;
+use crate::identity::Identity;
+use crate::wire::dead_letter::DeadLetters;
+use crate::wire::state::{self, State};
 use crate::wire::verdict;
 
 /// Judge audit events and write alerts.
@@ -41,6 +39,15 @@ pub struct Detect {
     #[command(flatten)]
     source: SourceArguments,
 
+    /// Goes on where the call that wrote this file ended, and writes it anew at the end. Units that are open stay open.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+
+    /// Threads that decode and judge; the output is the same with any number. With more than one, audit events are
+    /// judged some thousand at a time, so that a live stream is told of later.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+
     /// Verdicts of people, one JSON object a line: time, agent_id, verdict (confirm_compromised, confirm_safe, dismiss,
     /// accept), by, reason. Each takes effect before the first event at or after its time.
     #[arg(long, value_name = "FILE")]
@@ -60,15 +67,17 @@ impl Detect {
     /// when the output cannot be written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
-        let events = Events::open(&self.files, &self.source, &config.identity_key())?;
+        let known = self.state.as_deref().map(state::read).transpose()?.flatten();
+        let key = self.key(&config, known.as_ref())?;
+        let events = Events::open(&self.files, &self.source, &key.unwrap_or(config.identity_key()))?;
         let dead = match &self.dead_letters {
             Some(path) => {
-                is_no_input(path, &self.files)?;
+                is_no_input("--dead-letters", path, &self.files)?;
                 DeadLetters::to_file(path)?
             }
             None => DeadLetters::counted(),
         };
-        if !config.has_identity_key() {
+        if !config.has_identity_key() && self.state.is_none() {
             eprintln!(
                 "tiltmeter: identity hash without a key: whoever can choose ids could make them collide; \
                  where that matters, set [agents] identity_key_file"
@@ -81,7 +90,24 @@ impl Detect {
             );
         }
         let verdicts = self.verdicts.as_deref().map(verdict::read).transpose()?.unwrap_or_default();
-        let mut watch = Watch::new(Engine::new(config.settings()?), verdicts, dead, events.bar());
+        if self.threads > 1 && !self.source.is_native() {
+            eprintln!(
+                "tiltmeter: --threads {} is for audit events; other formats are read on one thread",
+                self.threads
+            );
+        }
+        let mut settings = config.settings()?;
+        if let Some(key) = key {
+            settings.identity = Identity::new(key);
+            settings.rules = settings.rules.under(Identity::new(key));
+        }
+        let engine = match &known {
+            Some(state) => Engine::restore(settings, &state.engine).with_context(|| {
+                format!("cannot go on from {:?}", self.state.as_deref().unwrap_or(Path::new("")))
+            })?,
+            None => Engine::new(settings),
+        };
+        let mut watch = Watch::new(engine, self.threads.into(), verdicts, dead, events.bar());
         let started = Instant::now();
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {
@@ -90,199 +116,41 @@ impl Detect {
             }
             Ok(unreadable) => unreadable,
         };
-        watch.finish()?;
+        let waiting = watch.finish(self.state.is_some())?;
         watch.summary(started.elapsed(), self.dead_letters.as_deref());
         watch.dead.finish()?;
+        if let Some(path) = &self.state {
+            state::write(path, &State { key, engine: watch.engine.save()? })?;
+            if waiting > 0 {
+                eprintln!(
+                    "tiltmeter: {waiting} verdicts lie after the last event; give them again with the next input"
+                );
+            }
+        }
         all_read(&unreadable)?;
         Ok(ExitCode::SUCCESS)
     }
-}
 
-/// The engine at work, and what it has seen.
-struct Watch {
-    engine: Engine,
-    /// Verdicts that have not taken effect yet, latest first.
-    verdicts: Vec<Verdict>,
-    /// What is not yet written; kept between events so that its memory is.
-    said: Vec<Output>,
-    out: Writer,
-    dead: DeadLetters,
-    bar: ProgressBar,
-    events: u64,
-    opened: [u64; RiskEventType::ALL.len()],
-    updated: u64,
-    /// Risk updates by the level they tell of.
-    levels: [u64; Level::ALL.len()],
-    /// Events with a value too long for its field.
-    cut: u64,
-}
-
-impl Watch {
-    fn new(engine: Engine, mut verdicts: Vec<Verdict>, dead: DeadLetters, bar: ProgressBar) -> Self {
-        verdicts.reverse();
-        Self {
-            engine,
-            verdicts,
-            said: Vec::new(),
-            out: Writer::stdout(),
-            dead,
-            bar,
-            events: 0,
-            opened: Default::default(),
-            updated: 0,
-            levels: Default::default(),
-            cut: 0,
-        }
-    }
-
-    /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
-    fn write(&mut self) -> Result<(), OutputError> {
-        if self.said.is_empty() {
-            return Ok(());
-        }
-        for output in &self.said {
-            match output {
-                Output::Alert(alert) => match alert.state {
-                    AlertState::Opened => {
-                        if let Some(count) = self.opened.get_mut(alert.risk_event_type as usize) {
-                            *count += 1;
-                        }
-                    }
-                    AlertState::Updated => self.updated += 1,
-                    AlertState::Closed => {}
-                },
-                Output::Risk(risk) => {
-                    if let Some(count) = self.levels.get_mut(risk.level_uncapped as usize) {
-                        *count += 1;
-                    }
-                }
-                Output::Verdict(_) | Output::Digest(_) | Output::Eviction(_) => {}
+    /// The key of the identity hash where the configuration names none but there is a state: that of the state, or a
+    /// new random one.
+    fn key(&self, config: &Config, known: Option<&State>) -> anyhow::Result<Option<[u8; 16]>> {
+        let Some(path) = &self.state else { return Ok(None) };
+        is_no_input("--state", path, &self.files)?;
+        match (config.has_identity_key(), known) {
+            (true, _) => Ok(None),
+            (false, Some(state)) => Ok(state.key),
+            (false, None) => {
+                state::fresh_key().map(Some).context("the system gives no random numbers for a key")
             }
         }
-        let (out, said) = (&mut self.out, &self.said);
-        self.bar.suspend(|| {
-            said.iter().try_for_each(|output| out.json_line(output))?;
-            out.flush()
-        })?;
-        self.said.clear();
-        Ok(())
-    }
-
-    /// Verdicts up to an instant take effect.
-    fn decide(&mut self, until: EventTime) {
-        while let Some(verdict) = self.verdicts.pop_if(|verdict| verdict.time <= until) {
-            self.engine.verdict(&verdict, &mut self.said);
-        }
-    }
-
-    /// The end of the input.
-    fn finish(&mut self) -> Result<(), OutputError> {
-        self.decide(EventTime(i64::MAX));
-        self.engine.finish(&mut self.said);
-        self.write()
-    }
-
-    fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
-        let seconds = took.as_secs_f64();
-        eprintln!(
-            "tiltmeter: {} in {seconds:.1} s ({} events/s); {} of {}; baseline version {}",
-            number(self.events, "event"),
-            rate(self.events, seconds),
-            number(self.engine.agents() as u64, "agent"),
-            number(self.engine.baselines().types.len() as u64, "type"),
-            self.engine.baselines().version,
-        );
-        let opened: u64 = self.opened.iter().sum();
-        let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
-        let kinds: Vec<String> =
-            kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
-        if opened == 0 {
-            eprintln!("tiltmeter: no alerts");
-        } else {
-            let updated = number(self.updated, "update");
-            eprintln!("tiltmeter: {} opened ({updated}): {}", number(opened, "alert"), kinds.join(", "));
-        }
-        let reached: Vec<String> = Level::ALL
-            .iter()
-            .zip(self.levels)
-            .skip(1)
-            .filter(|(_, n)| *n > 0)
-            .map(|(level, n)| format!("{} {}", level.name(), HumanCount(n)))
-            .collect();
-        if !reached.is_empty() {
-            eprintln!("tiltmeter: risk levels reached: {}", reached.join(", "));
-        }
-        if self.engine.duplicates() > 0 {
-            eprintln!(
-                "tiltmeter: {} dropped: an event with the same event_id was judged before",
-                number(self.engine.duplicates(), "event")
-            );
-        }
-        if self.engine.suppressed() > 0 {
-            eprintln!(
-                "tiltmeter: {} not told: a verdict declared such activity safe",
-                number(self.engine.suppressed(), "finding")
-            );
-        }
-        if self.engine.evicted() > 0 {
-            eprintln!(
-                "tiltmeter: {} forgotten to make room for others; raise [agents] max",
-                number(self.engine.evicted(), "agent")
-            );
-        }
-        if self.cut > 0 {
-            eprintln!(
-                "tiltmeter: {} had values too long for their fields, which were cut; `tiltmeter check` says which",
-                number(self.cut, "event")
-            );
-        }
-        if self.dead.total() > 0 {
-            let reasons: Vec<String> =
-                self.dead.counts().map(|(reason, n)| format!("{reason} {}", HumanCount(n))).collect();
-            let place = dead_letters.map_or_else(
-                || "; --dead-letters FILE keeps them".to_owned(),
-                |path| format!("; see {}", path.display()),
-            );
-            eprintln!(
-                "tiltmeter: {} could not be used: {}{place}",
-                number(self.dead.total(), "line"),
-                reasons.join(", ")
-            );
-        }
-    }
-}
-
-impl Visitor for Watch {
-    fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()> {
-        self.events += 1;
-        self.decide(event.time);
-        self.engine.judge(event, at, &mut self.said);
-        Ok(self.write()?)
-    }
-
-    fn cut(&mut self, _: &[&'static str]) {
-        self.cut += 1;
-    }
-
-    fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {
-        Ok(self.dead.add(refusal, source, line)?)
     }
 }
 
 /// Makes sure that the file to be written is none of those to be read.
-fn is_no_input(path: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
+fn is_no_input(option: &str, path: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     // A file that is not there yet is none of those that were opened.
     let Ok(place) = path.canonicalize() else { return Ok(()) };
     let same = files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place));
     same.map_or(Ok(()), |file| Err(anyhow::anyhow!("{file:?} would be overwritten")))
-        .context("--dead-letters names an input; name another file")
-}
-
-/// `1 event`, `2,345 events`.
-fn number(n: u64, thing: &str) -> String {
-    format!("{} {thing}{}", HumanCount(n), if n == 1 { "" } else { "s" })
-}
-
-fn rate(events: u64, seconds: f64) -> HumanCount {
-    HumanCount((events as f64 / seconds.max(1e-3)).round() as u64)
+        .with_context(|| format!("{option} names an input; name another file"))
 }

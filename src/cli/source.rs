@@ -101,6 +101,15 @@ pub trait Visitor {
     /// What makes it pointless to go on.
     fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()>;
 
+    /// One line of audit events that is not decoded yet, of the input `source`. True takes it: it is decoded elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// What makes it pointless to go on.
+    fn takes(&mut self, _line: &Line<'_>, _source: &str) -> anyhow::Result<bool> {
+        Ok(false)
+    }
+
     /// One event, where it stood, and the line or record that it was made of.
     ///
     /// # Errors
@@ -217,6 +226,7 @@ impl Events {
             let source = self.names.get(line.source).map_or("", String::as_str);
             let at = Position { source: u32::try_from(line.source).unwrap_or(u32::MAX), line: line.number };
             match &self.decoder {
+                Decoder::Native if to.takes(&line, source)? => {}
                 Decoder::Native => match audit_event::decode(line.bytes) {
                     Ok(event) => to.record(&event, at, &line)?,
                     Err(refusal) => to.refused(&refusal, source, &line)?,

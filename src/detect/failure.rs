@@ -24,7 +24,7 @@ pub struct Failures {
 }
 
 /// What a unit's refusals were conspicuous for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Conspicuous {
     /// Their number.
     Refusals,
@@ -33,7 +33,7 @@ pub enum Conspicuous {
 }
 
 /// How unusual the refusals of a unit are.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FailureBits {
     /// Surprise, ≥ 0: the larger of both kinds. Bits.
     pub bits: f64,

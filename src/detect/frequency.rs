@@ -4,9 +4,10 @@
 
 use crate::baseline::rate::{PerScale, Rate, Scale};
 use crate::stats::rate::{NegativeBinomial, Prior};
+use serde::{Deserialize, Serialize};
 
 /// What a count was compared with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reference {
     /// The agent's own history, smoothed by its type.
     Own,
@@ -15,7 +16,7 @@ pub enum Reference {
 }
 
 /// How unusual the number of an agent's calls is.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FrequencyBits {
     /// Surprise, ≥ 0: that of the stronger scale and reference. Bits.
     pub bits: f64,

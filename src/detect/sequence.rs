@@ -7,6 +7,7 @@ use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::identity::Key;
 use crate::stats::key::mix;
 use crate::stats::sequence::{History, Prediction, predict};
+use serde::{Deserialize, Serialize};
 
 use super::Call;
 
@@ -27,7 +28,7 @@ const DRIFT_BITS: f64 = 3.0;
 const EVERYDAY_REPETITIONS: f64 = 32.0;
 
 /// Where a unit stands in its sequence.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
     history: History,
     /// Σ of excess so far, each at most [`DRIFT_BITS`]. Bits.
@@ -50,7 +51,7 @@ impl Default for Progress {
 }
 
 /// What the order of actions says of one call.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OrderBits {
     /// Probability of the action here, for the type.
     pub probability: f64,

@@ -88,6 +88,27 @@ impl Vocabulary {
         self.arguments.get(&argument).map(|(_, name)| &**name)
     }
 
+    /// Names kept of actions, and of arguments; in the order of their keys.
+    pub fn names(&self) -> (Vec<Box<str>>, Vec<Box<str>>) {
+        fn sorted<T>(names: &HashMap<Key, (T, Box<str>), RandomState>) -> Vec<Box<str>> {
+            let mut names: Vec<(Key, &Box<str>)> =
+                names.iter().map(|(key, (_, name))| (*key, name)).collect();
+            names.sort_unstable_by_key(|(key, _)| *key);
+            names.into_iter().map(|(_, name)| name.clone()).collect()
+        }
+        (sorted(&self.actions), sorted(&self.arguments))
+    }
+
+    /// Learns names that were kept before.
+    pub fn learn_names(&mut self, actions: &[Box<str>], arguments: &[Box<str>]) {
+        for action in actions {
+            self.verb(self.identity.of(action), action);
+        }
+        for argument in arguments {
+            self.is_named(argument);
+        }
+    }
+
     fn verb(&mut self, key: Key, name: &str) -> Verb {
         if let Some((verb, _)) = self.actions.get(&key) {
             return *verb;
@@ -99,18 +120,24 @@ impl Vocabulary {
         verb
     }
 
-    fn argument(&mut self, argument: &Argument<'_>) -> ArgumentKeys {
-        let name = self.identity.of(&argument.name);
-        let named = match self.arguments.get(&name) {
+    /// Key of an argument's name, and whether it names a destination.
+    fn is_named(&mut self, argument: &str) -> (Key, bool) {
+        let key = self.identity.of(argument);
+        let named = match self.arguments.get(&key) {
             Some((named, _)) => *named,
             None => {
-                let named = self.lexicon.as_ref().is_some_and(|l| l.is_destination(&argument.name));
+                let named = self.lexicon.as_ref().is_some_and(|l| l.is_destination(argument));
                 if self.arguments.len() < NAMES {
-                    self.arguments.insert(name, (named, argument.name.as_str().into()));
+                    self.arguments.insert(key, (named, argument.into()));
                 }
                 named
             }
         };
+        (key, named)
+    }
+
+    fn argument(&mut self, argument: &Argument<'_>) -> ArgumentKeys {
+        let (name, named) = self.is_named(&argument.name);
         let classed = matches!(argument.class, ValueClass::Email | ValueClass::Url | ValueClass::Iban);
         ArgumentKeys {
             name,

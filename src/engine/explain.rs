@@ -2,6 +2,7 @@
 //!
 //! Knows everything that was known when a call was judged. Must not judge anything itself.
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::clock::Now;
@@ -379,7 +380,7 @@ fn kind_of_key(space: KeySpace) -> RiskEventType {
 }
 
 /// The argument that leads, and where its value came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct LeadArgument {
     /// Key of its name.
     pub name: Key,

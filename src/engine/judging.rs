@@ -25,12 +25,13 @@ use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::key::mix;
+use serde::{Deserialize, Serialize};
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
 
 /// What a call says about the keys it touches.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Novelty {
     /// Sum over its keys, or the enumeration where that says more. Bits.
     pub bits: f64,
@@ -41,7 +42,7 @@ pub(super) struct Novelty {
 }
 
 /// All that one call says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct CallBits {
     pub contents: Contents,
     pub order: OrderBits,

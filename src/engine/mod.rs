@@ -5,6 +5,7 @@
 
 mod alerts;
 mod batch;
+pub mod checkpoint;
 pub mod clock;
 mod closing;
 mod explain;
@@ -38,6 +39,10 @@ use crate::finding::Family;
 use crate::identity::{Identity, Key};
 use crate::risk::{LevelSettings, Verdict};
 use crate::stats::key::mix;
+use crate::stats::recent::Recent;
+
+/// Verdicts that are known when they are given again.
+const REMEMBERED_VERDICTS: usize = 1 << 14;
 
 /// Everything the engine is told before the first event.
 #[derive(Clone, Debug)]
@@ -96,6 +101,8 @@ pub struct Engine {
     /// When a level may fall next. Watched milliseconds.
     next_timer: Option<i64>,
     storm: Storm,
+    /// Verdicts that took effect lately: given again, they do nothing.
+    decided: Recent,
 }
 
 impl Engine {
@@ -109,6 +116,7 @@ impl Engine {
             uncounted: 0,
             next_timer: None,
             storm: Storm::default(),
+            decided: Recent::new(REMEMBERED_VERDICTS),
         }
     }
 
@@ -129,8 +137,15 @@ impl Engine {
         judgement
     }
 
-    /// Applies a verdict of a person, as of its time or of the stream's if that has passed.
+    /// Applies a verdict of a person, as of its time or of the stream's if that has passed. The same verdict given again
+    /// does nothing.
     pub fn verdict(&mut self, verdict: &Verdict, out: &mut Vec<Output>) {
+        let identity = &self.version.settings.identity;
+        let text = [&*verdict.agent_id, verdict.verdict.name(), &verdict.by, &verdict.reason];
+        let own = identity.of(&verdict.time.to_string());
+        if !self.decided.insert(text.iter().fold(own, |key, part| mix(key, identity.of(part)))) {
+            return;
+        }
         let agent = self.agent(verdict.tenant.as_deref(), &verdict.agent_id);
         let now = self.clock.now().unwrap_or(Now { time: verdict.time, gap_ms: 0 });
         let from = out.len();

@@ -62,7 +62,7 @@ pub(super) struct Slice {
 }
 
 /// What the agents of one type in one slice have done since the last look.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct OfType {
     pub delta: Delta,
     pub counted: Counted,

@@ -2,6 +2,7 @@
 //!
 //! Knows peaks, stages and running p-values. Must not know baselines.
 
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::explain::LeadArgument;
@@ -44,7 +45,7 @@ const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
 const SHORTENED: u64 = 0x7EAC_4E5D;
 
 /// What a unit is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum UnitKind {
     /// One session.
     Session = 0,
@@ -85,7 +86,7 @@ pub(super) fn least(p: &[f64; Family::COUNT]) -> f64 {
 }
 
 /// Where an event stands in the input.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Position {
     /// Index of the input.
     pub source: u32,
@@ -94,7 +95,7 @@ pub struct Position {
 }
 
 /// The call that raised a family most.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Lead {
     /// The family.
     pub family: Family,
@@ -125,7 +126,7 @@ pub(super) struct Lead {
 }
 
 /// What raised a family that counts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct CountedLead {
     /// What was counted.
     pub observed: f64,
@@ -138,7 +139,7 @@ pub(super) struct CountedLead {
 }
 
 /// A value of an argument that waits to be learned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct HeldValue {
     /// Contexts of the value, as in [`crate::baseline::learning::Lesson::Value`].
     pub contexts: [u64; 2],
@@ -149,7 +150,7 @@ pub struct HeldValue {
 /// A unit that is open.
 ///
 /// What every event touches comes first and together, in three lines of the processor's cache: hence the order.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 #[repr(C)]
 pub struct Unit {
     /// What it is.

@@ -33,7 +33,7 @@ pub struct Version {
     /// Whether nothing is learned any more.
     pub frozen: bool,
     /// The first instant of all. Watched milliseconds.
-    began: Option<i64>,
+    pub began: Option<i64>,
     fleet_calibration: FleetCalibration,
     /// The calibration of a type of which nothing is known: that of the fleet.
     fleet_scale: Calibration,
@@ -108,7 +108,13 @@ impl Version {
 
     /// Mints the next version from what was learned since; types in the order of their keys.
     pub fn mint<'a>(&mut self, now: EventTime, deltas: impl IntoIterator<Item = (Key, &'a mut Delta)>) {
-        if !self.frozen && learning::mint(&mut self.baselines, now.day(), deltas) {
+        if self.frozen {
+            return;
+        }
+        let day = self.baselines.day;
+        // What has faded is another version of what is normal, even if nothing was learned.
+        if learning::mint(&mut self.baselines, now.day(), deltas) || self.baselines.day != day {
+            self.baselines.believe();
             self.calibrate();
         }
     }

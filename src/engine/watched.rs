@@ -11,6 +11,7 @@ use crate::finding::Family;
 use crate::identity::Key;
 use crate::risk::{Level, Monitoring};
 use crate::time::{EventTime, HOUR_MS};
+use serde::{Deserialize, Serialize};
 
 use super::unit::{Unit, UnitKind};
 
@@ -21,7 +22,7 @@ pub const SESSIONS: usize = 8;
 const NEVER: EventTime = EventTime(i64::MAX);
 
 /// One agent.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Watched {
     /// Identity hash.
     pub key: Key,
@@ -71,7 +72,7 @@ pub struct Watched {
 }
 
 /// An alert that is open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OpenAlert {
     /// Its id.
     pub id: String,
@@ -90,6 +91,7 @@ pub struct OpenAlert {
     /// Smallest p told so far.
     pub p: f64,
     /// What is told when it closes.
+    #[serde(with = "super::checkpoint::as_text")]
     pub told: Box<crate::alert::Alert>,
 }
 

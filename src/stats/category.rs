@@ -8,9 +8,10 @@
 use super::decay::{Fade, VOTE, Votes, as_votes};
 use super::flat::{Flat, Slot};
 use super::key::mix;
+use serde::{Deserialize, Serialize};
 
 /// The two parameters of a Pitman–Yor process.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PitmanYor {
     /// Taken off each known symbol and given to the more general context. Votes, in [0, 1).
     pub discount: f64,
@@ -53,7 +54,7 @@ const NEAR: usize = 2;
 const MANY_SYMBOLS: usize = 4;
 
 /// A context: its total and its first symbols in one line of the processor's cache (64 bytes).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[repr(align(64))]
 struct Context {
     key: u64,
@@ -111,7 +112,7 @@ impl Context {
 }
 
 /// A symbol of a context that has more than lie beside its total.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Far {
     context: u64,
     symbol: u64,
@@ -144,7 +145,7 @@ const LARGEST: usize = 1 << 23;
 /// * Contexts without cells are let go by [`Table::fade`], so that there are never more contexts than cells.
 /// * A table never forgets but by [`Table::fade`]; it never replaces a cell, so that a flood of new keys
 ///   cannot push out what was learned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Table {
     law: PitmanYor,
     /// The discount in fixed point: what is taken off a symbol is exactly what `Total::discounted` adds up.

@@ -2,6 +2,7 @@
 //!
 //! Knows 64-bit keyed hashes. Must not know what they name.
 
+use serde::{Deserialize, Serialize};
 /// Up to this many keys the count is exact.
 pub const EXACT: usize = 64;
 const PRECISION: u32 = 10;
@@ -10,17 +11,39 @@ const REGISTERS: usize = 1 << PRECISION;
 pub const RELATIVE_ERROR: f64 = 0.0325;
 
 /// A set of keys of which only the size can be asked. At most 1 KiB.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Distinct {
     held: Held,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 enum Held {
     /// Sorted keys.
     Exact(Vec<u64>),
     /// Per register the largest number of leading zeros seen, plus one.
+    #[serde(with = "registers")]
     Registers(Box<[u8; REGISTERS]>),
+}
+
+/// Registers as bytes: arrays of this length are no serde types.
+mod registers {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::REGISTERS;
+
+    #[expect(clippy::borrowed_box, reason = "serde hands over a reference to the field")]
+    pub fn serialize<S: Serializer>(
+        registers: &Box<[u8; REGISTERS]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        registers.as_slice().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<[u8; REGISTERS]>, D::Error> {
+        let bytes = Vec::<u8>::deserialize(deserializer)?.into_boxed_slice();
+        bytes.try_into().map_err(|_| D::Error::custom("a sketch of another size"))
+    }
 }
 
 /// A number of different keys and how far it may be off.

@@ -6,6 +6,8 @@
 //! that a look-up costs as much as the memory lines it touches. A table of control bytes beside the entries, as
 //! general hash tables have it, makes that two lines at least; here it is one.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// With how much a table begins: less is hardly less, once the allocator has added its own.
 const FIRST_BYTES: usize = 128;
 
@@ -26,6 +28,30 @@ pub trait Slot: Copy + Default {
 pub struct Flat<S> {
     slots: Box<[S]>,
     len: usize,
+}
+
+/// In the order of homes, so that equal tables are written alike.
+impl<S: Slot + Serialize> Serialize for Flat<S> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        let mut entries: Vec<&S> = self.iter().collect();
+        entries.sort_by_key(|entry| entry.home());
+        serializer.collect_seq(entries)
+    }
+}
+
+impl<'de, S: Slot + Deserialize<'de>> Deserialize<'de> for Flat<S> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = Vec::<S>::deserialize(deserializer)?;
+        let mut flat = Self::default();
+        flat.reserve(entries.len());
+        for entry in entries {
+            if entry.is_empty() {
+                return Err(D::Error::custom("an entry of a table is empty"));
+            }
+            flat.insert(entry);
+        }
+        Ok(flat)
+    }
 }
 
 impl<S> Default for Flat<S> {
@@ -200,7 +226,8 @@ impl Slot for u32 {
 }
 
 /// A set of keys that are hashed already; 0 is no key. 4 or 8 bytes a place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(bound(serialize = "K: Slot + Serialize", deserialize = "K: Slot + Deserialize<'de>"))]
 pub struct KeySet<K>(Flat<K>);
 
 impl<K> Default for KeySet<K> {
@@ -253,6 +280,20 @@ impl<K: Slot + PartialEq> KeySet<K> {
 pub struct ShortSet<const NEAR: usize> {
     near: [u32; NEAR],
     far: KeySet<u32>,
+}
+
+impl<const NEAR: usize> Serialize for ShortSet<NEAR> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        (self.near.as_slice(), &self.far).serialize(serializer)
+    }
+}
+
+impl<'de, const NEAR: usize> Deserialize<'de> for ShortSet<NEAR> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (near, far) = <(Vec<u32>, KeySet<u32>)>::deserialize(deserializer)?;
+        let near = near.try_into().map_err(|_| D::Error::custom("a set of another size"))?;
+        Ok(Self { near, far })
+    }
 }
 
 impl<const NEAR: usize> Default for ShortSet<NEAR> {

@@ -5,6 +5,8 @@
 //! A logarithmic histogram is exact under merging and fading, which a t-digest is not; its error is one cell,
 //! ±4.5 % of the value.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use std::sync::LazyLock;
 
 use super::decay::{Fade, VOTE, Votes, as_votes};
@@ -49,6 +51,20 @@ pub fn middle(cell: u8) -> f64 {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Histogram {
     votes: [u32; CELLS],
+}
+
+/// Cells up to the last that is not empty.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let used = self.votes.iter().rposition(|votes| *votes > 0).map_or(0, |last| last + 1);
+        self.votes.get(..used).unwrap_or_default().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<u32>::deserialize(deserializer).map(|cells| Self::from_cells(&cells))
+    }
 }
 
 impl Default for Histogram {

@@ -5,20 +5,21 @@
 use super::category::{Counted, Table};
 use super::decay::{VOTE, Votes, as_votes};
 use super::key::mix;
+use serde::{Deserialize, Serialize};
 
 /// The longest context: this many symbols back. Seven was the best of 3, 5 and 7 on system-call traces; a context
 /// that was never seen costs nothing, since the look-up stops at the first unknown one.
 pub const MAX_ORDER: usize = 7;
 
 /// The last few symbols, newest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     symbols: [u64; MAX_ORDER],
     len: u8,
 }
 
 /// The contexts of one position, most general first: `contexts[k]` covers the last k symbols.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contexts {
     keys: [u64; MAX_ORDER + 1],
     len: u8,

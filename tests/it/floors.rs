@@ -60,6 +60,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("base64", &["wire"]),
     ("clap", &["cli", "main"]),
     ("console", &["cli"]),
+    ("crc32c", &["wire::state"]),
     ("ctrlc", &["cli"]),
     ("flate2", &["wire::input"]),
     ("foldhash", &[]),
@@ -70,6 +71,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("ipnet", &["detect::rules"]),
     ("jiff", &["time", "cli::simulate"]),
     ("memchr", &["wire::input"]),
+    ("postcard", &["engine::checkpoint"]),
     ("rand", &["simulate"]),
     ("rand_chacha", &["simulate"]),
     ("rand_distr", &["simulate"]),
@@ -86,7 +88,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
     ("wildmatch", &["pattern"]),
-    ("zstd", &["wire::input"]),
+    ("zstd", &["wire::input", "wire::state"]),
 ];
 
 /// Files of `detect` that watch no behaviour of their own: what names mean.

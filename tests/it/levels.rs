@@ -249,3 +249,25 @@ fn a_full_table_forgets_the_calm_and_says_so() {
         assert!(risk.seq > seq, "{} after {seq}", risk.seq);
     }
 }
+
+#[test]
+fn a_saved_engine_goes_on_as_if_nothing_had_happened() {
+    let events = fleet();
+    let straight = outputs(&events, &[]);
+    let settings = || Config::default().settings().unwrap();
+    for cut in [1, 777, events.len() / 3, events.len() / 2, events.len() - 5] {
+        let (mut first, mut out) = (engine(), Vec::new());
+        for (event, line) in events.iter().zip(1..).take(cut) {
+            first.judge(event, Position { source: 0, line }, &mut out);
+        }
+        let saved = first.save().unwrap();
+        let mut second = Engine::restore(settings(), &saved).unwrap();
+        assert!(second.save().unwrap() == saved, "what was restored is saved as it was, cut at {cut}");
+        for (event, line) in events.iter().zip(1..).skip(cut) {
+            second.judge(event, Position { source: 0, line }, &mut out);
+        }
+        second.finish(&mut out);
+        let different = straight.iter().zip(&out).position(|(a, b)| a != b);
+        assert_eq!((different, straight.len()), (None, out.len()), "cut at {cut}");
+    }
+}

@@ -20,4 +20,5 @@ mod scenarios;
 mod simulate;
 mod source_commands;
 mod sources;
+mod state;
 mod wire;

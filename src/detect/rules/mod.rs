@@ -119,6 +119,11 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The same rules under another key of the identity hash.
+    pub fn under(self, identity: Identity) -> Self {
+        Self::compile(self.rules.into_iter().map(|(_, rule)| rule).collect(), identity)
+    }
+
     /// Makes rules ready. `identity` hashes the values that are counted apart.
     ///
     /// Precondition: names differ, and there are at most [`MOST_RULES`]; the configuration sees to both.

@@ -1,0 +1,93 @@
+//! What is said at the end of a call.
+//!
+//! Knows figures. Must not know where they come from.
+
+use std::path::Path;
+use std::time::Duration;
+
+use indicatif::HumanCount;
+
+use super::watch::Watch;
+use crate::finding::RiskEventType;
+use crate::risk::Level;
+
+impl Watch {
+    /// Says on standard error what was seen.
+    pub fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
+        let seconds = took.as_secs_f64();
+        eprintln!(
+            "tiltmeter: {} in {seconds:.1} s ({} events/s); {} of {}; baseline version {}",
+            number(self.events, "event"),
+            rate(self.events, seconds),
+            number(self.engine.agents() as u64, "agent"),
+            number(self.engine.baselines().types.len() as u64, "type"),
+            self.engine.baselines().version,
+        );
+        let opened: u64 = self.opened.iter().sum();
+        let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
+        let kinds: Vec<String> =
+            kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
+        if opened == 0 {
+            eprintln!("tiltmeter: no alerts");
+        } else {
+            let updated = number(self.updated, "update");
+            eprintln!("tiltmeter: {} opened ({updated}): {}", number(opened, "alert"), kinds.join(", "));
+        }
+        let reached: Vec<String> = Level::ALL
+            .iter()
+            .zip(self.levels)
+            .skip(1)
+            .filter(|(_, n)| *n > 0)
+            .map(|(level, n)| format!("{} {}", level.name(), HumanCount(n)))
+            .collect();
+        if !reached.is_empty() {
+            eprintln!("tiltmeter: risk levels reached: {}", reached.join(", "));
+        }
+        if self.engine.duplicates() > 0 {
+            eprintln!(
+                "tiltmeter: {} dropped: an event with the same event_id was judged before",
+                number(self.engine.duplicates(), "event")
+            );
+        }
+        if self.engine.suppressed() > 0 {
+            eprintln!(
+                "tiltmeter: {} not told: a verdict declared such activity safe",
+                number(self.engine.suppressed(), "finding")
+            );
+        }
+        if self.engine.evicted() > 0 {
+            eprintln!(
+                "tiltmeter: {} forgotten to make room for others; raise [agents] max",
+                number(self.engine.evicted(), "agent")
+            );
+        }
+        if self.cut > 0 {
+            eprintln!(
+                "tiltmeter: {} had values too long for their fields, which were cut; `tiltmeter check` says which",
+                number(self.cut, "event")
+            );
+        }
+        if self.dead.total() > 0 {
+            let reasons: Vec<String> =
+                self.dead.counts().map(|(reason, n)| format!("{reason} {}", HumanCount(n))).collect();
+            let place = dead_letters.map_or_else(
+                || "; --dead-letters FILE keeps them".to_owned(),
+                |path| format!("; see {}", path.display()),
+            );
+            eprintln!(
+                "tiltmeter: {} could not be used: {}{place}",
+                number(self.dead.total(), "line"),
+                reasons.join(", ")
+            );
+        }
+    }
+}
+
+/// `1 event`, `2,345 events`.
+fn number(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", HumanCount(n), if n == 1 { "" } else { "s" })
+}
+
+fn rate(events: u64, seconds: f64) -> HumanCount {
+    HumanCount((events as f64 / seconds.max(1e-3)).round() as u64)
+}

@@ -1,0 +1,183 @@
+//! The engine at work over the events of a call, and what it has seen.
+//!
+//! Knows what is read and what is written. Must not know options.
+
+use indicatif::ProgressBar;
+
+use super::batch::Batch;
+use crate::alert::AlertState;
+use crate::cli::output::{Output as Writer, OutputError};
+use crate::cli::source::Visitor;
+use crate::engine::unit::Position;
+use crate::engine::{Engine, Output};
+use crate::event::AuditEvent;
+use crate::finding::RiskEventType;
+use crate::risk::{Level, Verdict};
+use crate::time::EventTime;
+use crate::wire::dead_letter::{DeadLetters, Refusal};
+use crate::wire::input::Line;
+
+/// The engine at work, and what it has seen.
+pub(super) struct Watch {
+    pub engine: Engine,
+    /// Threads that judge.
+    threads: usize,
+    /// Lines that are not judged yet; only with several threads.
+    batch: Batch,
+    /// Time of the last event.
+    reached: EventTime,
+    /// Verdicts that have not taken effect yet, latest first.
+    verdicts: Vec<Verdict>,
+    /// What is not yet written; kept between events so that its memory is.
+    said: Vec<Output>,
+    out: Writer,
+    pub dead: DeadLetters,
+    bar: ProgressBar,
+    pub events: u64,
+    pub opened: [u64; RiskEventType::ALL.len()],
+    pub updated: u64,
+    /// Risk updates by the level they tell of.
+    pub levels: [u64; Level::ALL.len()],
+    /// Events with a value too long for its field.
+    pub cut: u64,
+}
+
+impl Watch {
+    pub fn new(
+        engine: Engine,
+        threads: usize,
+        mut verdicts: Vec<Verdict>,
+        dead: DeadLetters,
+        bar: ProgressBar,
+    ) -> Self {
+        verdicts.reverse();
+        Self {
+            engine,
+            threads,
+            batch: Batch::default(),
+            reached: EventTime(i64::MIN),
+            verdicts,
+            said: Vec::new(),
+            out: Writer::stdout(),
+            dead,
+            bar,
+            events: 0,
+            opened: Default::default(),
+            updated: 0,
+            levels: Default::default(),
+            cut: 0,
+        }
+    }
+
+    /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
+    fn write(&mut self) -> Result<(), OutputError> {
+        if self.said.is_empty() {
+            return Ok(());
+        }
+        for output in &self.said {
+            match output {
+                Output::Alert(alert) => match alert.state {
+                    AlertState::Opened => {
+                        if let Some(count) = self.opened.get_mut(alert.risk_event_type as usize) {
+                            *count += 1;
+                        }
+                    }
+                    AlertState::Updated => self.updated += 1,
+                    AlertState::Closed => {}
+                },
+                Output::Risk(risk) => {
+                    if let Some(count) = self.levels.get_mut(risk.level_uncapped as usize) {
+                        *count += 1;
+                    }
+                }
+                Output::Verdict(_) | Output::Digest(_) | Output::Eviction(_) => {}
+            }
+        }
+        let (out, said) = (&mut self.out, &self.said);
+        self.bar.suspend(|| {
+            said.iter().try_for_each(|output| out.json_line(output))?;
+            out.flush()
+        })?;
+        self.said.clear();
+        Ok(())
+    }
+
+    /// Verdicts up to an instant take effect.
+    fn decide(&mut self, until: EventTime) {
+        while let Some(verdict) = self.verdicts.pop_if(|verdict| verdict.time <= until) {
+            self.engine.verdict(&verdict, &mut self.said);
+        }
+    }
+
+    /// The end of the input: everything closes, unless it goes on with a later call. Returns how many verdicts wait
+    /// for that.
+    pub fn finish(&mut self, goes_on: bool) -> anyhow::Result<usize> {
+        self.judge_batch()?;
+        if goes_on {
+            self.decide(self.reached);
+        } else {
+            self.decide(EventTime(i64::MAX));
+            self.engine.finish(&mut self.said);
+        }
+        self.write()?;
+        Ok(self.verdicts.len())
+    }
+
+    /// Decodes the lines that wait, on all threads, and judges them.
+    fn judge_batch(&mut self) -> anyhow::Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        let mut events = Vec::with_capacity(batch.len());
+        for (line, decoded) in batch.decode(self.threads) {
+            match decoded {
+                Ok(event) => events.push((event, line.position())),
+                Err(refusal) => self.dead.add(&refusal, line.source, &line.line())?,
+            }
+        }
+        self.events += events.len() as u64;
+        let mut rest = events.as_slice();
+        // A verdict takes effect before the first event at or after its time.
+        while let Some(time) = self.verdicts.last().map(|verdict| verdict.time)
+            && let Some(place) = rest.iter().position(|(event, _)| event.time >= time)
+        {
+            let (before, after) = rest.split_at(place);
+            self.engine.judge_all(before, self.threads, &mut self.said);
+            self.decide(time);
+            rest = after;
+        }
+        self.engine.judge_all(rest, self.threads, &mut self.said);
+        self.reached = events.iter().map(|(event, _)| event.time).fold(self.reached, EventTime::max);
+        self.write()?;
+        drop(events);
+        self.batch = batch.emptied();
+        Ok(())
+    }
+}
+
+impl Visitor for Watch {
+    fn takes(&mut self, line: &Line<'_>, source: &str) -> anyhow::Result<bool> {
+        if self.threads <= 1 {
+            return Ok(false);
+        }
+        self.batch.push(line, source);
+        if self.batch.is_full() {
+            self.judge_batch()?;
+        }
+        Ok(true)
+    }
+
+    fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()> {
+        self.events += 1;
+        self.reached = self.reached.max(event.time);
+        self.decide(event.time);
+        self.engine.judge(event, at, &mut self.said);
+        Ok(self.write()?)
+    }
+
+    fn cut(&mut self, _: &[&'static str]) {
+        self.cut += 1;
+    }
+
+    fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {
+        Ok(self.dead.add(refusal, source, line)?)
+    }
+}
