@@ -45,8 +45,8 @@ def measured(records: list[cloudtrail.Record], binary: Path) -> dict:
         dead = alerts = 0
         for number in range(KEYS):
             config = cloudtrail.configuration(Path(folder), number)
-            runs.append(cloudtrail.scores(binary, stream, config))
             told = cloudtrail.detected(binary, stream, config)
+            runs.append(cloudtrail.scores(binary, stream, config, told))
             dead, alerts = max(dead, told.dead_letters), max(alerts, told.alerts)
     return {"rankings": [cloudtrail.ranks(scores) for scores in runs], "p": [
         {agent: p for agent, (_, p) in scores.items()} for scores in runs], "dead_letters": dead, "alerts": alerts}
@@ -77,6 +77,10 @@ def tables(records: list[cloudtrail.Record], results: dict) -> dict[str, report.
         [f"AUC of principals, mean of {len(rankings)} keys [least, most]",
          report.interval([statistics.mean(aucs), min(aucs), max(aucs)])],
         ["AUC of principals, control: record count", report.number(cloudtrail.auc(control, attacked))],
+        ["keys of 10 in which two of the first three were attacked, each with p ≤ .01",
+         report.number(sum(two_of_three(ranking, p, attacked)
+                           for ranking, p in zip(rankings, results["p"], strict=True)), 0)],
+        ["the same by record count, without p", report.number(two_of_three(control, {}, attacked), 0)],
         ["spans whose principal ranks 1 / to 3 / to 5",
          report.several([sum(span.rank <= k for span in spans) for k in (1, 3, 5)], 0)],
     ]
@@ -88,6 +92,12 @@ def tables(records: list[cloudtrail.Record], results: dict) -> dict[str, report.
             "rows": rows},
         "cloudtrail-spans": {"header": ["attacked span", "calls", "rank of its principal"], "rows": by_span},
     }
+
+
+def two_of_three(ranking: cloudtrail.Scores, p: dict[str, float], attacked: set[str]) -> bool:
+    """Whether two of the first three principals were attacked, and none of these two had a p above .01."""
+    first = [agent for agent, rank in ranking.items() if rank <= 3]
+    return sum(agent in attacked and p.get(agent, 0.0) <= 0.01 for agent in first) >= 2
 
 
 def main(arguments: list[str]) -> int:

@@ -61,6 +61,8 @@ class Told(NamedTuple):
 
     alerts: int
     dead_letters: int
+    scores: dict[str, float]
+    """Highest risk score of each principal that had one."""
 
 
 def principal_paths(mapping: Path) -> list[str]:
@@ -123,8 +125,9 @@ def configuration(folder: Path, number: int) -> Path:
     return config
 
 
-def scores(binary: Path, stream: Path, config: Path) -> dict[str, tuple[float, float]]:
-    """Least p of each principal over its hours and sessions; the stream is learned while it is judged, from nothing."""
+def scores(binary: Path, stream: Path, config: Path, told: Told) -> dict[str, tuple[float, float]]:
+    """Highest risk score of each principal, and least p over its hours and sessions; the stream is learned while it is
+    judged, from nothing."""
     least: dict[str, float] = {}
     nothing = stream.with_name("nothing.ndjson")
     nothing.write_text("", encoding="utf-8")
@@ -135,15 +138,21 @@ def scores(binary: Path, stream: Path, config: Path) -> dict[str, tuple[float, f
         for line in rows.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             least[row["agent_id"]] = min(least.get(row["agent_id"], 1.0), row["p"])
-    return {agent: (0.0, p) for agent, p in least.items()}
+    return {agent: (told.scores.get(agent, 0.0), p) for agent, p in least.items()}
 
 
 def detected(binary: Path, stream: Path, config: Path) -> Told:
     """What the product says of the stream as it is."""
     dead = stream.with_name("dead.ndjson")
     done = _run([binary, "detect", "--source", "cloudtrail", "--config", config, "--dead-letters", dead, stream])
-    alerts = {json.loads(line)["alert_id"] for line in done.splitlines()}
-    return Told(len(alerts), len(dead.read_text(encoding="utf-8").splitlines()))
+    alerts: set[str] = set()
+    highest: dict[str, float] = {}
+    for message in map(json.loads, done.splitlines()):
+        if "alert_id" in message:
+            alerts.add(message["alert_id"])
+        elif "score" in message:
+            highest[message["agent_id"]] = max(highest.get(message["agent_id"], 0.0), message["score"])
+    return Told(len(alerts), len(dead.read_text(encoding="utf-8").splitlines()), highest)
 
 
 def ranks(scores: Scores) -> dict[str, float]:
