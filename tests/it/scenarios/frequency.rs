@@ -20,8 +20,8 @@ struct Indexers {
     every: usize,
 }
 
-/// Few, and each hour of theirs is like the other.
-const STEADY: Indexers = Indexers { agents: 5, every: 20 };
+/// Each hour of theirs is like the other.
+const STEADY: Indexers = Indexers { agents: 10, every: 20 };
 /// Busy for some minutes of each morning, all of them.
 const BUSY_MORNINGS: Indexers = Indexers { agents: 8, every: 30 };
 
