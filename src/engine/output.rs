@@ -42,7 +42,7 @@ pub struct Digest {
     pub held_back: u64,
     /// The agent of the last one.
     pub last_agent: String,
-    /// The kind of risk of the last one.
+    /// The id of the last one.
     pub last_alert_id: String,
 }
 

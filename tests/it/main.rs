@@ -16,6 +16,7 @@ mod determinism;
 mod evaluation_docs;
 mod floors;
 mod levels;
+mod outputs;
 mod scenarios;
 mod simulate;
 mod source_commands;

@@ -19,6 +19,8 @@ use tiltmeter::finding::RiskEventType;
 use tiltmeter::wire::audit_event::decode;
 
 mod access;
+mod failure;
+mod frequency;
 mod provenance;
 pub mod rules;
 mod sequence;
@@ -38,18 +40,23 @@ fn folder(name: &str) -> PathBuf {
 ///
 /// Returns the alerts that were opened: agent and kind of risk.
 fn check(name: &str, stream: &Stream) -> Vec<(String, RiskEventType)> {
-    let events = folder(name).join("events.jsonl");
-    expect_file![&events].assert_eq(&stream.lines());
-    let alerts = judge(&std::fs::read_to_string(events).unwrap());
-    let told: String = alerts.iter().map(|alert| format!("{}\n", rounded(alert))).collect();
-    expect_file![folder(name).join("expected.jsonl")].assert_eq(&told);
-    let opened = alerts.into_iter().filter(|alert| alert.state == AlertState::Opened);
+    let opened = check_under(name, stream, &Config::default()).into_iter();
     opened.map(|alert| (alert.subject.id, alert.risk_event_type)).collect()
 }
 
-/// Every alert of a stream under the default configuration.
-fn judge(events: &str) -> Vec<Alert> {
-    let mut engine = Engine::new(Config::default().settings().unwrap());
+/// The same under a configuration; returns the alerts that were opened.
+fn check_under(name: &str, stream: &Stream, config: &Config) -> Vec<Alert> {
+    let events = folder(name).join("events.jsonl");
+    expect_file![&events].assert_eq(&stream.lines());
+    let alerts = judge(&std::fs::read_to_string(events).unwrap(), config);
+    let told: String = alerts.iter().map(|alert| format!("{}\n", rounded(alert))).collect();
+    expect_file![folder(name).join("expected.jsonl")].assert_eq(&told);
+    alerts.into_iter().filter(|alert| alert.state == AlertState::Opened).collect()
+}
+
+/// Every alert of a stream under a configuration.
+fn judge(events: &str, config: &Config) -> Vec<Alert> {
+    let mut engine = Engine::new(config.settings().unwrap());
     let mut alerts = Vec::new();
     for (line, number) in events.lines().zip(1..) {
         let event = decode(line.as_bytes()).unwrap();

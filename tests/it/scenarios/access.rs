@@ -53,7 +53,8 @@ fn many_new_resources_and_one_that_nobody_uses_open_an_alert() {
     }
     read(&mut session, "payroll/salaries");
     let opened = check("access-attack", &stream);
-    assert_eq!(opened, [("record-keeper-0".to_owned(), RiskEventType::MassEnumeration)]);
+    assert!(opened.contains(&("record-keeper-0".to_owned(), RiskEventType::MassEnumeration)), "{opened:?}");
+    assert!(opened.iter().all(|(agent, _)| agent == "record-keeper-0"), "{opened:?}");
 }
 
 #[test]

@@ -1,18 +1,14 @@
 //! Rules: those of `docs/detectors/rules.md`, broken and nearly broken.
 //!
-//! Knows what the page promises. Must not know how rules are judged.
+//! Knows what the page promises, and the alerts that come of it. Must not know how rules are judged.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use expect_test::expect_file;
 use serde_json::json;
-use smallvec::SmallVec;
 use tiltmeter::config::Config;
-use tiltmeter::detect::rules::state::RuleState;
-use tiltmeter::wire::audit_event::decode;
+use tiltmeter::finding::RiskEventType;
 
-use super::folder;
+use super::check_under;
 use super::stream::{Session, Stream};
 
 /// Every example of the page, one below the other.
@@ -22,32 +18,16 @@ pub fn examples() -> String {
     page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// Judges a scenario by the rules of the page, agent by agent, and compares what held with what is expected.
+/// Judges a scenario under the rules of the page.
 ///
-/// Returns agent and rule of everything that held.
-fn check(name: &str, stream: &Stream) -> Vec<(String, String)> {
-    let events = folder(name).join("events.jsonl");
-    expect_file![&events].assert_eq(&stream.lines());
+/// Returns agent, kind of risk and rule of every alert that was opened.
+fn check(name: &str, stream: &Stream) -> Vec<(String, RiskEventType, String)> {
     let config = Config::parse(&examples(), Path::new("")).unwrap();
-    let mut states: HashMap<String, RuleState> = HashMap::new();
-    let (mut told, mut held) = (String::new(), Vec::new());
-    for line in std::fs::read_to_string(events).unwrap().lines() {
-        let event = decode(line.as_bytes()).unwrap();
-        let mut out = SmallVec::new();
-        let state = states.entry(event.agent_id.to_string()).or_default();
-        config.rules().judge(&event, state, &mut out);
-        for hit in out {
-            let rule = config.rules().iter().nth(hit.rule).unwrap();
-            held.push((event.agent_id.to_string(), rule.name.to_string()));
-            let line = json!({
-                "agent_id": event.agent_id, "time": event.time, "rule": rule.name, "kind": hit.kind.name(),
-                "level": hit.level, "observed": hit.observed, "limit": hit.limit, "sentence": hit.sentence,
-            });
-            told += &format!("{line}\n");
-        }
-    }
-    expect_file![folder(name).join("expected.jsonl")].assert_eq(&told);
-    held
+    let told = check_under(name, stream, &config).into_iter().map(|alert| {
+        let rule = alert.findings[0].sentence.split('`').nth(1).unwrap_or_default().to_owned();
+        (alert.subject.id, alert.risk_event_type, rule)
+    });
+    told.collect()
 }
 
 fn payroll(session: &mut Session<'_>, times: usize) {
@@ -76,14 +56,14 @@ fn every_rule_of_the_page_is_told_when_it_is_broken() {
     records(&mut stream.session("record-keeper", 0, 2, 9 * 60), 0..25);
     let mut session = stream.session("archiver", 0, 3, 9 * 60);
     session.call("export_record", json!({ "resource": "crm/customer-1", "source_ip": "203.0.113.9" }));
-    let held = check("rules-attack", &stream);
+    let told = check("rules-attack", &stream);
     let expected = [
-        ("payroll-helper-0", "payroll after hours"),
-        ("deploy-helper-0", "decoys"),
-        ("record-keeper-0", "record walk"),
-        ("archiver-0", "archive from outside"),
+        ("payroll-helper-0", RiskEventType::RuleMatched, "payroll after hours"),
+        ("deploy-helper-0", RiskEventType::HoneytokenAccess, "decoys"),
+        ("record-keeper-0", RiskEventType::RuleMatched, "record walk"),
+        ("archiver-0", RiskEventType::RuleMatched, "archive from outside"),
     ];
-    assert_eq!(held, expected.map(|(agent, rule)| (agent.to_owned(), rule.to_owned())));
+    assert_eq!(told, expected.map(|(agent, kind, rule)| (agent.to_owned(), kind, rule.to_owned())));
 }
 
 #[test]
