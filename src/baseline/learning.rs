@@ -310,7 +310,8 @@ impl Delta {
 
 /// Mints the next version: fades what is known up to `day`, then adds what every type has learned since.
 ///
-/// Types are taken in the order of their keys and votes in the order of theirs: the same votes give the same
+/// Types are taken in the order of their keys, several deltas of a type in the order given, and votes in the order of
+/// theirs: the same votes give the same
 /// version, byte for byte. Returns whether there was anything to learn: no version is minted for nothing.
 pub fn mint<'a>(
     baselines: &mut Baselines,
@@ -324,7 +325,8 @@ pub fn mint<'a>(
     if deltas.is_empty() {
         return false;
     }
-    deltas.sort_unstable_by_key(|(key, _)| *key);
+    // Stable: several deltas of one type stay in the order given. Which of them brings a new pair first leaves a trace.
+    deltas.sort_by_key(|(key, _)| *key);
     for (key, delta) in deltas {
         delta.absorb_into(key, baselines);
     }
