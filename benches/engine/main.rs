@@ -7,6 +7,7 @@
 //! cargo bench --bench engine                 the ratio, 100,000 agents
 //! cargo bench --bench engine -- sweep        cost at 10,000 and at 1,000,000 agents
 //! cargo bench --bench engine -- memory       memory of one hot agent
+//! cargo bench --bench engine -- bad          what bad lines between good ones cost
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@
     reason = "a benchmark may fail loudly"
 )]
 
+mod bad;
 mod memory;
 mod traffic;
 
@@ -47,8 +49,9 @@ fn main() {
         None => ratio(),
         Some("sweep") => sweep(),
         Some("memory") => memory::report(),
+        Some("bad") => bad::report(),
         Some("profile") => profile(),
-        Some(other) => panic!("there is no measurement named {other}: sweep, memory or none"),
+        Some(other) => panic!("there is no measurement named {other}: sweep, memory, bad or none"),
     }
 }
 

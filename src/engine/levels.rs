@@ -20,6 +20,17 @@ impl Watched {
     /// Brings its level to what is held against it at an instant, closes the alerts that
     /// hold nothing any more, and tells of both.
     pub(super) fn settle(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
+        self.settle_because(Cause::Finding, version, now, out);
+    }
+
+    /// The same; `cause` is what would have raised the level.
+    pub(super) fn settle_because(
+        &mut self,
+        cause: Cause,
+        version: &Version,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
         let Instant { at, time } = now;
         let Some(risk) = &mut self.risk else { return };
         let before = risk.settle(self.open.iter().map(|alert| &alert.hold), at);
@@ -40,7 +51,7 @@ impl Watched {
             }
         }
         if let Some(before) = before {
-            let cause = if before > self.level() { Cause::Decay } else { Cause::Finding };
+            let cause = if before > self.level() { Cause::Decay } else { cause };
             self.tell_level(version, now, before, cause, out);
         }
     }

@@ -12,7 +12,7 @@ use crate::alert::{Alert, Evidence, JudgedUnder, Maturity, Observation, Share, S
 use crate::assess::level::{Finding, Hold};
 use crate::detect::rules::{Hit, RuleKind};
 use crate::finding::{Detector, Family, RiskEventType};
-use crate::risk::Level;
+use crate::risk::{Cause, Level};
 use crate::time::EventTime;
 
 /// What a rule of each level adds to the score, as the bits of a finding: rules are certain, the level says how bad.
@@ -128,7 +128,7 @@ impl Moment<'_, '_> {
         for hit in hits {
             self.tell_hit(watched, now, hit, out);
         }
-        watched.settle(self.version, now, out);
+        watched.settle_because(Cause::Rule, self.version, now, out);
     }
 
     fn tell_hit(&self, watched: &mut Watched, now: Instant, hit: Hit, out: &mut Vec<Output>) {

@@ -29,6 +29,10 @@ impl Storm {
     /// Holds back new alerts beyond the cap among the outputs from `from` on. The first that is held back, and each
     /// further hundredth, leaves a digest in its place.
     pub fn tell(&mut self, out: &mut Vec<Output>, from: usize) {
+        self.tell_at_most(CAP, out, from);
+    }
+
+    fn tell_at_most(&mut self, cap: u32, out: &mut Vec<Output>, from: usize) {
         if out.len() == from {
             return;
         }
@@ -49,8 +53,8 @@ impl Storm {
                         *count = (minute, 0);
                     }
                     count.1 = count.1.saturating_add(1);
-                    if count.1 > CAP {
-                        let held_back = u64::from(count.1 - CAP);
+                    if count.1 > cap {
+                        let held_back = u64::from(count.1 - cap);
                         if self.held_back.len() >= REMEMBERED {
                             self.held_back.pop_first();
                         }
@@ -84,5 +88,60 @@ impl Storm {
             }
             place += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::Alert;
+    use crate::finding::Family;
+
+    fn alert(number: u32, state: AlertState, second: i64) -> Output {
+        Output::Alert(Box::new(Alert {
+            alert_id: format!("{number:032x}"),
+            agent_type: "t".to_owned(),
+            state,
+            time: EventTime(second * 1000),
+            ..Alert::empty(Family::Rules)
+        }))
+    }
+
+    /// Two hundred alerts within a minute; returns how many of them, and how many digests, are told.
+    fn told(storm: &mut Storm, cap: u32) -> (usize, usize) {
+        let mut out: Vec<Output> = (0..200).map(|n| alert(n, AlertState::Opened, 1)).collect();
+        storm.tell_at_most(cap, &mut out, 0);
+        let alerts = out.iter().filter(|output| output.alert().is_some()).count();
+        (alerts, out.len() - alerts)
+    }
+
+    #[test]
+    fn of_two_hundred_alerts_twenty_are_told_and_without_a_cap_all() {
+        assert_eq!(told(&mut Storm::default(), CAP), (20, 2));
+        assert_eq!(told(&mut Storm::default(), u32::MAX), (200, 0));
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_when_it_gets_worse_and_never_closes_unheard() {
+        let mut storm = Storm::default();
+        told(&mut storm, CAP);
+        let mut out = vec![
+            alert(150, AlertState::Updated, 70),
+            alert(150, AlertState::Closed, 80),
+            alert(151, AlertState::Closed, 80),
+            alert(3, AlertState::Closed, 80),
+        ];
+        storm.tell(&mut out, 0);
+        let states: Vec<_> = out.iter().filter_map(Output::alert).map(|alert| alert.state).collect();
+        assert_eq!(states, [AlertState::Opened, AlertState::Closed, AlertState::Closed]);
+    }
+
+    #[test]
+    fn the_next_minute_has_a_cap_of_its_own() {
+        let mut storm = Storm::default();
+        told(&mut storm, CAP);
+        let mut out = vec![alert(300, AlertState::Opened, 61)];
+        storm.tell(&mut out, 0);
+        assert_eq!(out.iter().filter_map(Output::alert).count(), 1);
     }
 }

@@ -9,12 +9,14 @@
 
 mod alerts;
 mod annotate;
+mod bad_input;
 mod cli;
 mod configuration_docs;
 mod demo;
 mod determinism;
 mod evaluation_docs;
 mod floors;
+mod guards;
 mod levels;
 mod outputs;
 mod scenarios;

@@ -29,7 +29,6 @@ pub struct Session<'s> {
     agent_type: &'static str,
     id: String,
     now: EventTime,
-    between_calls_ms: i64,
 }
 
 impl Stream {
@@ -44,8 +43,7 @@ impl Stream {
         self.sessions += 1;
         let now = EventTime(MONDAY_MS + day as i64 * DAY_MS + minute as i64 * 60_000);
         let id = format!("s{}", self.sessions);
-        let agent = format!("{agent_type}-{agent}");
-        Session { stream: self, agent, agent_type, id, now, between_calls_ms: BETWEEN_CALLS_MS }
+        Session { stream: self, agent: format!("{agent_type}-{agent}"), agent_type, id, now }
     }
 
     /// The events as a sensor would have sent them: in the order in which they happened, one a line.
@@ -57,11 +55,6 @@ impl Stream {
 }
 
 impl Session<'_> {
-    /// Calls from now on come so many seconds apart instead of twenty.
-    pub fn every_seconds(&mut self, seconds: i64) {
-        self.between_calls_ms = seconds * 1000;
-    }
-
     /// An event id that no other call has; for calls whose results are spoken of later.
     pub fn fresh_id(&self) -> String {
         format!("e{}", self.stream.events.len() + 1)
@@ -79,7 +72,7 @@ impl Session<'_> {
         // Read back as everyone else will read it, so that a misspelt field cannot go unnoticed.
         let event: AuditEvent<'_> = serde_json::from_str(Box::leak(line.into_boxed_str())).unwrap();
         self.stream.events.push(event);
-        self.now = self.now.plus_ms(self.between_calls_ms);
+        self.now = self.now.plus_ms(BETWEEN_CALLS_MS);
     }
 }
 
