@@ -203,7 +203,11 @@ impl<'t> Moment<'_, 't> {
         let mut leads: Vec<&Lead> = units.content().leads.iter().collect();
         if units.session.is_some() {
             leads.extend(
-                units.hour.leads.iter().filter(|l| matches!(l.family, Family::Novelty | Family::Bursts)),
+                units
+                    .hour
+                    .leads
+                    .iter()
+                    .filter(|l| matches!(l.family, Family::Novelty | Family::Bursts | Family::Failure)),
             );
         }
         leads.retain(|l| l.family == family || part(l.family) >= 0.01);
@@ -315,14 +319,13 @@ impl<'t> Moment<'_, 't> {
                 format!("{} by one that this agent uses every day", strongest.space.name())
             }
             Family::Bursts | Family::Failure => {
-                let (of, before, what) = if family == Family::Bursts {
-                    (units.hour, &units.hour_before, "the number of its calls by what is usual for it")
-                } else {
-                    (content_unit, &units.unit_before, "every refusal by a success")
+                let what = match family {
+                    Family::Bursts => "the number of its calls by what is usual for it",
+                    _ => "every refusal by a success",
                 };
-                let again = self.calibration.peak_p(family, of.stage(), 0.0);
-                p = of.running_p();
-                set(&mut p, family, again.min(at_family(before, family)));
+                let again = self.calibration.peak_p(family, units.hour.stage(), 0.0);
+                p = units.hour.running_p();
+                set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()
             }
             Family::Rules | Family::Verdict => return None,

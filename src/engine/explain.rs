@@ -115,7 +115,11 @@ impl<'t> Moment<'_, 't> {
     pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead) -> Vec<Observation> {
         let bits = &lead.bits;
         let action = self.action(lead.action);
-        let at = if matches!(lead.family, Family::Novelty | Family::Bursts) { hour } else { unit };
+        let at = if matches!(lead.family, Family::Novelty | Family::Bursts | Family::Failure) {
+            hour
+        } else {
+            unit
+        };
         let p = at.p(lead.family);
         let usual = |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage(), 0.5);
         let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.version.fleet()));

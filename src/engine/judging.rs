@@ -125,7 +125,7 @@ impl Slice {
             }
         });
 
-        // Novelty belongs to the hour, whatever session touches the key.
+        // Novelty, rates and refusals belong to the hour, whatever session they come from.
         hour.count(time);
         let novelty = {
             let learn = (!version.frozen).then_some(&mut *delta);
@@ -136,8 +136,14 @@ impl Slice {
         let habits = version.baselines.habits(own);
         watched.speak(time.day(), (!version.frozen).then_some(&mut *delta));
         let frequency = watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta));
-        let raised_hour = [(Family::Novelty, novelty.bits), (Family::Bursts, frequency.bits)]
-            .map(|(family, bits)| hour.raise(calibration, family, bits).then_some(family));
+        hour.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
+        let refused = call.event.outcome == Outcome::Denied;
+        let failure =
+            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &hour.failures));
+        let refused = failure.map_or(0.0, |failure| failure.bits);
+        let raised_hour =
+            [(Family::Novelty, novelty.bits), (Family::Bursts, frequency.bits), (Family::Failure, refused)]
+                .map(|(family, bits)| hour.raise(calibration, family, bits).then_some(family));
 
         // Content and order belong to the session, or to the hour where there is none.
         if let Some(unit) = &mut session {
@@ -146,10 +152,6 @@ impl Slice {
         let unit = session.as_mut().unwrap_or(&mut hour);
         let order = sequence::judge(&version.baselines, own, &unit.progress, call);
         let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
-        unit.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
-        let refused = call.event.outcome == Outcome::Denied;
-        let failure =
-            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &unit.failures));
         let bits = CallBits { contents, order, novelty, frequency, failure };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
@@ -246,14 +248,13 @@ fn judge_novelty(
 }
 
 /// Raises the peaks of content, order and loops; tells which of them made the unit less probable.
-fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 5] {
+fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option<Family>; 4] {
     let [first, second] = bits
         .contents
         .map(|content| content.filter(|c| unit.raise(calibration, c.family, c.bits)).map(|c| c.family));
     let order = unit.raise(calibration, Family::Order, bits.order.drift).then_some(Family::Order);
     let loops = unit.raise(calibration, Family::Loops, bits.order.loop_bits).then_some(Family::Loops);
-    let failure = bits.failure.is_some_and(|failure| unit.raise(calibration, Family::Failure, failure.bits));
-    [first, second, order, loops, failure.then_some(Family::Failure)]
+    [first, second, order, loops]
 }
 
 /// Casts the unit's votes for what it has not taught yet; values wait for its end.
@@ -290,7 +291,7 @@ fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut De
 fn judgement(session: Option<&Unit>, hour: &Unit) -> Judgement {
     let unit = session.unwrap_or(hour);
     let mut families = unit.running_p();
-    for family in [Family::Novelty, Family::Bursts] {
+    for family in [Family::Novelty, Family::Bursts, Family::Failure] {
         if let Some(p) = families.get_mut(family as usize) {
             *p = hour.p(family);
         }

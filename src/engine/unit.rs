@@ -58,14 +58,9 @@ impl UnitKind {
     /// session id.
     pub fn families(self) -> &'static [Family] {
         match self {
-            Self::Session => &[
-                Family::CallContent,
-                Family::ToolValues,
-                Family::BareContent,
-                Family::Order,
-                Family::Loops,
-                Family::Failure,
-            ],
+            Self::Session => {
+                &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops]
+            }
             Self::Hour => &Family::ALL,
         }
     }
