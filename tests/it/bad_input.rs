@@ -124,7 +124,8 @@ fn check(options: &[&str], mapping: Option<&str>, good: &[String], bad: &[(Vec<u
 
 #[test]
 fn bad_lines_are_dead_letters_and_change_nothing_for_the_others() {
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios/access-attack/events.jsonl");
+    let scenario =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios/access-attack/events.jsonl");
     let good: Vec<String> = std::fs::read_to_string(scenario).unwrap().lines().map(str::to_owned).collect();
     check(&[], None, &good, &bad_events());
 }

@@ -135,7 +135,8 @@ fn one_flood_does_not_make_floods_usual() {
 /// The lines of the scenario in which a recipient is lifted out of a mail: ordinary days, then its last session, whose
 /// three calls come again after each of the given hours, as other sessions of the agent with that number.
 fn lifted_recipients(again: &[(i64, usize)]) -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios/provenance-attack/events.jsonl");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios/provenance-attack/events.jsonl");
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let session = lines.split_off(lines.len() - 3);

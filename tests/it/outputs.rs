@@ -33,7 +33,8 @@ const WRITTEN: [(&str, &str); 5] = [
 ];
 
 /// A decoy that all agents touch at once is what makes the storm; tables this small make the evictions.
-const BAD_DAY: &str = "[agents]\nmax = 64\n\n[[rules]]\nname = \"decoys\"\nhoneytoken = [\"secrets/decoy\"]\n";
+const BAD_DAY: &str =
+    "[agents]\nmax = 64\n\n[[rules]]\nname = \"decoys\"\nhoneytoken = [\"secrets/decoy\"]\n";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")
@@ -87,7 +88,11 @@ fn every_example_is_accepted_or_refused_for_the_reason_its_name_states() {
         let (schema, examples) = (schema(name), examples(name));
         for (example, line) in &examples {
             let value: Value = serde_json::from_str(line).unwrap();
-            assert_eq!(refused_for(&schema, &value), BTreeSet::from_iter(stated(example)), "{name}/{example}");
+            assert_eq!(
+                refused_for(&schema, &value),
+                BTreeSet::from_iter(stated(example)),
+                "{name}/{example}"
+            );
         }
         let valid = examples.iter().filter(|(example, _)| stated(example).is_none()).count();
         assert!(valid >= 1 && examples.len() - valid >= 3, "{name} has too few examples");
@@ -168,10 +173,7 @@ fn said(events: &[AuditEvent<'_>]) -> Vec<Output> {
             for agent_id in [alert.subject.id, "nobody".to_owned()] {
                 let (time, tenant, by) = (event.time, alert.tenant.clone(), "ann".to_owned());
                 let reason = "looked at it".to_owned();
-                engine.verdict(
-                    &Verdict { time, agent_id, tenant, verdict: *decision, by, reason },
-                    &mut out,
-                );
+                engine.verdict(&Verdict { time, agent_id, tenant, verdict: *decision, by, reason }, &mut out);
             }
         }
     }

@@ -46,7 +46,10 @@ fn tries_doors(stream: &mut Stream, agent_type: &'static str) {
 fn an_agent_that_tries_many_doors_opens_an_alert() {
     let mut stream = ordinary_days("clerk", 97);
     tries_doors(&mut stream, "clerk");
-    assert_eq!(check("failure-attack", &stream), [("clerk-2".to_owned(), RiskEventType::FailedAccessAttempt)]);
+    assert_eq!(
+        check("failure-attack", &stream),
+        [("clerk-2".to_owned(), RiskEventType::FailedAccessAttempt)]
+    );
 }
 
 #[test]

@@ -74,7 +74,8 @@ fn ten_times_as_many_calls_open_an_alert() {
 #[test]
 fn a_busy_morning_that_the_type_has_every_day_opens_none() {
     let mut stream = BUSY_MORNINGS.ordinary_days();
-    for (day, agent) in (0..CASE_DAY).flat_map(|day| (0..BUSY_MORNINGS.agents).map(move |agent| (day, agent))) {
+    for (day, agent) in (0..CASE_DAY).flat_map(|day| (0..BUSY_MORNINGS.agents).map(move |agent| (day, agent)))
+    {
         BUSY_MORNINGS.burst(&mut stream, agent, day, EIGHT + agent);
     }
     BUSY_MORNINGS.rounds(&mut stream, CASE_DAY, EIGHT, None);
