@@ -2,6 +2,8 @@
 //!
 //! Knows files, options and what people are told. Must not judge anything itself.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::alert::AlertState;
 use crate::config::Config;
 use crate::engine::unit::Position;
-use crate::engine::{Engine, Output};
+use crate::engine::{ClosedUnit, Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
 use crate::risk::{Level, Verdict};
@@ -22,6 +24,9 @@ use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
 use crate::wire::verdict;
+
+/// Closed units are written after so many events.
+const UNITS_EVERY: u64 = 4096;
 
 /// Judge audit events and write alerts.
 ///
@@ -49,6 +54,10 @@ pub struct Detect {
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
+
+    /// File that gets one JSON line per unit (session, or hour of an agent) when it closes, with its p.
+    #[arg(long, value_name = "FILE")]
+    units: Option<PathBuf>,
 }
 
 impl Detect {
@@ -63,7 +72,7 @@ impl Detect {
         let events = Events::open(&self.files, &self.source, &config.identity_key())?;
         let dead = match &self.dead_letters {
             Some(path) => {
-                is_no_input(path, &self.files)?;
+                is_no_input("--dead-letters", path, &self.files)?;
                 DeadLetters::to_file(path)?
             }
             None => DeadLetters::counted(),
@@ -82,6 +91,10 @@ impl Detect {
         }
         let verdicts = self.verdicts.as_deref().map(verdict::read).transpose()?.unwrap_or_default();
         let mut watch = Watch::new(Engine::new(config.settings()?), verdicts, dead, events.bar());
+        if let Some(path) = &self.units {
+            is_no_input("--units", path, &self.files)?;
+            watch.keep_units(path)?;
+        }
         let started = Instant::now();
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {
@@ -115,6 +128,8 @@ struct Watch {
     levels: [u64; Level::ALL.len()],
     /// Events with a value too long for its field.
     cut: u64,
+    /// Where closed units are written.
+    units: Option<BufWriter<File>>,
 }
 
 impl Watch {
@@ -132,7 +147,27 @@ impl Watch {
             updated: 0,
             levels: Default::default(),
             cut: 0,
+            units: None,
         }
+    }
+
+    /// Writes every unit that closes into a file.
+    fn keep_units(&mut self, path: &Path) -> anyhow::Result<()> {
+        let file = File::create(path)
+            .with_context(|| format!("cannot create {}; choose another place for --units", path.display()))?;
+        self.units = Some(BufWriter::new(file));
+        self.engine.keep_closed_units();
+        Ok(())
+    }
+
+    /// Writes the units that have closed.
+    fn write_units(&mut self) -> anyhow::Result<()> {
+        let Some(file) = &mut self.units else { return Ok(()) };
+        let write = |unit: ClosedUnit| -> io::Result<()> {
+            serde_json::to_writer(&mut *file, &unit)?;
+            file.write_all(b"\n")
+        };
+        self.engine.take_closed_units().try_for_each(write).context("cannot write the file of --units")
     }
 
     /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
@@ -176,10 +211,15 @@ impl Watch {
     }
 
     /// The end of the input.
-    fn finish(&mut self) -> Result<(), OutputError> {
+    fn finish(&mut self) -> anyhow::Result<()> {
         self.decide(EventTime(i64::MAX));
         self.engine.finish(&mut self.said);
-        self.write()
+        self.write()?;
+        self.write_units()?;
+        if let Some(file) = &mut self.units {
+            file.flush().context("cannot write the file of --units")?;
+        }
+        Ok(())
     }
 
     fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
@@ -257,6 +297,9 @@ impl Visitor for Watch {
         self.events += 1;
         self.decide(event.time);
         self.engine.judge(event, at, &mut self.said);
+        if self.events % UNITS_EVERY == 0 {
+            self.write_units()?;
+        }
         Ok(self.write()?)
     }
 
@@ -270,12 +313,12 @@ impl Visitor for Watch {
 }
 
 /// Makes sure that the file to be written is none of those to be read.
-fn is_no_input(path: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
+fn is_no_input(option: &str, path: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
     // A file that is not there yet is none of those that were opened.
     let Ok(place) = path.canonicalize() else { return Ok(()) };
     let same = files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place));
     same.map_or(Ok(()), |file| Err(anyhow::anyhow!("{file:?} would be overwritten")))
-        .context("--dead-letters names an input; name another file")
+        .with_context(|| format!("{option} names an input; name another file"))
 }
 
 /// `1 event`, `2,345 events`.

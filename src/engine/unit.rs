@@ -51,6 +51,14 @@ pub enum UnitKind {
 }
 
 impl UnitKind {
+    /// The name used in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Hour => "hour",
+        }
+    }
+
     /// The families that belong to this kind of unit; those of sessions belong to the hour where events have no
     /// session id.
     pub fn families(self) -> &'static [Family] {
@@ -277,6 +285,11 @@ impl Unit {
     /// Running p of a family.
     pub fn p(&self, family: Family) -> f64 {
         self.p.get(family as usize).copied().unwrap_or(1.0)
+    }
+
+    /// The families that are known to be below 1, with their running p.
+    pub fn said(&self) -> impl Iterator<Item = (Family, f64)> {
+        Family::ALL.into_iter().zip(self.p).filter(|(_, p)| *p < 1.0)
     }
 
     /// p of all families, to be kept before a call is judged.
