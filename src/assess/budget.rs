@@ -160,9 +160,9 @@ mod tests {
         let mut budget = Budget::new(5.0);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 10, Counted { units: 25_000, alerts: 0 });
-        assert_eq!(budget.thresholds(1).alert, 0.0001);
+        assert_eq!(budget.thresholds(1).alert, 0.0002);
         budget.count(1, 11, UNITS);
-        assert_eq!(budget.thresholds(1).alert, 0.0001, "yesterday still counts");
+        assert_eq!(budget.thresholds(1).alert, 0.0002, "yesterday still counts");
         budget.count(1, 12, UNITS);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 20, UNITS);
