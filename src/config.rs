@@ -22,6 +22,7 @@ pub use self::setting::{Allowed, Fault, Setting};
 use self::reader::Reader;
 use crate::assess::budget::ALERTS_PER_DAY;
 use crate::assess::content::ContentSettings;
+use crate::baseline::pool::Peaks;
 use crate::detect::rules::{Rule, Rules};
 use crate::engine::Settings;
 use crate::identity::Identity;
@@ -91,6 +92,7 @@ pub struct Config {
     content: ContentSettings,
     lexicon: bool,
     quarantine_p: f64,
+    calibration: Option<Peaks>,
     levels: LevelSettings,
     rules: Rules,
     settings: Vec<Setting>,
@@ -205,7 +207,10 @@ impl Config {
             identity: Identity::new(self.identity_key()),
             content: self.content.clone(),
             lexicon: if self.lexicon { Some(models::lexicon()?) } else { None },
-            shipped: models::calibration()?,
+            shipped: match &self.calibration {
+                Some(peaks) => peaks.clone(),
+                None => models::calibration()?,
+            },
             quarantine_p: self.quarantine_p,
             levels: self.levels.clone(),
             rules: self.rules.clone(),
@@ -240,6 +245,15 @@ impl Config {
                 "new values in a unit with p at or below this are not learned",
                 0.0..=1.0,
                 QUARANTINE_P,
+            ),
+            calibration: from.file(
+                "learn.calibration_file",
+                "first-day calibration in place of the shipped one, as `tiltmeter train calibration` makes it; relative to this file",
+                |path| {
+                    let text = std::fs::read_to_string(folder.join(path))
+                        .map_err(|error| format!("cannot read it: {error}; check the path and its permissions"))?;
+                    models::calibration_in(&text).map_err(|error| error.to_string())
+                },
             ),
             levels: read_levels(from),
             rules: Rules::default(),

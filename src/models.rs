@@ -21,7 +21,7 @@ pub enum ModelError {
     #[error("models/lexicon.toml: {0}; compare it with the one in the repository")]
     Lexicon(#[from] toml::de::Error),
     /// The calibration is not what it should be.
-    #[error("models/calibration.v1.json: {0}; make it again with `tiltmeter train calibration`")]
+    #[error("this is no calibration: {0}; make it again with `tiltmeter train calibration`")]
     Calibration(#[from] serde_json::Error),
 }
 
@@ -64,7 +64,16 @@ pub fn lexicon() -> Result<Lexicon, ModelError> {
 ///
 /// When the compiled-in file is broken, which a test excludes.
 pub fn calibration() -> Result<Peaks, ModelError> {
-    let file: CalibrationFile = serde_json::from_str(CALIBRATION)?;
+    calibration_in(CALIBRATION)
+}
+
+/// A calibration in the text of a file.
+///
+/// # Errors
+///
+/// When it is not what `tiltmeter train calibration` writes.
+pub fn calibration_in(text: &str) -> Result<Peaks, ModelError> {
+    let file: CalibrationFile = serde_json::from_str(text)?;
     Ok(file.to_peaks())
 }
 

@@ -8,6 +8,9 @@ use crate::engine::unit::Position;
 use crate::engine::{Engine, Settings};
 use crate::simulate::{Preset, Scenario, ScenarioError, Simulation};
 
+/// Presets of the fleets. Some are left out, so that there are fleets on which the calibration can be tried out.
+const PRESETS: [Preset; 4] =
+    [Preset::Mixed, Preset::Trading, Preset::CustomerData, Preset::SystemAdministration];
 /// Fleets of each preset.
 const FLEETS: u64 = 12;
 /// First seed; none of these seeds is used anywhere else.
@@ -21,7 +24,8 @@ const DAYS: f64 = 2.0;
 pub fn calibration_recipe() -> String {
     format!(
         "tiltmeter train calibration: the first {DAYS} days of {FLEETS} fleets of {AGENTS} simulated agents of each \
-         preset, no attacks, seeds from {FIRST_SEED}"
+         of the presets {}, no attacks, seeds from {FIRST_SEED}",
+        PRESETS.map(Preset::name).join(", ")
     )
 }
 
@@ -32,7 +36,7 @@ pub fn calibration_recipe() -> String {
 /// When the simulator refuses its scenario, which a test excludes.
 pub fn calibration(settings: &Settings) -> Result<Peaks, ScenarioError> {
     let mut all = Peaks::default();
-    for (number, preset) in (0..).zip(Preset::ALL) {
+    for (number, preset) in (0..).zip(PRESETS) {
         for fleet in 0..FLEETS {
             let scenario = Scenario {
                 preset,

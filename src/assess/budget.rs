@@ -140,10 +140,10 @@ impl Budget {
     ///
     /// # Formula
     ///
-    /// h₀ = min(½·B/M, .001), M = max(units yesterday, units today, 1000): half of the budget B, spread over
-    /// the units of a day by a union bound; h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
+    /// h₀ = min(B/M, .001), M = max(units yesterday, units today, 1000): the budget B, spread over the units of a day
+    /// by a union bound; h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
     pub fn thresholds(&self, agent_type: Key) -> Thresholds {
-        let calibrated = (0.5 * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
+        let calibrated = (self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
         let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
         let tightened = self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
@@ -165,9 +165,9 @@ mod tests {
         let mut budget = Budget::new(5.0);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 10, Counted { units: 25_000, alerts: 0 });
-        assert_eq!(budget.thresholds(1).alert, 0.0001);
+        assert_eq!(budget.thresholds(1).alert, 0.0002);
         budget.count(1, 11, UNITS);
-        assert_eq!(budget.thresholds(1).alert, 0.0001, "yesterday still counts");
+        assert_eq!(budget.thresholds(1).alert, 0.0002, "yesterday still counts");
         budget.count(1, 12, UNITS);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 20, UNITS);

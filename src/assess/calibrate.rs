@@ -239,10 +239,11 @@ impl Calibration {
         let nothing = Peaks::default();
         let own = own.unwrap_or(&nothing);
         let given = own.families.iter().zip(&fleet.families);
-        for (family, (own, (pooled, shares))) in self.families.iter_mut().zip(given) {
-            family.stages.clear();
-            family.stages.extend(pooled.iter().enumerate().map(|(k, p)| Scale::new(&stage(own, k), p)));
-            family.prices = prices(&stage_shares(own, shares, STAGE_WEIGHT));
+        for ((scale, (own, (pooled, shares))), family) in self.families.iter_mut().zip(given).zip(Family::ALL)
+        {
+            scale.stages.clear();
+            scale.stages.extend(pooled.iter().enumerate().map(|(k, p)| Scale::new(&stage(own, k), p)));
+            scale.prices = prices(&stage_shares(own, shares, STAGE_WEIGHT), first_stage(family));
         }
         let given = own.evidence.iter().zip(&fleet.evidence);
         for (scale, (own, pooled)) in self.evidence.iter_mut().zip(given) {
@@ -305,14 +306,28 @@ fn prior_shares() -> [f64; STAGES] {
     shares
 }
 
+/// The stage in which a family can speak for the first time: loops after 32 repetitions, the order of actions after 64
+/// calls. What stages before it would be given of the budget would be spent on nothing.
+fn first_stage(family: Family) -> usize {
+    match family {
+        Family::Loops => 3,
+        Family::Order => 4,
+        _ => 0,
+    }
+}
+
 /// R_k/π_k: the share of units that reach a stage over the part of the budget that it may spend. Half of the budget
-/// is spent where units end, half by the prior, so that a stage that a type never reached can alarm too.
-fn prices(shares: &[f64; STAGES]) -> [f64; STAGES] {
+/// is spent where units end, half by the prior, so that a stage that a type never reached can alarm too; both among the
+/// stages from `first` on.
+fn prices(shares: &[f64; STAGES], first: usize) -> [f64; STAGES] {
+    let prior = prior_shares();
+    let sum = |of: &[f64; STAGES]| of.iter().skip(first).sum::<f64>().max(f64::MIN_POSITIVE);
+    let (ending, given) = (sum(shares), sum(&prior));
     let mut prices = *shares;
     let mut reach = 0.0;
-    for (price, prior) in prices.iter_mut().zip(prior_shares()).rev() {
+    for (price, prior) in prices.iter_mut().zip(prior).rev() {
         reach += *price;
-        *price = reach / (0.5 * *price + 0.5 * prior);
+        *price = reach / (0.5 * *price / ending + 0.5 * prior / given);
     }
     prices
 }

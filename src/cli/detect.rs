@@ -56,6 +56,10 @@ pub struct Detect {
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
+
+    /// File that gets one JSON line per unit (session, or hour of an agent) when it closes, with its p.
+    #[arg(long, value_name = "FILE")]
+    units: Option<PathBuf>,
 }
 
 impl Detect {
@@ -108,6 +112,10 @@ impl Detect {
             None => Engine::new(settings),
         };
         let mut watch = Watch::new(engine, self.threads.into(), verdicts, dead, events.bar());
+        if let Some(path) = &self.units {
+            is_no_input("--units", path, &self.files)?;
+            watch.keep_units(path)?;
+        }
         let started = Instant::now();
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {

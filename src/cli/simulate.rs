@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use jiff::{Span, SpanRelativeTo, Unit};
 
-use crate::simulate::{Attack, AttackSpan, Preset, Scenario, SimulatedEvent, Simulation};
+use crate::simulate::{Attack, AttackSpan, Preset, RateLaw, Scenario, SimulatedEvent, Simulation};
 use crate::time::EventTime;
 
 /// Writes the audit events of a simulated fleet of AI agents, some of them under attack, as NDJSON.
@@ -20,7 +20,8 @@ use crate::time::EventTime;
 /// detection ignores. Equal options give equal bytes.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// Agent types: mixed, trading, customer-data or system-administration.
+    /// Agent types: mixed (the next three together), trading, customer-data, system-administration,
+    /// software-development or office.
     #[arg(long, default_value_t = Scenario::default().preset)]
     preset: Preset,
     /// Number of agents.
@@ -38,6 +39,15 @@ pub struct Simulate {
     /// Sessions of an average agent on an average day.
     #[arg(long, value_name = "RATE", default_value_t = Scenario::default().sessions_per_day, allow_negative_numbers = true)]
     sessions_per_day: f64,
+    /// How sessions start: in calm and busy spells, in cascades (each may cause others), or with heavy-tailed gaps.
+    #[arg(long, value_name = "LAW", default_value_t = Scenario::default().rate_law)]
+    rate_law: RateLaw,
+    /// How much agents of a type differ in pace: standard deviation of its logarithm.
+    #[arg(long, value_name = "LOG-SD", default_value_t = Scenario::default().pace_spread, allow_negative_numbers = true)]
+    pace_spread: f64,
+    /// How much of their type's day and week agents follow, from 0 (the same at every hour) to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = Scenario::default().day_night, allow_negative_numbers = true)]
+    day_night: f64,
     /// Attacks to choose from: none, all, or names separated by commas (hijacked-goal, data-theft, enumeration,
     /// privilege-probing, runaway-loop, tool-swap).
     #[arg(long, value_name = "NAMES", default_value = "all", value_parser = parse_attacks)]
@@ -99,6 +109,9 @@ impl Simulate {
             start: self.start,
             seed: self.seed,
             sessions_per_day: self.sessions_per_day,
+            rate_law: self.rate_law,
+            pace_spread: self.pace_spread,
+            day_night: self.day_night,
             attacks: self.attacks.0.clone(),
             attack_share: self.attack_share,
             strength: self.strength,

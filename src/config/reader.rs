@@ -134,13 +134,33 @@ impl<'t> Reader<'t> {
         about: &'static str,
         read: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
+        self.named_file(name, about, |_| "\"…\"".to_owned(), read)
+    }
+
+    /// What a file holds whose path is no secret. None where it is not named, and where it cannot be used.
+    pub fn file<T>(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.named_file(name, about, |path| format!("{path:?}"), read)
+    }
+
+    fn named_file<T>(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        shown: impl Fn(&str) -> String,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         let text =
             |value: &DeValue<'_>| value.as_str().filter(|path| !path.is_empty()).map(|p| Some(p.to_owned()));
         let path = self.setting(name, about, Allowed::Path, None, text, |path: &Option<String>| {
-            path.as_ref().map_or_else(String::new, |_| "\"…\"".to_owned())
+            path.as_deref().map_or_else(String::new, &shown)
         })?;
         match read(&path) {
-            Ok(secret) => Some(secret),
+            Ok(content) => Some(content),
             Err(why) => {
                 let line = self.find(name).map_or(1, |value| line_of(self.text, value.span().start));
                 self.faults

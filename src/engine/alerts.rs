@@ -323,7 +323,7 @@ impl<'t> Moment<'_, 't> {
                     Family::Bursts => "the number of its calls by what is usual for it",
                     _ => "every refusal by a success",
                 };
-                let again = self.calibration.peak_p(family, units.hour.stage(), 0.0);
+                let again = self.calibration.peak_p(family, units.hour.stage_of(family), 0.0);
                 p = units.hour.running_p();
                 set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()

@@ -3,6 +3,7 @@
 //! Knows units that have ended. Must not judge calls.
 
 use super::clock::Now;
+use super::output::ClosedUnit;
 use super::slice::{Said, Slice};
 use super::unit::{Unit, UnitKind};
 use super::version::Version;
@@ -56,6 +57,18 @@ impl Slice {
     /// Closes a unit: its peaks calibrate, its values are learned if it was harmless.
     pub(super) fn close(&mut self, version: &Version, slot: usize, unit: Box<Unit>) {
         let Some(watched) = self.agents.get_mut(slot) else { return };
+        if let Some(closed) = &mut self.closed {
+            closed.push(ClosedUnit {
+                agent_id: watched.id.to_string(),
+                agent_type: watched.type_name.to_string(),
+                kind: unit.kind.name(),
+                started: unit.started,
+                ended: unit.last,
+                events: unit.events,
+                p: unit.unit_p,
+                families: unit.said().map(|(family, p)| (family.name(), p)).collect(),
+            });
+        }
         let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
         let most = SPARE_UNITS.max(self.agents.len());

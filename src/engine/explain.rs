@@ -121,7 +121,8 @@ impl<'t> Moment<'_, 't> {
             unit
         };
         let p = at.p(lead.family);
-        let usual = |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage(), 0.5);
+        let usual =
+            |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage_of(lead.family), 0.5);
         let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.version.fleet()));
         let mut all = Vec::new();
         let mut add =

@@ -40,12 +40,16 @@ impl Watched {
         frequency::judge(&habits.rate_priors, &self.rate)
     }
 
-    /// An agent that was silent speaks again: its silence calibrates like a unit of its own.
-    pub(super) fn speak(&mut self, day: i64, delta: Option<&mut Delta>) {
+    /// An agent that was silent speaks again: its silence calibrates like a unit of its own. With its first words of a
+    /// day it says how often it was refused on all days before.
+    pub(super) fn speak(&mut self, day: i64, mut delta: Option<&mut Delta>) {
         let (failures, last) = &mut self.failure;
         let today = i32::try_from(day).unwrap_or(i32::MAX);
         if *last < today {
             if *last > 0 {
+                if let Some(delta) = &mut delta {
+                    failures.vote(&mut delta.habits_mut().failures);
+                }
                 failures.fade(i64::from(today - *last));
             }
             *last = today;

@@ -22,7 +22,7 @@ pub mod verdicts;
 mod version;
 pub mod watched;
 
-pub use self::output::Output;
+pub use self::output::{ClosedUnit, Output};
 pub use self::verdicts::VerdictRecord;
 
 use self::clock::{Now, StreamClock};
@@ -174,6 +174,16 @@ impl Engine {
         self.minted = None;
         self.version.restart_clock();
         self.slices.iter_mut().for_each(|slice| slice.met.clear());
+    }
+
+    /// From now on keeps a record of every unit that closes, until it is taken.
+    pub fn keep_closed_units(&mut self) {
+        self.slices.iter_mut().for_each(|slice| slice.closed = Some(Vec::new()));
+    }
+
+    /// Takes out the units that have closed since the last call, slice by slice. Empty unless they are kept.
+    pub fn take_closed_units(&mut self) -> impl Iterator<Item = ClosedUnit> {
+        self.slices.iter_mut().filter_map(|slice| slice.closed.as_mut()).flat_map(|closed| closed.drain(..))
     }
 
     /// What is normal, as of the running version.

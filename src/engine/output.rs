@@ -2,6 +2,8 @@
 //!
 //! Knows the messages. Must not know who reads them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::verdicts::VerdictRecord;
@@ -63,6 +65,27 @@ pub struct Eviction {
     pub last_seen: EventTime,
     /// Its events so far.
     pub events: u64,
+}
+
+/// A unit that has closed, for those who want to know how p is distributed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClosedUnit {
+    /// Its agent.
+    pub agent_id: String,
+    /// The agent's type.
+    pub agent_type: String,
+    /// `session` or `hour`.
+    pub kind: &'static str,
+    /// Its first event.
+    pub started: EventTime,
+    /// Its last event.
+    pub ended: EventTime,
+    /// Its events.
+    pub events: u32,
+    /// Its calibrated p, in (0, 1].
+    pub p: f64,
+    /// p of those of its families that say anything, in (0, 1).
+    pub families: BTreeMap<&'static str, f64>,
 }
 
 impl Output {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
-use super::output::{EVICTION_SCHEMA, Eviction, Output};
+use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::Watched;
@@ -59,6 +59,8 @@ pub(super) struct Slice {
     pub turning: Vec<(EventTime, Key, Box<Unit>)>,
     /// Used units, kept for their memory.
     pub spare: Spare,
+    /// Units that have closed, where somebody wants to know; none where nobody does.
+    pub closed: Option<Vec<ClosedUnit>>,
 }
 
 /// What the agents of one type in one slice have done since the last look.
@@ -92,6 +94,7 @@ impl Slice {
             ended: Vec::new(),
             turning: Vec::new(),
             spare: Spare::default(),
+            closed: None,
         }
     }
 

@@ -54,6 +54,14 @@ pub enum UnitKind {
 }
 
 impl UnitKind {
+    /// The name used in output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Hour => "hour",
+        }
+    }
+
     /// The families that belong to this kind of unit; those of sessions belong to the hour where events have no
     /// session id.
     pub fn families(self) -> &'static [Family] {
@@ -249,10 +257,16 @@ impl Unit {
         ((self.events.max(1) + 3).ilog2() as usize - 2).min(STAGES - 1)
     }
 
+    /// The stage in which a family is judged: the running one. How many calls there are is what bursts are about: they have
+    /// one stage.
+    pub fn stage_of(&self, family: Family) -> usize {
+        if family == Family::Bursts { 0 } else { self.stage() }
+    }
+
     /// Raises a family's peak in the running stage and its running p. Returns whether p fell.
     #[inline]
     pub fn raise(&mut self, calibration: &Calibration, family: Family, bits: f64) -> bool {
-        let stage = self.stage();
+        let stage = self.stage_of(family);
         let index = family as usize;
         if let Some(flag) = self.has_data.get_mut(index) {
             *flag = true;
@@ -277,6 +291,11 @@ impl Unit {
     /// Running p of a family.
     pub fn p(&self, family: Family) -> f64 {
         self.p.get(family as usize).copied().unwrap_or(1.0)
+    }
+
+    /// The families that are known to be below 1, with their running p.
+    pub fn said(&self) -> impl Iterator<Item = (Family, f64)> {
+        Family::ALL.into_iter().zip(self.p).filter(|(_, p)| *p < 1.0)
     }
 
     /// p of all families, to be kept before a call is judged.
@@ -319,7 +338,7 @@ impl Unit {
     /// Peaks per stage reached of a family, if the unit says anything about it.
     pub fn peaks(&self, family: Family) -> Option<&[u8]> {
         let has_data = self.has_data.get(family as usize).copied().unwrap_or(false);
-        self.peaks.get(family as usize).filter(|_| has_data).and_then(|p| p.get(..=self.stage()))
+        self.peaks.get(family as usize).filter(|_| has_data).and_then(|p| p.get(..=self.stage_of(family)))
     }
 
     /// Whether a family's p is small enough to keep what raised it.

@@ -11,8 +11,6 @@ use super::scenario::Scenario;
 use super::stream::{Purpose, Salt, mix, stream, unit, zipf_rank};
 use crate::time::{DAY_MS, EventTime, HOUR_MS};
 
-/// Standard deviation of the logarithm of the agents' pace.
-const PACE_LOG_SD: f64 = 0.5;
 /// Concentration of the Dirichlet distribution of an agent's task mix: small = specialists.
 const MIX_CONCENTRATION: f64 = 1.2;
 /// Share of agents that are born during the run.
@@ -60,6 +58,8 @@ pub struct Agent {
     pub task_mix: Vec<f64>,
     /// How much stronger than its calm a busy spell is. Factor ≥ 1.
     pub busy_factor: f64,
+    /// How much of its type's day and week it follows. 0 to 1.
+    day_night: f64,
     /// Number of own groups per kind.
     breadth: u32,
     /// Key of the habits.
@@ -73,7 +73,8 @@ impl Agent {
         let kind = types.get(type_index as usize)?;
         let mut rng = stream(scenario.seed, Purpose::Agent, index, 0);
         // Mean 1 whatever the spread: exp(μ + σ²/2) = 1.
-        let pace = log_normal(&mut rng, (-PACE_LOG_SD * PACE_LOG_SD / 2.0).exp(), PACE_LOG_SD);
+        let spread = scenario.pace_spread;
+        let pace = log_normal(&mut rng, (-spread * spread / 2.0).exp(), spread);
         let (site, zone) = SITES.get(rng.random_range(0..SITES.len())).copied().unwrap_or(("IE", 0));
         let span = scenario.span_ms() as f64;
         let born_later = rng.random_bool(BORN_LATER);
@@ -101,9 +102,20 @@ impl Agent {
             clumsiness: log_normal(&mut rng, 1.0, 0.5).min(8.0),
             task_mix,
             busy_factor: 1.0 + log_normal(&mut rng, 3.0, 0.5).min(20.0),
+            day_night: scenario.day_night,
             breadth: rng.random_range(2..=9),
             salt: mix(scenario.seed, Salt::Habits, u64::from(index), 0),
         })
+    }
+
+    /// How busy it is at an instant. Factor with mean about 1 over a week.
+    pub fn season(&self, now: EventTime) -> f64 {
+        season(self.kind.hours, now.plus_ms(self.zone_ms)) * self.day_night + (1.0 - self.day_night)
+    }
+
+    /// The largest value of [`Agent::season`].
+    pub fn season_peak(&self) -> f64 {
+        season_peak(self.kind.hours) * self.day_night + (1.0 - self.day_night)
     }
 
     /// A value of `kind` as the agent usually meets them at `now`.
@@ -176,7 +188,7 @@ fn gamma(rng: &mut impl Rng, shape: f64) -> f64 {
 }
 
 /// How busy `hours` are at the local instant. Factor with mean about 1 over a week.
-pub fn season(hours: Hours, local: EventTime) -> f64 {
+fn season(hours: Hours, local: EventTime) -> f64 {
     let hour = local.hour().rem_euclid(24);
     // 1970-01-01 was a Thursday: day 0 of the week is Monday.
     let weekend = (local.day() + 3).rem_euclid(7) >= 5;
@@ -204,7 +216,7 @@ pub fn season(hours: Hours, local: EventTime) -> f64 {
 }
 
 /// The largest value of [`season`] for `hours`.
-pub const fn season_peak(hours: Hours) -> f64 {
+const fn season_peak(hours: Hours) -> f64 {
     match hours {
         Hours::Always => 1.0,
         Hours::Office => 3.4,

@@ -46,7 +46,7 @@ impl Simulation {
         };
         for index in 0..scenario.agents {
             if let Some(agent) = Agent::new(scenario, &simulation.types, index) {
-                let arrivals = Arrivals::new(scenario.seed, &agent);
+                let arrivals = Arrivals::new(scenario.seed, scenario.rate_law, &agent);
                 simulation.agents.push((agent, arrivals));
                 simulation.await_session(index, 0);
             }

@@ -30,7 +30,8 @@ use serde::{Serialize, Serializer};
 
 pub use fleet::Simulation;
 pub use scenario::{
-    Attack, Fault, MAX_AGENTS, MAX_DAYS, MAX_SESSIONS_PER_DAY, Preset, Scenario, ScenarioError, UnknownName,
+    Attack, Fault, MAX_AGENTS, MAX_DAYS, MAX_PACE_SPREAD, MAX_SESSIONS_PER_DAY, Preset, RateLaw, Scenario,
+    ScenarioError, UnknownName,
 };
 
 use crate::event::AuditEvent;

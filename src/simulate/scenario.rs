@@ -14,6 +14,9 @@ pub const MAX_DAYS: f64 = 3_650.0;
 /// Most sessions an average agent may have a day.
 pub const MAX_SESSIONS_PER_DAY: f64 = 20_000.0;
 
+/// Largest log-sd of the agents' pace: one in fifty is then more than sixty times as busy as the median.
+pub const MAX_PACE_SPREAD: f64 = 2.0;
+
 /// The settings of a simulated fleet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -29,6 +32,12 @@ pub struct Scenario {
     pub seed: u64,
     /// Sessions of an average agent on an average day. > 0, at most [`MAX_SESSIONS_PER_DAY`].
     pub sessions_per_day: f64,
+    /// Law by which sessions start.
+    pub rate_law: RateLaw,
+    /// How much agents of a type differ in pace: standard deviation of its logarithm. 0 to [`MAX_PACE_SPREAD`].
+    pub pace_spread: f64,
+    /// How much of their type's day and week agents follow. 0 (the same at every hour) to 1.
+    pub day_night: f64,
     /// Attacks to choose from; empty = none.
     pub attacks: Vec<Attack>,
     /// Share of the sessions that start after the quiet time and are attacked. 0 to 1.
@@ -48,6 +57,9 @@ impl Default for Scenario {
             start: EventTime(1_767_571_200_000), // 2026-01-05, a Monday
             seed: 1,
             sessions_per_day: 12.0,
+            rate_law: RateLaw::Spells,
+            pace_spread: 0.5,
+            day_night: 1.0,
             attacks: Attack::ALL.to_vec(),
             attack_share: 0.003,
             strength: 0.8,
@@ -90,6 +102,13 @@ impl Scenario {
             format!("above 0 and at most {MAX_SESSIONS_PER_DAY}"),
         );
         need(
+            (0.0..=MAX_PACE_SPREAD).contains(&self.pace_spread),
+            "pace-spread",
+            self.pace_spread.to_string(),
+            format!("from 0 to {MAX_PACE_SPREAD}"),
+        );
+        need(share(self.day_night), "day-night", self.day_night.to_string(), "from 0 to 1".to_owned());
+        need(
             share(self.attack_share),
             "attack-share",
             self.attack_share.to_string(),
@@ -120,7 +139,7 @@ impl Scenario {
 /// A set of agent types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Preset {
-    /// All of the others.
+    /// Trading, customer data and system administration together.
     Mixed,
     /// Order execution, market research, portfolio reports.
     Trading,
@@ -128,11 +147,22 @@ pub enum Preset {
     CustomerData,
     /// Patching, incident response, access reviews.
     SystemAdministration,
+    /// Code review, repair of tests, care of dependencies.
+    SoftwareDevelopment,
+    /// Mail, meetings, expenses.
+    Office,
 }
 
 impl Preset {
     /// All presets.
-    pub const ALL: [Self; 4] = [Self::Mixed, Self::Trading, Self::CustomerData, Self::SystemAdministration];
+    pub const ALL: [Self; 6] = [
+        Self::Mixed,
+        Self::Trading,
+        Self::CustomerData,
+        Self::SystemAdministration,
+        Self::SoftwareDevelopment,
+        Self::Office,
+    ];
 
     /// Name on the command line.
     pub const fn name(self) -> &'static str {
@@ -141,6 +171,33 @@ impl Preset {
             Self::Trading => "trading",
             Self::CustomerData => "customer-data",
             Self::SystemAdministration => "system-administration",
+            Self::SoftwareDevelopment => "software-development",
+            Self::Office => "office",
+        }
+    }
+}
+
+/// A law by which an agent's sessions start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RateLaw {
+    /// Calm spells and busy ones.
+    Spells,
+    /// Every session may cause others.
+    Cascades,
+    /// Gaps between sessions have a heavy tail.
+    Gaps,
+}
+
+impl RateLaw {
+    /// All laws.
+    pub const ALL: [Self; 3] = [Self::Spells, Self::Cascades, Self::Gaps];
+
+    /// Name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spells => "spells",
+            Self::Cascades => "cascades",
+            Self::Gaps => "gaps",
         }
     }
 }
@@ -212,6 +269,14 @@ impl FromStr for Preset {
     }
 }
 
+impl FromStr for RateLaw {
+    type Err = UnknownName;
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.into_iter().find(|law| law.name() == text);
+        found.ok_or_else(|| UnknownName::new("rate law", text, Self::ALL.iter().map(|law| law.name())))
+    }
+}
+
 impl FromStr for Attack {
     type Err = UnknownName;
     fn from_str(text: &str) -> Result<Self, UnknownName> {
@@ -222,6 +287,12 @@ impl FromStr for Attack {
 }
 
 impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for RateLaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }

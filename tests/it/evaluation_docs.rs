@@ -1,5 +1,5 @@
-//! Holds the tables of `docs/evaluation.md` and `docs/cloudtrail.md` to the `.json` beside them, from which scripts write
-//! them.
+//! Holds the tables of `docs/evaluation.md`, `docs/cloudtrail.md` and `docs/contract.md` to the `.json` beside them, from
+//! which scripts write them.
 //!
 //! A cell of the file is plain text, or a text together with the values it shows. The page must show exactly the texts,
 //! and every number in such a text must be its value, rounded: a figure cannot be changed in one place only.
@@ -117,6 +117,7 @@ fn every_figure_of_a_measured_page_stands_in_its_results() {
     for (name, remedy) in [
         ("evaluation", "write the page anew with `scripts/evaluate.py --render`"),
         ("cloudtrail", "write both anew with `scripts/cloudtrail.py`"),
+        ("contract", "write the page anew with `scripts/contract.py --render`"),
     ] {
         let page = fs::read_to_string(docs().join(format!("{name}.md"))).unwrap();
         let results = fs::read_to_string(docs().join(format!("{name}.json"))).unwrap();

@@ -77,13 +77,24 @@ fn quiet_units_alarm_as_often_as_promised_and_long_ones_too() {
 fn the_stages_spend_the_budget_once() {
     let peaks = learned(500, 2);
     let shares = stage_shares(&peaks.families[0], &prior_shares(), STAGE_WEIGHT);
-    let mut reach = 0.0;
-    let mut spent = 0.0;
-    for (share, price) in shares.iter().zip(prices(&shares)).rev() {
-        reach += share;
-        spent += reach / price; // π_k
+    for first in [0, 3, 4] {
+        let mut reach = 0.0;
+        let mut spent = 0.0;
+        for (share, price) in shares.iter().zip(prices(&shares, first)).skip(first).rev() {
+            reach += share;
+            spent += reach / price; // π_k
+        }
+        let reached: f64 = shares.iter().skip(first).sum();
+        assert!((reach - reached).abs() < 1e-9 && (spent - 1.0).abs() < 1e-9, "{first}: {reach} {spent}");
     }
-    assert!((reach - 1.0).abs() < 1e-9 && (spent - 1.0).abs() < 1e-9, "{reach} {spent}");
+}
+
+#[test]
+fn a_family_that_speaks_late_does_not_pay_for_the_time_before() {
+    let peaks = learned(500, 2);
+    let shares = stage_shares(&peaks.families[0], &prior_shares(), STAGE_WEIGHT);
+    let (early, late) = (prices(&shares, 0), prices(&shares, 4));
+    assert!(late[4] < early[4] / 3.0, "{late:?} {early:?}");
 }
 
 #[test]

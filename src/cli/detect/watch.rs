@@ -2,6 +2,11 @@
 //!
 //! Knows what is read and what is written. Must not know options.
 
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::Context;
 use indicatif::ProgressBar;
 
 use super::batch::Batch;
@@ -9,13 +14,16 @@ use crate::alert::AlertState;
 use crate::cli::output::{Output as Writer, OutputError};
 use crate::cli::source::Visitor;
 use crate::engine::unit::Position;
-use crate::engine::{Engine, Output};
+use crate::engine::{ClosedUnit, Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
 use crate::risk::{Level, Verdict};
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
+
+/// Closed units are written after so many events.
+const UNITS_EVERY: u64 = 4096;
 
 /// The engine at work, and what it has seen.
 pub(super) struct Watch {
@@ -40,6 +48,8 @@ pub(super) struct Watch {
     pub levels: [u64; Level::ALL.len()],
     /// Events with a value too long for its field.
     pub cut: u64,
+    /// Where closed units are written.
+    units: Option<BufWriter<File>>,
 }
 
 impl Watch {
@@ -66,7 +76,27 @@ impl Watch {
             updated: 0,
             levels: Default::default(),
             cut: 0,
+            units: None,
         }
+    }
+
+    /// Writes every unit that closes into a file.
+    pub fn keep_units(&mut self, path: &Path) -> anyhow::Result<()> {
+        let file = File::create(path)
+            .with_context(|| format!("cannot create {}; choose another place for --units", path.display()))?;
+        self.units = Some(BufWriter::new(file));
+        self.engine.keep_closed_units();
+        Ok(())
+    }
+
+    /// Writes the units that have closed.
+    fn write_units(&mut self) -> anyhow::Result<()> {
+        let Some(file) = &mut self.units else { return Ok(()) };
+        let write = |unit: ClosedUnit| -> io::Result<()> {
+            serde_json::to_writer(&mut *file, &unit)?;
+            file.write_all(b"\n")
+        };
+        self.engine.take_closed_units().try_for_each(write).context("cannot write the file of --units")
     }
 
     /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
@@ -120,6 +150,10 @@ impl Watch {
             self.engine.finish(&mut self.said);
         }
         self.write()?;
+        self.write_units()?;
+        if let Some(file) = &mut self.units {
+            file.flush().context("cannot write the file of --units")?;
+        }
         Ok(self.verdicts.len())
     }
 
@@ -147,6 +181,7 @@ impl Watch {
         self.engine.judge_all(rest, self.threads, &mut self.said);
         self.reached = events.iter().map(|(event, _)| event.time).fold(self.reached, EventTime::max);
         self.write()?;
+        self.write_units()?;
         drop(events);
         self.batch = batch.emptied();
         Ok(())
@@ -170,6 +205,9 @@ impl Visitor for Watch {
         self.reached = self.reached.max(event.time);
         self.decide(event.time);
         self.engine.judge(event, at, &mut self.said);
+        if self.events.is_multiple_of(UNITS_EVERY) {
+            self.write_units()?;
+        }
         Ok(self.write()?)
     }
 

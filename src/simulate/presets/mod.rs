@@ -4,6 +4,8 @@
 //! no tool is named, and no task written, with a detector in mind.
 
 mod customer_data;
+mod office;
+mod software_development;
 mod system_administration;
 mod trading;
 
@@ -17,6 +19,8 @@ pub fn agent_types(preset: Preset) -> Vec<&'static AgentType> {
         Preset::Trading => trading::TYPES.iter().collect(),
         Preset::CustomerData => customer_data::TYPES.iter().collect(),
         Preset::SystemAdministration => system_administration::TYPES.iter().collect(),
+        Preset::SoftwareDevelopment => software_development::TYPES.iter().collect(),
+        Preset::Office => office::TYPES.iter().collect(),
         Preset::Mixed => [trading::TYPES, customer_data::TYPES, system_administration::TYPES]
             .into_iter()
             .flatten()
@@ -67,6 +71,14 @@ mod tests {
     use super::*;
     use crate::simulate::grammar::{Give, Place, Step, Tier};
 
+    /// The types of every preset.
+    fn all_types() -> Vec<&'static AgentType> {
+        [Preset::Mixed, Preset::SoftwareDevelopment, Preset::Office]
+            .into_iter()
+            .flat_map(agent_types)
+            .collect()
+    }
+
     fn tools_in(steps: &'static [Step], out: &mut Vec<&'static str>) {
         for step in steps {
             match step {
@@ -81,7 +93,7 @@ mod tests {
 
     #[test]
     fn every_type_has_six_to_twelve_tasks_and_one_that_comes_with_a_release() {
-        for t in agent_types(Preset::Mixed) {
+        for t in all_types() {
             assert!((6..=12).contains(&t.tasks.len()), "{} has {} tasks", t.name, t.tasks.len());
             assert!(t.tasks.iter().any(|task| task.released), "{} never has a release", t.name);
             assert!(t.tasks.iter().filter(|task| !task.released).count() >= 5, "{}", t.name);
@@ -90,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_type_lists_exactly_the_tools_of_its_tasks_and_its_release_brings_one_more() {
-        for t in agent_types(Preset::Mixed) {
+        for t in all_types() {
             let (mut old, mut all) = (Vec::new(), Vec::new());
             for task in t.tasks {
                 tools_in(task.steps, &mut all);
@@ -106,12 +118,7 @@ mod tests {
 
     #[test]
     fn the_resource_of_a_tool_is_one_of_its_arguments() {
-        for tool in agent_types(Preset::Mixed)
-            .iter()
-            .flat_map(|t| t.tools.iter().copied())
-            .chain(&PROBES)
-            .chain(&EXITS)
-        {
+        for tool in all_types().iter().flat_map(|t| t.tools.iter().copied()).chain(&PROBES).chain(&EXITS) {
             if let Place::Of(kind) = tool.place {
                 assert!(tool.takes.iter().any(|(_, k)| *k == kind), "{}", tool.name);
                 assert!(kind.is_placed(), "{}", tool.name);
