@@ -27,7 +27,7 @@ const EXCESS_BITS: f64 = 8.0;
 /// `scripts/evaluate.py` alone; the switches exist to show what each part earns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ContentSettings {
-    /// Judge six symbols: origin with form and anchoring.
+    /// Judge seven symbols: origin with form and anchoring.
     pub fine: bool,
     /// Judge three symbols: origin alone.
     pub coarse: bool,
@@ -90,8 +90,9 @@ pub type Contents = [Option<Content>; 2];
 ///
 /// c = w·(Σ (o + .3·novelty) + .3·excess), the sum over the arguments that count (once a name), the excess only
 /// where one does; w by verb class. `call_content`: arguments lifted out of free text and not anchored, with
-/// o = ½(fine + coarse). `tool_values`: all arguments named by a tool, with o = coarse; it cannot be evaded by
-/// making an injected value look like a field. `bare_content`, where no origin is known: c = w·(.6·largest novelty
+/// o = ½(fine + coarse). `tool_values`: all arguments named by a tool, with o = unanchored (0 for what is anchored), or
+/// o = coarse where form and anchoring are not known; it cannot be evaded by making an injected value look like a
+/// field. `bare_content`, where no origin is known: c = w·(.6·largest novelty
 /// + .3·excess). Weights as in [`ContentSettings`].
 pub fn judge(
     settings: &ContentSettings,
@@ -118,7 +119,8 @@ pub fn judge(
                     lifted.add(index, argument.name, bits, novelty);
                 }
                 if settings.coarse {
-                    named.add(index, argument.name, origin.coarse, novelty);
+                    let bits = if knows_form { origin.unanchored } else { origin.coarse };
+                    named.add(index, argument.name, bits, novelty);
                 }
             }
             let excess = settings.order_excess * order.excess.min(EXCESS_BITS);

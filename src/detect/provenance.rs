@@ -20,7 +20,7 @@ use super::{ArgumentKeys, Call};
 pub enum Symbol {
     /// Named in the user's request.
     User = 0,
-    /// A field of a tool result.
+    /// A field of a tool result, not known to be anchored.
     Field = 1,
     /// Free text of a tool result, anchored in the request.
     AnchoredText = 2,
@@ -30,6 +30,8 @@ pub enum Symbol {
     Model = 4,
     /// Made by the model, anchored in the request.
     AnchoredModel = 5,
+    /// A field of a tool result, anchored in the request.
+    AnchoredField = 6,
 }
 
 impl Symbol {
@@ -37,6 +39,7 @@ impl Symbol {
     pub fn of(argument: &Argument<'_>) -> Option<Self> {
         Some(match (argument.origin?, argument.origin_form, argument.anchored) {
             (Origin::User, _, _) => Self::User,
+            (Origin::Tool, Some(OriginForm::Field), Some(true)) => Self::AnchoredField,
             (Origin::Tool, Some(OriginForm::Field), _) => Self::Field,
             (Origin::Tool, Some(OriginForm::FreeText), Some(true)) => Self::AnchoredText,
             (Origin::Tool, Some(OriginForm::FreeText), Some(false)) => Self::Text,
@@ -73,8 +76,8 @@ impl Party {
 /// look like a field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Alphabet {
-    /// [`Symbol`]: six symbols.
-    Fine = 6,
+    /// [`Symbol`]: seven symbols.
+    Fine = 7,
     /// [`Party`]: three symbols.
     Coarse = 3,
 }
@@ -86,6 +89,9 @@ pub struct OriginBits {
     pub fine: f64,
     /// Bits of [`Party::Tool`], 0 for every other party.
     pub coarse: f64,
+    /// Bits of [`Symbol::Text`] and [`Symbol::Field`] together, 0 for every other symbol: a tool named the value and
+    /// nothing in the request did, in whatever form it stood there.
+    pub unanchored: f64,
 }
 
 /// How unusual the origin of one argument is for its action and type.
@@ -95,18 +101,21 @@ pub fn judge(
     call: &Call<'_, '_>,
     argument: &ArgumentKeys,
 ) -> OriginBits {
-    let bits =
-        |alphabet, symbol: u64| -probability(baselines, own, call, argument.name, alphabet, symbol).log2();
-    OriginBits {
-        fine: match argument.symbol {
-            Some(Symbol::Text) => bits(Alphabet::Fine, Symbol::Text as u64),
-            _ => 0.0,
-        },
-        coarse: match argument.party {
-            Some(Party::Tool) => bits(Alphabet::Coarse, Party::Tool as u64),
-            _ => 0.0,
-        },
+    let p = |alphabet, symbol: u64| probability(baselines, own, call, argument.name, alphabet, symbol);
+    let fine = |symbol: Symbol| p(Alphabet::Fine, symbol as u64);
+    let mut bits = OriginBits::default();
+    if argument.party == Some(Party::Tool) {
+        bits.coarse = -p(Alphabet::Coarse, Party::Tool as u64).log2();
     }
+    if let Some(symbol @ (Symbol::Text | Symbol::Field)) = argument.symbol {
+        let text = fine(Symbol::Text);
+        // Rounding may take a sum of probabilities beyond 1.
+        bits.unanchored = -(text + fine(Symbol::Field)).min(1.0).log2();
+        if symbol == Symbol::Text {
+            bits.fine = -text.log2();
+        }
+    }
+    bits
 }
 
 /// Probability of an origin for an argument of an action, in (0, 1).

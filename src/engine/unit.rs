@@ -75,10 +75,13 @@ impl UnitKind {
 }
 
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
-/// get a fifth: agents are made to use them, and they are watched so that disguised injections are seen.
+/// get half: agents are made to use them, and they are watched so that disguised injections are seen. Refusals get a
+/// twentieth: another model or task is refused more often without meaning harm, and who tries doors in earnest is
+/// refused so often that a twentieth is enough.
 fn weight(family: Family) -> f64 {
     match family {
-        Family::ToolValues => 0.2,
+        Family::ToolValues => 0.5,
+        Family::Failure => 0.05,
         _ => 1.0,
     }
 }
