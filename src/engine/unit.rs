@@ -75,13 +75,10 @@ impl UnitKind {
 }
 
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
-/// get half: agents are made to use them, and they are watched so that disguised injections are seen. Refusals get a
-/// twentieth: another model or task is refused more often without meaning harm, and who tries doors in earnest is
-/// refused so often that a twentieth is enough.
+/// get half: agents are made to use them, and they are watched so that disguised injections are seen.
 fn weight(family: Family) -> f64 {
     match family {
         Family::ToolValues => 0.5,
-        Family::Failure => 0.05,
         _ => 1.0,
     }
 }
