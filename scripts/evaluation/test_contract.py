@@ -77,4 +77,4 @@ class Contract(unittest.TestCase):
         attacks = [[report.plain(cell) for cell in row] for row in made["contract-attacks"]["rows"]]
         self.assertEqual(attacks[0], ["enumeration", "8 / 10", ".800 [.490, .943]", "at least .8", "yes"])
         self.assertEqual(attacks[1][0], "tool-swap")
-        self.assertEqual(report.plain(made["contract-wrong"]["rows"][0][3]), "3")
+        self.assertEqual(report.plain(made["contract-wrong"]["rows"][1][3]), "3")

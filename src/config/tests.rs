@@ -61,8 +61,20 @@ fn every_setting_reaches_the_engine() {
     assert_eq!(levels.observe_first_days, 0.0);
     let criticality = ["pay-test", "mail-test", "mail"].map(|agent_type| levels.criticality(agent_type));
     assert_eq!(criticality, [Criticality::High, Criticality::Low, Criticality::Normal]);
-    // Every setting but the key was changed: a new one cannot be forgotten here.
-    assert_eq!(config.changed().count() + 1, config.all().len());
+    // Every setting but the two that name files was changed: a new one cannot be forgotten here.
+    assert_eq!(config.changed().count() + 2, config.all().len());
+}
+
+#[test]
+fn a_calibration_of_ones_own_takes_the_place_of_the_shipped_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let load = |name: &str| Config::parse(&format!("learn.calibration_file = \"{name}\""), &folder);
+    let own = load("calibration.v1.json").unwrap();
+    assert_eq!(own.settings().unwrap().shipped, crate::models::calibration().unwrap());
+    assert_ne!(own.hash(), Config::default().hash());
+    for wrong in ["lexicon.toml", "missing.json"] {
+        assert!(load(wrong).unwrap_err()[0].to_string().contains("calibration_file"), "{wrong}");
+    }
 }
 
 #[test]

@@ -136,8 +136,9 @@ fn other_quiet_fleets_stay_far_below_the_promised_number_of_alerts() {
         opened += demo.score().unfounded;
         days += scenario.days;
     }
-    // The threshold spends at most half of the budget of five a day, and the look-alikes are no attacks either.
-    assert!((opened as f64) < days * ALERTS_PER_DAY / 4.0, "{opened} false alerts in {days} days");
+    // So small a fleet is judged at the largest threshold there is, which spends a fifth of five a day; the first day,
+    // on which the calibration is not its own, spends more.
+    assert!((opened as f64) < days * ALERTS_PER_DAY / 2.0, "{opened} false alerts in {days} days");
 }
 
 /// The slow twin of the ledger: all attacks as the simulation tells them, each compared with all alerts.
