@@ -163,3 +163,71 @@ fn contexts(agent_type: Key, action: Key, verb: Verb, argument: Key) -> ([u64; 4
     let call = mix(mix(root, action), argument);
     ([root, mix(root, verb as u64), mix(mix(root, 0xA6), argument), call], mix(call, agent_type))
 }
+
+#[cfg(test)]
+mod tests {
+    use smallvec::SmallVec;
+
+    use super::*;
+    use crate::detect::Tier;
+    use crate::event::AuditEvent;
+    use crate::stats::decay::VOTE;
+
+    const ACTION: Key = 5;
+
+    fn argument(symbol: Symbol) -> ArgumentKeys {
+        let party = match symbol {
+            Symbol::User => Party::User,
+            Symbol::Model | Symbol::AnchoredModel => Party::Model,
+            Symbol::Field | Symbol::AnchoredField | Symbol::AnchoredText | Symbol::Text => Party::Tool,
+        };
+        ArgumentKeys { name: 7, is_destination: true, value: None, symbol: Some(symbol), party: Some(party) }
+    }
+
+    /// Judges a symbol where the user named most values and tools some that were anchored.
+    fn judged(symbol: Symbol) -> OriginBits {
+        let event = r#"{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"send"}"#;
+        let event: AuditEvent<'_> = serde_json::from_str(event).unwrap();
+        let call = Call {
+            event: &event,
+            agent_type: 1,
+            action: ACTION,
+            symbol: ACTION,
+            verb: Verb::Egress,
+            resource: None,
+            arguments: SmallVec::new(),
+            tier: Tier::Full,
+        };
+        let mut baselines = Baselines::default();
+        let mut own = TypeBaseline::new("type");
+        for (known, votes) in [(Symbol::User, 40), (Symbol::AnchoredField, 10)] {
+            let (general, particular) = contexts(1, ACTION, Verb::Egress, 7);
+            let party = Party::of(if known == Symbol::User { Origin::User } else { Origin::Tool });
+            own.origins.add(particular, known as u64, votes * VOTE, 0);
+            own.origins.add(coarse(particular), party as u64, votes * VOTE, 0);
+            for context in general {
+                baselines.fleet.origins.add(context, known as u64, VOTE, 0);
+                baselines.fleet.origins.add(coarse(context), party as u64, VOTE, 0);
+            }
+        }
+        judge(&baselines, Some(&own), &call, &argument(symbol))
+    }
+
+    #[test]
+    fn an_injected_value_in_a_field_of_its_own_is_as_unusual_as_in_free_text() {
+        let (text, field) = (judged(Symbol::Text), judged(Symbol::Field));
+        assert_eq!(text.unanchored, field.unanchored);
+        assert!(field.unanchored > field.coarse + 1.0, "{field:?}");
+        assert!(text.fine > text.unanchored && field.fine == 0.0, "{text:?} {field:?}");
+    }
+
+    #[test]
+    fn a_value_that_the_request_anchors_is_only_a_value_from_a_tool() {
+        for symbol in [Symbol::AnchoredField, Symbol::AnchoredText] {
+            let bits = judged(symbol);
+            assert!(bits.unanchored == 0.0 && bits.fine == 0.0 && bits.coarse > 0.0, "{bits:?}");
+        }
+        assert_eq!(judged(Symbol::User), OriginBits::default());
+        assert_eq!(judged(Symbol::Model), OriginBits::default());
+    }
+}
