@@ -5,16 +5,16 @@
 use super::Judgement;
 use super::alerts::{Told, Units};
 use super::clock::Now;
+use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::output::Output;
 use super::slice::{OfType, Slice};
-use super::unit::{HeldValue, Position, Unit, UnitKind};
+use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use super::watched::Watched;
-use crate::assess::budget::Counted;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content, Contents};
-use crate::baseline::agent::{Familiarity, KeySpace};
+use crate::baseline::agent::{Familiarity, KeySpace, shortened};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
 use crate::detect::failure::{self, FailureBits};
@@ -26,6 +26,7 @@ use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::key::mix;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
@@ -92,10 +93,7 @@ impl Slice {
         let time = call.event.time;
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
         let name = call.event.agent_type();
-        let of_type = self
-            .types
-            .entry(call.agent_type)
-            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() });
+        let of_type = self.types.entry(call.agent_type).or_insert_with(|| OfType::new(name));
         let Some(watched) = self.agents.get_mut(slot) else {
             debug_assert!(false, "an agent is watched before its call is judged");
             return Judgement::NOTHING;
@@ -105,23 +103,22 @@ impl Slice {
         let delta = &mut of_type.delta;
         if watched.agent_type != call.agent_type {
             watched.agent_type = call.agent_type;
-            watched.type_name = name.into();
+            watched.type_name = Arc::clone(&of_type.name);
         }
         let times = call.event.count.unwrap_or(1).max(1);
         watched.events += times;
         let times = u32::try_from(times).unwrap_or(u32::MAX);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
-        let for_content = session.is_none();
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
-            watched.new_unit(self.spare.take(for_content), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(self.spare.unit(), UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
             Some(place) => watched.sessions.swap_remove(place).1,
             None => {
                 of_type.counted.units += 1;
-                watched.new_unit(self.spare.take(true), UnitKind::Session, id, time)
+                watched.new_unit(self.spare.unit(), UnitKind::Session, id, time)
             }
         });
 
@@ -144,12 +141,13 @@ impl Slice {
             unit.count(time);
         }
         let unit = session.as_mut().unwrap_or(&mut hour);
-        let order = sequence::judge(&version.baselines, own, &unit.progress, call);
+        let course = unit.course(|| self.spare.course());
+        let order = sequence::judge(&version.baselines, own, &course.progress, call);
         let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
-        unit.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
+        course.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
         let refused = call.event.outcome == Outcome::Denied;
         let failure =
-            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &unit.failures));
+            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &course.failures));
         let bits = CallBits { contents, order, novelty, frequency, failure };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
@@ -159,7 +157,9 @@ impl Slice {
         if let Some(id) = call.event.event_id.as_deref()
             && own.is_some_and(|own| own.carries_provenance())
         {
-            unit.remember_call(self.vocabulary.identity().of(id), call.action);
+            let number = unit.events;
+            let course = unit.course(|| self.spare.course());
+            course.remember_call(number, self.vocabulary.identity().of(id), call.action);
         }
         for family in raised.into_iter().flatten() {
             moment.keep_lead(unit, family, &watched.rate);
@@ -194,11 +194,11 @@ impl Slice {
         }
 
         let judgement = judgement(session.as_deref(), &hour);
-        let unit = session.as_mut().unwrap_or(&mut hour);
+        let course = session.as_mut().unwrap_or(&mut hour).course(|| self.spare.course());
         if !version.frozen {
-            learn(call, unit, &order, delta);
+            learn(call, course, &order, delta);
         }
-        unit.progress.advance(call, &order);
+        course.progress.advance(call, &order);
         watched.hour = Some(hour);
         if let Some(unit) = session {
             let crowded = watched.room_for_session();
@@ -224,7 +224,7 @@ fn judge_novelty(
     let mut strongest: Option<KeyBits> = None;
     let mut resource: Option<Familiarity> = None;
     for (space, key) in access::keys(call) {
-        let familiarity = watched.familiar.meet(space, key, hour);
+        let (familiarity, forgotten) = watched.familiar.meet_and_forget(space, key, hour);
         let judged = access::judge(baselines, own, space, key, familiarity);
         bits += judged.bits;
         if strongest.is_none_or(|s| judged.bits > s.bits) {
@@ -233,10 +233,13 @@ fn judge_novelty(
         if space == KeySpace::Resource {
             resource = Some(familiarity);
         }
-        if familiarity.first
-            && let Some(delta) = &mut learn
-        {
-            delta.vote_once(watched.key, Lesson::Access(space), key);
+        if let Some(delta) = &mut learn {
+            if let Some(forgotten) = forgotten {
+                delta.note_voter(watched.key, forgotten);
+            }
+            if familiarity.first && !delta.has_voted(watched.key, shortened(space, key)) {
+                delta.vote(Lesson::Access(space), key, 0.0);
+            }
         }
     }
     let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
@@ -257,31 +260,31 @@ fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option
 }
 
 /// Casts the unit's votes for what it has not taught yet; values wait for its end.
-fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut Delta) {
-    let lesson = sequence::lesson(&unit.progress, call.agent_type);
+fn learn(call: &Call<'_, '_>, course: &mut Course, order: &OrderBits, delta: &mut Delta) {
+    let lesson = sequence::lesson(&course.progress, call.agent_type);
     if let Lesson::Order { contexts, .. } = lesson
-        && unit.teaches(mix(contexts.as_slice().last().copied().unwrap_or(0), call.symbol))
+        && course.teaches(mix(contexts.as_slice().last().copied().unwrap_or(0), call.symbol))
     {
         delta.vote(lesson, call.symbol, order.bits);
     }
     if call.arguments.is_empty() {
         return;
     }
-    if unit.teaches(call.tier as u64) {
+    if course.teaches(call.tier as u64) {
         delta.provenance(call.tier != Tier::None);
     }
     for argument in &call.arguments {
         for (lesson, symbol) in provenance::lessons(call, argument) {
             if let Lesson::Origin(_, context) = lesson
-                && unit.teaches(mix(context, symbol))
+                && course.teaches(mix(context, symbol))
             {
                 delta.vote(lesson, symbol, 0.0);
             }
         }
         if let (true, Some(value)) = (argument.is_destination, argument.value) {
             let contexts @ [_, particular] = content::value_contexts(call, argument);
-            if unit.teaches(mix(particular, value)) {
-                unit.hold(HeldValue { contexts, value });
+            if course.teaches(mix(particular, value)) {
+                course.hold(HeldValue { contexts, value });
             }
         }
     }

@@ -8,6 +8,7 @@ mod batch;
 pub mod checkpoint;
 pub mod clock;
 mod closing;
+mod course;
 mod explain;
 mod habits;
 mod judging;

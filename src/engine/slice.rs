@@ -3,6 +3,7 @@
 //! Knows its own agents. Must not know other slices, nor write the version: whoever owns a slice judges its agents.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -14,7 +15,7 @@ use super::closing::teach;
 use super::output::{EVICTION_SCHEMA, Eviction, Output};
 use super::unit::{Spare, Unit};
 use super::version::Version;
-use super::watched::Watched;
+use super::watched::{NEVER, Watched};
 use crate::assess::budget::Counted;
 use crate::baseline::learning::Delta;
 use crate::baseline::store::Store;
@@ -64,6 +65,8 @@ pub(super) struct Slice {
 /// What the agents of one type in one slice have done since the last look.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct OfType {
+    /// Its name, as its events give it.
+    pub name: Arc<str>,
     pub delta: Delta,
     pub counted: Counted,
 }
@@ -74,6 +77,13 @@ pub(super) struct Stub {
     pub alerts_opened: u64,
     pub seq: u64,
     pub last_seen: i64,
+}
+
+impl OfType {
+    /// A type that has done nothing.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default() }
+    }
 }
 
 impl Slice {
@@ -111,10 +121,11 @@ impl Slice {
         if self.agents.is_full() {
             self.make_room(version, out);
         }
+        let of_type = self.of_type(call.agent_type, event.agent_type());
         if !version.frozen {
-            self.of_type(call.agent_type, event.agent_type()).delta.agent(agent);
+            of_type.delta.agent(agent);
         }
-        let type_name = event.agent_type();
+        let type_name = Arc::clone(&of_type.name);
         let mut watched = Watched::new(
             agent,
             &event.agent_id,
@@ -137,9 +148,7 @@ impl Slice {
 
     /// What the slice keeps of a type.
     pub fn of_type(&mut self, agent_type: Key, name: &str) -> &mut OfType {
-        self.types
-            .entry(agent_type)
-            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() })
+        self.types.entry(agent_type).or_insert_with(|| OfType::new(name))
     }
 
     /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
@@ -152,8 +161,9 @@ impl Slice {
                 let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
                 teach(version, delta, &mut watched, unit);
             }
-            if let Some(due) = watched.timer {
-                self.timers.remove(&(due, agent));
+            self.timers.remove(&(watched.timer, agent));
+            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
+                watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }
             watched.close_alerts(EventTime(last_seen), out);
             self.stubs
@@ -199,7 +209,7 @@ impl Slice {
             let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
                 continue;
             };
-            watched.timer = None;
+            watched.timer = NEVER;
             let mut out = Vec::new();
             let then = now.instant(due);
             watched.settle(version, then, &mut out);
@@ -210,15 +220,13 @@ impl Slice {
 
     /// Looks at the level of an agent when it may fall next.
     pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, watched: &mut Watched) {
-        let due = watched.due();
+        let due = watched.due().unwrap_or(NEVER);
         if due == watched.timer {
             return;
         }
-        if let Some(old) = watched.timer {
-            timers.remove(&(old, watched.key));
-        }
+        timers.remove(&(watched.timer, watched.key));
         watched.timer = due;
-        if let Some(due) = due {
+        if due != NEVER {
             timers.insert((due, watched.key));
         }
     }

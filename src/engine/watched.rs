@@ -12,16 +12,19 @@ use crate::identity::Key;
 use crate::risk::{Level, Monitoring};
 use crate::time::{EventTime, HOUR_MS};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use thin_vec::ThinVec;
 
 use super::unit::{Unit, UnitKind};
 
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
-/// After all time.
-const NEVER: EventTime = EventTime(i64::MAX);
+/// After all time. Milliseconds.
+pub(super) const NEVER: i64 = i64::MAX;
 
-/// One agent.
+/// One agent. 304 bytes, without what it points to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Watched {
     /// Identity hash.
@@ -44,7 +47,7 @@ pub struct Watched {
     pub silence: Option<(f32, bool)>,
     /// Open sessions by id. Each unit has a place of its own in memory, so that a look for one of them, or at
     /// none, touches no other.
-    pub sessions: Vec<(Key, Box<Unit>)>,
+    pub sessions: SmallVec<[(Key, Box<Unit>); 1]>,
     /// The open hour.
     pub hour: Option<Box<Unit>>,
     /// No open unit is over before this.
@@ -56,19 +59,20 @@ pub struct Watched {
     /// Alerts opened so far.
     pub alerts_opened: u64,
     /// Alerts that are open.
-    pub open: Vec<OpenAlert>,
+    pub open: ThinVec<OpenAlert>,
     /// Last day (since 1970) on which a unit of each kind rose above the 98 % quantile.
-    pub tail_day: [i64; 2],
+    pub tail_day: [i32; 2],
     /// What is held against it; none while nothing ever was.
     pub risk: Option<Box<Risk>>,
     /// Risk updates told so far.
     pub seq: u64,
     /// How well it is seen.
     pub monitoring: Monitoring,
-    /// When its level is to be looked at next. Watched milliseconds.
-    pub timer: Option<i64>,
-    /// The name of its type, as its last event gave it.
-    pub type_name: Box<str>,
+    /// When its level is to be looked at next; [`i64::MAX`] for never. Watched milliseconds.
+    pub timer: i64,
+    /// The name of its type, which all its agents share. Not saved: it is found by `agent_type`.
+    #[serde(skip)]
+    pub type_name: Arc<str>,
 }
 
 /// An alert that is open.
@@ -102,7 +106,7 @@ impl Watched {
         id: &str,
         tenant: Option<&str>,
         agent_type: Key,
-        type_name: &str,
+        type_name: Arc<str>,
         watched_ms: i64,
     ) -> Self {
         Self {
@@ -115,19 +119,19 @@ impl Watched {
             failure: Default::default(),
             rules: RuleState::default(),
             silence: None,
-            sessions: Vec::new(),
+            sessions: SmallVec::new(),
             hour: None,
-            earliest_end: NEVER,
+            earliest_end: EventTime(NEVER),
             latest: EventTime(i64::MIN),
             events: 0,
             alerts_opened: 0,
-            open: Vec::new(),
-            tail_day: [i64::MIN; 2],
+            open: ThinVec::new(),
+            tail_day: [i32::MIN; 2],
             risk: None,
             seq: 0,
             monitoring: Monitoring::default(),
-            timer: None,
-            type_name: type_name.into(),
+            timer: NEVER,
+            type_name,
         }
     }
 
@@ -185,7 +189,7 @@ impl Watched {
         }
         let sessions = self.sessions.iter().map(|(_, unit)| unit.deadline());
         let hour = self.hour.as_deref().map(|unit| self.hour_end(unit.id as i64));
-        self.earliest_end = sessions.chain(hour).min().unwrap_or(NEVER);
+        self.earliest_end = sessions.chain(hour).min().unwrap_or(EventTime(NEVER));
     }
 
     /// The instant at which one of the agent's hours is over: the first of the next.
