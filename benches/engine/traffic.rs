@@ -71,7 +71,11 @@ impl Traffic {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let ranks = Zipf::new(f64::from(agents), ZIPF).expect("both are positive");
         let mut sessions: HashMap<(u64, u64), Session> = HashMap::new();
-        let mut traffic = Self { bytes: Vec::with_capacity(events * 500), ends: Vec::with_capacity(events), ids: Vec::new() };
+        let mut traffic = Self {
+            bytes: Vec::with_capacity(events * 500),
+            ends: Vec::with_capacity(events),
+            ids: Vec::new(),
+        };
         for number in 0..events {
             let agent = ranks.sample(&mut random) as u64 - 1;
             let lane = if agent < PARALLEL_RANK { random.random_range(0..6) } else { 0 };

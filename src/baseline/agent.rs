@@ -116,12 +116,7 @@ impl Familiar {
     }
 
     /// [`Familiar::meet`], and the key that made room, [`shortened`].
-    pub fn meet_and_forget(
-        &mut self,
-        space: KeySpace,
-        key: u64,
-        hour: i64,
-    ) -> (Familiarity, Option<u32>) {
+    pub fn meet_and_forget(&mut self, space: KeySpace, key: u64, hour: i64) -> (Familiarity, Option<u32>) {
         self.turn(hour);
         let short = shortened(space, key);
         let at = space as usize;
@@ -205,6 +200,16 @@ impl Familiar {
             }
         }
         None
+    }
+
+    /// Reads something of it, so that it lies near the processor.
+    pub fn touch(&self) -> u64 {
+        self.hour as u64 ^ u64::from(self.len)
+    }
+
+    /// Reads something of each line of memory of its keys. [`Familiar::touch`] should be near.
+    pub fn touch_keys(&self) -> u64 {
+        u64::from(self.cells.iter().step_by(16).fold(0, |sum, cell| sum ^ cell))
     }
 
     /// The keys that it remembers, [`shortened`].

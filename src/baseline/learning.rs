@@ -338,3 +338,6 @@ pub fn mint<'a>(
     baselines.version += 1;
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ impl Slice {
     }
 
     /// Closes a unit: its peaks calibrate, its values are learned if it was harmless.
-    pub(super) fn close(&mut self, version: &Version, slot: usize, unit: Box<Unit>) {
+    pub(super) fn close(&mut self, version: &Version, slot: usize, unit: Unit) {
         let Some(watched) = self.agents.get_mut(slot) else { return };
         let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
@@ -68,8 +68,8 @@ pub(super) fn teach(
     version: &Version,
     delta: Option<&mut Delta>,
     watched: &mut Watched,
-    mut unit: Box<Unit>,
-) -> Box<Unit> {
+    mut unit: Unit,
+) -> Unit {
     let Some(delta) = delta.filter(|_| !version.frozen) else { return unit };
     if unit.unit_p > version.settings.quarantine_p || unit.accepted {
         for held in unit.course_so_far().into_iter().flat_map(|course| &course.held) {

@@ -8,7 +8,7 @@ use super::clock::Now;
 use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::output::Output;
-use super::slice::{OfType, Slice};
+use super::slice::{Arrival, OfType, Slice};
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use super::watched::Watched;
@@ -23,7 +23,6 @@ use crate::detect::sequence::{self, OrderBits};
 use crate::detect::{Call, Tier, provenance};
 use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
-use crate::identity::Key;
 use crate::stats::key::mix;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -66,18 +65,18 @@ impl Slice {
         &mut self,
         version: &Version,
         now: Now,
-        agent: Key,
+        arrival: Arrival,
         event: &AuditEvent<'_>,
         position: Position,
         out: &mut Vec<Output>,
     ) -> Judgement {
-        if self.is_duplicate(agent, event.event_id.as_deref()) {
+        if self.is_duplicate(arrival) {
             return Judgement::NOTHING;
         }
         let call = self.vocabulary.call(event);
-        let slot = self.watch(version, now, agent, &call, out);
+        let slot = self.watch(version, now, arrival.agent, &call, out);
         self.close_ended(version, slot, event.time);
-        self.judge_call(version, now, slot, &call, position, out)
+        self.judge_call(version, now, slot, &call, (arrival, position), out)
     }
 
     /// Judges a call in its agent's open units, tells what must be told, learns.
@@ -87,7 +86,7 @@ impl Slice {
         now: Now,
         slot: usize,
         call: &Call<'_, '_>,
-        position: Position,
+        (arrival, position): (Arrival, Position),
         out: &mut Vec<Output>,
     ) -> Judgement {
         let time = call.event.time;
@@ -112,13 +111,13 @@ impl Slice {
         let hour_number = watched.hour_at(watched.latest);
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
-            watched.new_unit(self.spare.unit(), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(&mut self.spare, UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
-            Some(place) => watched.sessions.swap_remove(place).1,
+            Some(place) => watched.sessions.swap_remove(place),
             None => {
                 of_type.counted.units += 1;
-                watched.new_unit(self.spare.unit(), UnitKind::Session, id, time)
+                watched.new_unit(&mut self.spare, UnitKind::Session, id, time)
             }
         });
 
@@ -154,12 +153,12 @@ impl Slice {
 
         let moment =
             Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
-        if let Some(id) = call.event.event_id.as_deref()
+        if let Some(id) = arrival.event
             && own.is_some_and(|own| own.carries_provenance())
         {
             let number = unit.events;
             let course = unit.course(|| self.spare.course());
-            course.remember_call(number, self.vocabulary.identity().of(id), call.action);
+            course.remember_call(number, id, call.action);
         }
         for family in raised.into_iter().flatten() {
             moment.keep_lead(unit, family, &watched.rate);
@@ -175,7 +174,7 @@ impl Slice {
         }
         if raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
-                session: session.as_deref(),
+                session: session.as_ref(),
                 hour: &hour,
                 unit_before: before_unit,
                 hour_before: before_hour,
@@ -193,7 +192,7 @@ impl Slice {
             Self::set_timer(&mut self.timers, watched);
         }
 
-        let judgement = judgement(session.as_deref(), &hour);
+        let judgement = judgement(session.as_ref(), &hour);
         let course = session.as_mut().unwrap_or(&mut hour).course(|| self.spare.course());
         if !version.frozen {
             learn(call, course, &order, delta);
@@ -202,7 +201,7 @@ impl Slice {
         watched.hour = Some(hour);
         if let Some(unit) = session {
             let crowded = watched.room_for_session();
-            watched.sessions.push((unit.id, unit));
+            watched.sessions.push(unit);
             if let Some(crowded) = crowded {
                 self.close(version, slot, crowded);
             }

@@ -23,6 +23,7 @@ use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
 use crate::risk::{Monitoring, Verdict};
+use crate::stats::key::mix;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
 
@@ -55,11 +56,26 @@ pub(super) struct Slice {
     /// Findings that a person declared safe.
     pub suppressed: u64,
     /// Used while units close, kept for its memory.
-    pub ended: Vec<Box<Unit>>,
+    pub ended: Vec<Unit>,
     /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
-    pub turning: Vec<(EventTime, Key, Box<Unit>)>,
-    /// Used units, kept for their memory.
+    pub turning: Vec<(EventTime, Key, Unit)>,
+    /// Memory of used units.
     pub spare: Spare,
+}
+
+/// The keys by which an event is placed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub agent: Key,
+    /// Key of its id, if it has one.
+    pub event: Option<Key>,
+}
+
+impl Arrival {
+    /// Key under which the event is known to have been met: ids of two agents are two ids.
+    fn met(self) -> Option<Key> {
+        self.event.map(|event| mix(self.agent, event))
+    }
 }
 
 /// What the agents of one type in one slice have done since the last look.
@@ -188,12 +204,30 @@ impl Slice {
     }
 
     /// Whether an event with this id was judged already; remembers it.
-    pub fn is_duplicate(&mut self, agent: Key, event_id: Option<&str>) -> bool {
-        let Some(id) = event_id else { return false };
-        let key = crate::stats::key::mix(agent, self.vocabulary.identity().of(id));
-        let duplicate = !self.met.insert(key);
+    pub fn is_duplicate(&mut self, arrival: Arrival) -> bool {
+        let duplicate = arrival.met().is_some_and(|key| !self.met.insert(key));
         self.duplicates += u64::from(duplicate);
         duplicate
+    }
+
+    /// Fetches where the agent of an event lies, and whether the event was met.
+    pub fn fetch_index(&self, arrival: Arrival) {
+        self.met.fetch(arrival.met().into_iter());
+        self.agents.fetch(arrival.agent);
+    }
+
+    /// Fetches the agent of an event. Its index should be near.
+    pub fn fetch_agent(&self, arrival: Arrival) {
+        std::hint::black_box(self.watched(arrival.agent).map(Watched::touch));
+    }
+
+    /// Fetches what the agent of an event points to. The agent should be near.
+    pub fn fetch_course(&self, arrival: Arrival) {
+        std::hint::black_box(self.watched(arrival.agent).map(Watched::touch_course));
+    }
+
+    fn watched(&self, agent: Key) -> Option<&Watched> {
+        self.agents.get(self.agents.find(agent)?)
     }
 
     /// When the next level may fall. Watched milliseconds.

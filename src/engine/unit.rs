@@ -141,6 +141,13 @@ impl Default for Height {
     }
 }
 
+impl Height {
+    /// Reads something of it.
+    pub fn touch(&self) -> u64 {
+        self.p.to_bits()
+    }
+}
+
 /// Where the height of a family lies.
 enum Place {
     /// In the unit itself: every hour has these.
@@ -196,15 +203,15 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// A unit that starts with an event at this time.
-    pub fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
+    /// A unit that starts with an event at this time, with memory for leads.
+    fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool, leads: ThinVec<Lead>) -> Self {
         Self {
             kind,
             id,
             started: time,
             last: time,
             events: 0,
-            leads: ThinVec::new(),
+            leads,
             under_alert,
             accepted: false,
             bits: 0.0,
@@ -213,13 +220,6 @@ impl Unit {
             assessed: NOT_ASSESSED,
             course: None,
         }
-    }
-
-    /// Makes a used unit new, keeping its memory.
-    pub fn restart(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) {
-        let mut leads = std::mem::take(&mut self.leads);
-        leads.clear();
-        *self = Self { leads, ..Self::new(kind, id, time, under_alert) };
     }
 
     /// When it closes if nothing more happens.
@@ -346,6 +346,11 @@ impl Unit {
         }
     }
 
+    /// Reads something of both of its lines.
+    pub(super) fn touch(&self) -> u64 {
+        self.id ^ self.assessed.1
+    }
+
     /// The course of its calls, begun by whoever counts the first of them.
     pub fn course(&mut self, begin: impl FnOnce() -> Box<Course>) -> &mut Course {
         self.course.get_or_insert_with(begin)
@@ -367,17 +372,17 @@ impl Unit {
     }
 }
 
-/// Used units and courses, kept for their memory.
+/// Memory of used units: most need a course again, few need leads.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
-    units: Vec<Box<Unit>>,
     courses: Vec<Box<Course>>,
+    leads: Vec<ThinVec<Lead>>,
 }
 
 impl Spare {
-    /// Takes out a used unit, which has no course.
-    pub fn unit(&mut self) -> Option<Box<Unit>> {
-        self.units.pop()
+    /// A unit that starts with an event at this time.
+    pub fn unit(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Unit {
+        Unit::new(kind, id, time, under_alert, self.leads.pop().unwrap_or_default())
     }
 
     /// A course of nothing so far.
@@ -385,16 +390,18 @@ impl Spare {
         self.courses.pop().unwrap_or_default()
     }
 
-    /// Keeps a unit and its course, at most `most` of each.
-    pub fn keep(&mut self, mut unit: Box<Unit>, most: usize) {
-        if let Some(mut course) = unit.course.take()
+    /// Keeps the memory of a unit, that of at most `most` units.
+    pub fn keep(&mut self, unit: Unit, most: usize) {
+        if let Some(mut course) = unit.course
             && self.courses.len() < most
         {
             course.clear();
             self.courses.push(course);
         }
-        if self.units.len() < most {
-            self.units.push(unit);
+        let mut leads = unit.leads;
+        if leads.capacity() > 0 && self.leads.len() < most {
+            leads.clear();
+            self.leads.push(leads);
         }
     }
 }
