@@ -1,3 +1,7 @@
+//! Versions do not depend on what does not matter, and votes count once.
+//!
+//! Knows deltas and baselines. Must not judge.
+
 use super::*;
 use crate::stats::sequence::History;
 
