@@ -6,6 +6,7 @@
 //! ```text
 //! cargo bench --bench engine                 the ratio, 100,000 agents
 //! cargo bench --bench engine -- sweep        cost at 10,000 and at 1,000,000 agents
+//! cargo bench --bench engine -- threads      judging alone on one thread and on two
 //! cargo bench --bench engine -- memory       memory of one hot agent
 //! cargo bench --bench engine -- bad          what bad lines between good ones cost
 //! ```
@@ -22,7 +23,7 @@ mod memory;
 mod traffic;
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cpu_time::ThreadTime;
 use tiltmeter::config::Config;
@@ -40,6 +41,8 @@ type Round = ((Duration, Duration), (Duration, Duration));
 const ROUNDS: usize = 7;
 /// Events after which parsing and judging take turns.
 const TURN: usize = 20_000;
+/// Events that are decoded and then judged together: they stay in the caches of a core.
+const BATCH: usize = 128;
 const EVENTS: usize = 1_000_000;
 const SEED: u64 = 1;
 
@@ -48,10 +51,11 @@ fn main() {
     match std::env::args().skip(1).find(|arg| !arg.starts_with('-')).as_deref() {
         None => ratio(),
         Some("sweep") => sweep(),
+        Some("threads") => threads(),
         Some("memory") => memory::report(),
         Some("bad") => bad::report(),
         Some("profile") => profile(),
-        Some(other) => panic!("there is no measurement named {other}: sweep, memory, bad or none"),
+        Some(other) => panic!("there is no measurement named {other}: sweep, threads, memory, bad or none"),
     }
 }
 
@@ -95,13 +99,37 @@ impl Bench {
         clock.elapsed()
     }
 
+    /// One round over all events with so many threads, decoding left out: wall time.
+    fn judge_all(&mut self, threads: usize) -> Duration {
+        let mut out = Vec::new();
+        let mut took = Duration::ZERO;
+        for from in (0..self.traffic.len()).step_by(TURN) {
+            let lines = self.traffic.lines(from, from + TURN).zip(from as u64 + 1..);
+            let events: Vec<_> = lines
+                .map(|(bytes, line)| (audit_event::decode(bytes).unwrap(), Position { source: 0, line }))
+                .collect();
+            let clock = Instant::now();
+            self.engine.judge_all(&events, threads, &mut out);
+            took += clock.elapsed();
+        }
+        self.alerts += out.len();
+        self.round += 1;
+        self.traffic.repeat_later(self.round);
+        took
+    }
+
     fn judge(&mut self, from: usize) -> Duration {
         let mut out = Vec::new();
         let clock = ThreadTime::now();
-        for (i, line) in self.traffic.lines(from, from + TURN).enumerate() {
-            let event = audit_event::decode(line).unwrap();
-            let position = Position { source: 0, line: (from + i) as u64 + 1 };
-            black_box(self.engine.judge(&event, position, &mut out));
+        let lines: Vec<_> = self.traffic.lines(from, from + TURN).zip(from as u64 + 1..).collect();
+        let mut events = Vec::with_capacity(BATCH);
+        for batch in lines.chunks(BATCH) {
+            let decoded = batch.iter().map(|(bytes, line)| {
+                (audit_event::decode(bytes).unwrap(), Position { source: 0, line: *line })
+            });
+            events.extend(decoded);
+            self.engine.judge_all(&events, 1, &mut out);
+            events.clear();
         }
         let took = clock.elapsed();
         self.alerts += out.len();
@@ -140,6 +168,20 @@ fn sweep() {
     println!("                          {:7.0} ns/event at 1,000,000", of(|r| per_event(r.1.1)));
     println!("cost at many / at few     {:7.3}", of(|r| r.1.1.as_secs_f64() / r.0.1.as_secs_f64()));
     println!("parse at many / at few    {:7.3}", of(|r| r.1.0.as_secs_f64() / r.0.0.as_secs_f64()));
+}
+
+/// Judging of events that are decoded already, on one thread and on two. Wall time: CPU time of one thread would not
+/// show what a second one takes over.
+fn threads() {
+    let (mut one, mut two) = (Bench::new(100_000), Bench::new(100_000));
+    one.judge_all(1);
+    two.judge_all(2);
+    let rounds: Vec<_> = (0..ROUNDS).map(|_| (one.judge_all(1), two.judge_all(2))).collect();
+    let of = |f: fn(&(Duration, Duration)) -> f64| median(rounds.iter().map(f).collect());
+    println!("events to judgement       {:7.0} ns/event on one thread", of(|r| per_event(r.0)));
+    println!("                          {:7.0} ns/event on two", of(|r| per_event(r.1)));
+    println!("rate of two / of one      {:7.3}", of(|r| r.0.as_secs_f64() / r.1.as_secs_f64()));
+    assert_eq!(one.alerts, two.alerts, "threads change nothing");
 }
 
 /// Only the engine, for a profiler.

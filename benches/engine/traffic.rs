@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use memchr::memmem;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
@@ -43,10 +44,17 @@ const START: EventTime = EventTime(1_767_600_000_000);
 /// Events in an hour of event time, whatever the number of agents.
 const EVENTS_PER_HOUR: i64 = 1_000_000;
 
+/// What stands before the ids of events in a line.
+const BEFORE_IDS: [&str; 2] = ["\"event_id\":\"", "\"origin_event\":\""];
+/// Digits of the repetition at the start of every id of an event.
+const REPETITION_DIGITS: usize = 4;
+
 /// Lines of JSON, one audit event each, in order of time.
 pub struct Traffic {
     bytes: Vec<u8>,
     ends: Vec<usize>,
+    /// Where the ids of events begin in `bytes`.
+    ids: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -63,7 +71,11 @@ impl Traffic {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let ranks = Zipf::new(f64::from(agents), ZIPF).expect("both are positive");
         let mut sessions: HashMap<(u64, u64), Session> = HashMap::new();
-        let mut traffic = Self { bytes: Vec::with_capacity(events * 500), ends: Vec::with_capacity(events) };
+        let mut traffic = Self {
+            bytes: Vec::with_capacity(events * 500),
+            ends: Vec::with_capacity(events),
+            ids: Vec::new(),
+        };
         for number in 0..events {
             let agent = ranks.sample(&mut random) as u64 - 1;
             let lane = if agent < PARALLEL_RANK { random.random_range(0..6) } else { 0 };
@@ -76,6 +88,7 @@ impl Traffic {
             let event = event(number, agent, session, &mut random);
             serde_json::to_writer(&mut traffic.bytes, &event).expect("memory takes everything");
             traffic.ends.push(traffic.bytes.len());
+            traffic.note_ids();
             session.left -= 1;
             session.seq += 1;
         }
@@ -97,13 +110,27 @@ impl Traffic {
         (from..to.min(self.len())).map(|i| &self.bytes[self.start(i)..self.ends[i]])
     }
 
-    /// Moves all times on, as if the same things happened again right after the last of them.
+    /// Notes where the last line names events.
+    fn note_ids(&mut self) {
+        let start = self.start(self.len() - 1);
+        let line = &self.bytes[start..];
+        for before in BEFORE_IDS {
+            self.ids.extend(memmem::find_iter(line, before).map(|at| start + at + before.len()));
+        }
+    }
+
+    /// Moves all times on, as if the same things happened again right after the last of them. The events have ids of
+    /// their own in each repetition, or they would be dropped as known.
     pub fn repeat_later(&mut self, times: i64) {
         let span = self.len() as i64 * HOUR_MS / EVENTS_PER_HOUR + 1;
         for i in 0..self.len() {
             let time = time_of(i).plus_ms(times * span).to_string();
             let at = self.start(i) + TIME_AT;
             self.bytes[at..at + time.len()].copy_from_slice(time.as_bytes());
+        }
+        let repetition = format!("{times:0REPETITION_DIGITS$}");
+        for &at in &self.ids {
+            self.bytes[at..at + REPETITION_DIGITS].copy_from_slice(repetition.as_bytes());
         }
     }
 
@@ -133,7 +160,7 @@ fn event(number: usize, agent: u64, session: &Session, random: &mut ChaCha8Rng) 
     };
     AuditEvent {
         time: time_of(number),
-        event_id: text(format!("{:016x}-{:06}", session.id, session.seq)),
+        event_id: Some(event_id(session, session.seq)),
         tenant: text("northwind-trading".to_owned()),
         agent_id: Text::from(format!("{area}-{role}-{agent:07}")),
         agent_type: text(format!("{area}-{role}")),
@@ -161,6 +188,11 @@ fn event(number: usize, agent: u64, session: &Session, random: &mut ChaCha8Rng) 
     }
 }
 
+/// The id of an event in the first of all repetitions.
+fn event_id(session: &Session, seq: u64) -> Text<'static> {
+    Text::from(format!("{:0REPETITION_DIGITS$}{:012x}-{seq:06}", 0, session.id >> 16))
+}
+
 fn argument(agent: u64, session: &Session, random: &mut ChaCha8Rng) -> Argument<'static> {
     let (name, class) = ARGUMENTS[random.random_range(0..ARGUMENTS.len())];
     let destination = matches!(class, ValueClass::Email | ValueClass::Iban | ValueClass::Url);
@@ -182,7 +214,7 @@ fn argument(agent: u64, session: &Session, random: &mut ChaCha8Rng) -> Argument<
         origin: Some(origin),
         origin_form: form,
         anchored,
-        origin_event: from.map(|seq| Text::from(format!("{:016x}-{seq:06}", session.id))),
+        origin_event: from.map(|seq| event_id(session, seq)),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
+use thin_vec::{ThinVec, thin_vec};
 
 use crate::stats::category::PitmanYor;
 
@@ -51,7 +52,7 @@ impl KeySpace {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Familiar {
     /// Shortened keys, then as many [`Uses`], of which the first `len` of each are in use.
-    cells: Box<[u32]>,
+    cells: ThinVec<u32>,
     len: u8,
     /// Σ hours over all keys ever held, evicted ones too, without the running hour. Per key space.
     hours: [u32; 3],
@@ -111,13 +112,19 @@ impl Familiar {
     ///
     /// O([`KEYS`]). Allocates only while the agent is young.
     pub fn meet(&mut self, space: KeySpace, key: u64, hour: i64) -> Familiarity {
+        self.meet_and_forget(space, key, hour).0
+    }
+
+    /// [`Familiar::meet`], and the key that made room, [`shortened`].
+    pub fn meet_and_forget(&mut self, space: KeySpace, key: u64, hour: i64) -> (Familiarity, Option<u32>) {
         self.turn(hour);
         let short = shortened(space, key);
         let at = space as usize;
-        let (mut first, mut earlier) = (false, 0);
+        let (mut first, mut earlier, mut forgotten) = (false, 0, None);
         let mut running = (0, 0);
         let known = self.place(short);
-        let (_, all_uses) = self.cells.split_at_mut(self.cells.len() / 2);
+        let room = self.cells.len() / 2;
+        let (_, all_uses) = self.cells.split_at_mut(room);
         match known.and_then(|place| all_uses.get_mut(place)) {
             Some(number) => {
                 let mut uses = Uses::new(*number);
@@ -133,9 +140,12 @@ impl Familiar {
             None => {
                 first = true;
                 running = (1, 1);
+                let is_full = usize::from(self.len) == KEYS;
                 let place = self.room(hour);
-                let (keys, all_uses) = self.cells.split_at_mut(self.cells.len() / 2);
+                let room = self.cells.len() / 2;
+                let (keys, all_uses) = self.cells.split_at_mut(room);
                 if let (Some(key), Some(number)) = (keys.get_mut(place), all_uses.get_mut(place)) {
+                    forgotten = is_full.then_some(*key);
                     *key = short;
                     *number = Uses { hours: 1, last: hour as u16 }.number();
                 }
@@ -151,7 +161,7 @@ impl Familiar {
         if let Some(slot) = self.running.get_mut(at) {
             *slot = (slot.0.saturating_add(running.0), slot.1.saturating_add(running.1));
         }
-        familiarity
+        (familiarity, forgotten)
     }
 
     /// How familiar a key is, without using it.
@@ -192,6 +202,21 @@ impl Familiar {
         None
     }
 
+    /// Reads something of it, so that it lies near the processor.
+    pub fn touch(&self) -> u64 {
+        self.hour as u64 ^ u64::from(self.len)
+    }
+
+    /// Reads something of each line of memory of its keys. [`Familiar::touch`] should be near.
+    pub fn touch_keys(&self) -> u64 {
+        u64::from(self.cells.iter().step_by(16).fold(0, |sum, cell| sum ^ cell))
+    }
+
+    /// The keys that it remembers, [`shortened`].
+    pub fn keys(&self) -> impl Iterator<Item = u32> {
+        self.cells.iter().copied().take(usize::from(self.len))
+    }
+
     fn uses(&self) -> &[u32] {
         self.cells.get(self.cells.len() / 2..).unwrap_or_default()
     }
@@ -208,11 +233,11 @@ impl Familiar {
         }
         if len == room {
             let more = (room * 2).clamp(GROUP, KEYS);
-            let mut cells = vec![0; more * 2];
+            let mut cells = thin_vec![0; more * 2];
             for (to, from) in cells.chunks_exact_mut(more).zip(self.cells.chunks_exact(room.max(1))) {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             }
-            self.cells = cells.into_boxed_slice();
+            self.cells = cells;
         }
         self.len += 1;
         len
@@ -232,7 +257,7 @@ impl Familiar {
 }
 
 /// The part of a key that is remembered, its space mixed into it.
-fn shortened(space: KeySpace, key: u64) -> u32 {
+pub fn shortened(space: KeySpace, key: u64) -> u32 {
     (key >> 32) as u32 ^ space as u32
 }
 

@@ -134,8 +134,8 @@ struct Ballot {
 /// Votes that are counted at once: as many as a processor core waits for at the same time.
 const AT_ONCE: usize = 16;
 
-/// (agent, key) pairs that have voted, remembered in two generations: when the younger is full the older is
-/// forgotten, so that a pair is remembered for at least this many others.
+/// (agent, key) pairs that have voted and that the agent has forgotten, remembered in two generations: when the younger
+/// is full the older is forgotten, so that a pair is remembered for at least this many others.
 const VOTERS: usize = 1 << 16;
 
 /// What a type has learned since the last version.
@@ -153,9 +153,12 @@ pub struct Delta {
     peaks: Peaks,
     habits: Habits,
     changed: bool,
-    /// Who has voted for a key, two generations. An agent forgets its rarest keys; its vote counts once all the
-    /// same.
+    /// Who has voted for a key that it has forgotten since. Its vote counts once all the same. Two generations.
     voters: [KeySet<u64>; 2],
+}
+
+fn voter(agent: Key, key: u32) -> u64 {
+    mix(agent, u64::from(key))
 }
 
 impl Delta {
@@ -199,18 +202,21 @@ impl Delta {
         }
     }
 
-    /// Casts an agent's vote for a key, unless it has voted for it before.
-    pub fn vote_once(&mut self, agent: Key, lesson: Lesson, symbol: u64) {
-        let pair = mix(agent, symbol);
+    /// Notes that an agent has forgotten a key (shortened, as [`super::agent::shortened`] has it) for which it has voted.
+    pub fn note_voter(&mut self, agent: Key, key: u32) {
+        let pair = voter(agent, key);
         let [young, old] = &mut self.voters;
-        if old.contains(pair) || !young.insert(pair) {
-            return;
-        }
-        if young.len() >= VOTERS {
+        if !old.contains(pair) && young.insert(pair) && young.len() >= VOTERS {
             std::mem::swap(young, old);
             young.clear();
         }
-        self.vote(lesson, symbol, 0.0);
+    }
+
+    /// Whether an agent that meets a key for the first time that it remembers has voted for it before. An agent that
+    /// remembers a key has.
+    pub fn has_voted(&self, agent: Key, key: u32) -> bool {
+        let pair = voter(agent, key);
+        self.voters.iter().any(|voters| voters.contains(pair))
     }
 
     /// Notes that an agent of this type exists.
@@ -333,3 +339,6 @@ pub fn mint<'a>(
     baselines.version += 1;
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,7 @@
 //!
 //! Knows identity hashes and when each agent was last seen. Must not know what is kept of an agent.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use crate::stats::flat::{self, Flat};
 
 /// Share of a full table that makes room at once, so that a flood of new agents costs a sort for each sixteenth and not
 /// for each agent.
@@ -13,9 +12,39 @@ const LEAVING: usize = 16;
 #[derive(Debug)]
 pub struct Store<T> {
     capacity: usize,
-    index: HashMap<u64, u32, RandomState>,
+    index: Flat<Pointer>,
     slots: Vec<Slot<T>>,
     evicted: u64,
+}
+
+/// Where an entry lies: 8 bytes, so that a look-up touches one line. The upper half of the id may be alike for all ids of a
+/// store; the lower half is as good as random.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pointer {
+    /// Lower half of the id.
+    id: u32,
+    /// The slot, plus one.
+    next: u32,
+}
+
+impl flat::Slot for Pointer {
+    fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
+    fn home(&self) -> u64 {
+        u64::from(self.id)
+    }
+}
+
+impl Pointer {
+    fn new(id: u64, slot: usize) -> Self {
+        Self { id: id as u32, next: slot as u32 + 1 }
+    }
+
+    fn slot(self) -> usize {
+        self.next.saturating_sub(1) as usize
+    }
 }
 
 #[derive(Debug)]
@@ -28,7 +57,7 @@ struct Slot<T> {
 impl<T> Store<T> {
     /// An empty store for at most `capacity` entries (at least 1).
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), index: HashMap::default(), slots: Vec::new(), evicted: 0 }
+        Self { capacity: capacity.max(1), index: Flat::default(), slots: Vec::new(), evicted: 0 }
     }
 
     /// A store with entries (id, last seen, value) as of [`Store::iter`].
@@ -62,7 +91,15 @@ impl<T> Store<T> {
 
     /// The slot of an entry that is there.
     pub fn find(&self, id: u64) -> Option<usize> {
-        self.index.get(&id).map(|&slot| slot as usize)
+        let is = |pointer: &Pointer| {
+            pointer.id == id as u32 && self.slots.get(pointer.slot()).is_some_and(|slot| slot.id == id)
+        };
+        self.index.find(u64::from(id as u32), is).map(|pointer| pointer.slot())
+    }
+
+    /// Brings near the processor what is needed to find an entry. Changes nothing.
+    pub fn fetch(&self, id: u64) {
+        self.index.fetch(std::iter::once(u64::from(id as u32)));
     }
 
     /// The slot of an entry that is there; notes when it was seen (ms since 1970). Constant time.
@@ -78,7 +115,7 @@ impl<T> Store<T> {
     pub fn insert(&mut self, id: u64, seen: i64, value: T) -> usize {
         let slot = self.slots.len();
         self.slots.push(Slot { id, last_seen: seen, value });
-        self.index.insert(id, slot as u32);
+        self.index.insert(Pointer::new(id, slot));
         slot
     }
 
@@ -112,7 +149,7 @@ impl<T> Store<T> {
         self.evicted += leaving as u64;
         self.index.clear();
         for (slot, s) in self.slots.iter().enumerate() {
-            self.index.insert(s.id, slot as u32);
+            self.index.insert(Pointer::new(s.id, slot));
         }
         gone
     }

@@ -48,6 +48,11 @@ pub struct FailureBits {
 }
 
 impl Failures {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Counts a call and the `times` it stands for.
     ///
     /// * `what`: key of its resource, or of its action where it has none.

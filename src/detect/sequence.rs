@@ -44,9 +44,7 @@ pub struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        let mut history = History::default();
-        history.push(START);
-        Self { history, sum: 0.0, calls: 0, recent: [0; CYCLE], runs: [0; CYCLE], loop_bits: 0.0 }
+        Self::AT_START
     }
 }
 
@@ -136,6 +134,16 @@ fn repeat_key(call: &Call<'_, '_>) -> u32 {
 }
 
 impl Progress {
+    /// Before the first call.
+    pub const AT_START: Self = Self {
+        history: History::of(START),
+        sum: 0.0,
+        calls: 0,
+        recent: [0; CYCLE],
+        runs: [0; CYCLE],
+        loop_bits: 0.0,
+    };
+
     /// The symbol before; [`START`] at the start.
     pub fn previous(&self) -> Key {
         self.history.last().unwrap_or(START)

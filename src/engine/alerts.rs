@@ -298,7 +298,7 @@ impl<'t> Moment<'_, 't> {
                 format!("{name} of {} {replaced}", self.action(self.call.action))
             }
             Family::Order | Family::Loops => {
-                let before = sequence::resting(&content_unit.progress);
+                let before = sequence::resting(content_unit.progress());
                 let bits = if family == Family::Order { before.0 } else { before.1 };
                 let again = self.calibration.peak_p(family, stage, bits);
                 set(&mut p, family, again.min(at_family(&units.unit_before, family)));

@@ -6,6 +6,7 @@
 //! written in the order of their keys: equal engines give equal bytes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -171,6 +172,11 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slic
     let mut slice = Slice::new(settings);
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
+    for (_, watched) in slice.agents.iter_mut() {
+        if let Some(of_type) = slice.types.get(&watched.agent_type) {
+            watched.type_name = Arc::clone(&of_type.name);
+        }
+    }
     slice.stubs = saved.stubs.into_iter().collect();
     slice.pending = saved.pending.into_iter().collect();
     slice.timers = saved.timers;

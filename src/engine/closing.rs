@@ -55,7 +55,7 @@ impl Slice {
     }
 
     /// Closes a unit: its peaks calibrate, its values are learned if it was harmless.
-    pub(super) fn close(&mut self, version: &Version, slot: usize, unit: Box<Unit>) {
+    pub(super) fn close(&mut self, version: &Version, slot: usize, unit: Unit) {
         let Some(watched) = self.agents.get_mut(slot) else { return };
         if let Some(closed) = &mut self.closed {
             closed.push(ClosedUnit {
@@ -81,11 +81,11 @@ pub(super) fn teach(
     version: &Version,
     delta: Option<&mut Delta>,
     watched: &mut Watched,
-    mut unit: Box<Unit>,
-) -> Box<Unit> {
+    mut unit: Unit,
+) -> Unit {
     let Some(delta) = delta.filter(|_| !version.frozen) else { return unit };
     if unit.unit_p > version.settings.quarantine_p || unit.accepted {
-        for held in unit.held.drain(..) {
+        for held in unit.course_so_far().into_iter().flat_map(|course| &course.held) {
             delta.vote(Lesson::Value(held.contexts), held.value, 0.0);
         }
     }
@@ -98,19 +98,20 @@ pub(super) fn teach(
             unit.mark(Family::BareContent);
         }
     }
-    let (denied, attempts) = (unit.failures.denied(), unit.failures.attempts());
+    let (denied, attempts, distinct) =
+        (unit.failures.denied(), unit.failures.attempts(), unit.failures.distinct());
     if attempts > 0 {
         unit.mark(Family::Failure);
         let prior = &version.baselines.habits(version.of(watched.agent_type)).failure_prior;
         watched.failure.0.learn(denied, attempts, prior);
-        delta.habits_mut().failures.add_unit(denied, unit.failures.distinct());
+        delta.habits_mut().failures.add_unit(denied, distinct);
     }
     if unit.under_alert {
         return unit;
     }
     // One agent gives the tail at most one unit a day.
     let tail_day = watched.tail_day.get_mut(unit.kind as usize);
-    let day = unit.started.day();
+    let day = i32::try_from(unit.started.day()).unwrap_or(i32::MAX);
     let high = unit.unit_p <= 0.02;
     if !high || tail_day.as_ref().is_none_or(|last| **last != day) {
         if let (true, Some(last)) = (high, tail_day) {

@@ -75,12 +75,12 @@ impl<'t> Moment<'_, 't> {
             event_id: event.event_id.as_deref().map(|id| SmallVec::from_slice(id.as_bytes())),
             call: unit.events,
             action: call.action,
-            previous: unit.progress.previous(),
+            previous: unit.progress().previous(),
             resource: event.resource.as_deref().map(|r| SmallVec::from_slice(r.as_bytes())),
             argument,
             bits: *bits,
             users: bits.novelty.strongest.map(|key| baselines.key_agents(*own, key.space, key.key)),
-            fleet_probability: sequence::fleet_probability(baselines, &unit.progress, call.symbol),
+            fleet_probability: sequence::fleet_probability(baselines, unit.progress(), call.symbol),
             counted: self.counted(family, rate).map(Box::new),
         }
     }

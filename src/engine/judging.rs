@@ -5,16 +5,16 @@
 use super::Judgement;
 use super::alerts::{Told, Units};
 use super::clock::Now;
+use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::output::Output;
-use super::slice::{OfType, Slice};
-use super::unit::{HeldValue, Position, Unit, UnitKind};
+use super::slice::{Arrival, OfType, Slice};
+use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use super::watched::Watched;
-use crate::assess::budget::Counted;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content, Contents};
-use crate::baseline::agent::{Familiarity, KeySpace};
+use crate::baseline::agent::{Familiarity, KeySpace, shortened};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
 use crate::detect::failure::{self, FailureBits};
@@ -23,9 +23,9 @@ use crate::detect::sequence::{self, OrderBits};
 use crate::detect::{Call, Tier, provenance};
 use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
-use crate::identity::Key;
 use crate::stats::key::mix;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
@@ -65,18 +65,18 @@ impl Slice {
         &mut self,
         version: &Version,
         now: Now,
-        agent: Key,
+        arrival: Arrival,
         event: &AuditEvent<'_>,
         position: Position,
         out: &mut Vec<Output>,
     ) -> Judgement {
-        if self.is_duplicate(agent, event.event_id.as_deref()) {
+        if self.is_duplicate(arrival) {
             return Judgement::NOTHING;
         }
         let call = self.vocabulary.call(event);
-        let slot = self.watch(version, now, agent, &call, out);
+        let slot = self.watch(version, now, arrival.agent, &call, out);
         self.close_ended(version, slot, event.time);
-        self.judge_call(version, now, slot, &call, position, out)
+        self.judge_call(version, now, slot, &call, (arrival, position), out)
     }
 
     /// Judges a call in its agent's open units, tells what must be told, learns.
@@ -86,16 +86,13 @@ impl Slice {
         now: Now,
         slot: usize,
         call: &Call<'_, '_>,
-        position: Position,
+        (arrival, position): (Arrival, Position),
         out: &mut Vec<Output>,
     ) -> Judgement {
         let time = call.event.time;
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
         let name = call.event.agent_type();
-        let of_type = self
-            .types
-            .entry(call.agent_type)
-            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() });
+        let of_type = self.types.entry(call.agent_type).or_insert_with(|| OfType::new(name));
         let Some(watched) = self.agents.get_mut(slot) else {
             debug_assert!(false, "an agent is watched before its call is judged");
             return Judgement::NOTHING;
@@ -105,23 +102,22 @@ impl Slice {
         let delta = &mut of_type.delta;
         if watched.agent_type != call.agent_type {
             watched.agent_type = call.agent_type;
-            watched.type_name = name.into();
+            watched.type_name = Arc::clone(&of_type.name);
         }
         let times = call.event.count.unwrap_or(1).max(1);
         watched.events += times;
         let times = u32::try_from(times).unwrap_or(u32::MAX);
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
-        let for_content = session.is_none();
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
-            watched.new_unit(self.spare.take(for_content), UnitKind::Hour, hour_number as u64, time)
+            watched.new_unit(&mut self.spare, UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
-            Some(place) => watched.sessions.swap_remove(place).1,
+            Some(place) => watched.sessions.swap_remove(place),
             None => {
                 of_type.counted.units += 1;
-                watched.new_unit(self.spare.take(true), UnitKind::Session, id, time)
+                watched.new_unit(&mut self.spare, UnitKind::Session, id, time)
             }
         });
 
@@ -150,7 +146,8 @@ impl Slice {
             unit.count(time);
         }
         let unit = session.as_mut().unwrap_or(&mut hour);
-        let order = sequence::judge(&version.baselines, own, &unit.progress, call);
+        let course = unit.course(|| self.spare.course());
+        let order = sequence::judge(&version.baselines, own, &course.progress, call);
         let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
         let bits = CallBits { contents, order, novelty, frequency, failure };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
@@ -158,10 +155,12 @@ impl Slice {
 
         let moment =
             Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
-        if let Some(id) = call.event.event_id.as_deref()
+        if let Some(id) = arrival.event
             && own.is_some_and(|own| own.carries_provenance())
         {
-            unit.remember_call(self.vocabulary.identity().of(id), call.action);
+            let number = unit.events;
+            let course = unit.course(|| self.spare.course());
+            course.remember_call(number, id, call.action);
         }
         for family in raised.into_iter().flatten() {
             moment.keep_lead(unit, family, &watched.rate);
@@ -177,7 +176,7 @@ impl Slice {
         }
         if raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
-                session: session.as_deref(),
+                session: session.as_ref(),
                 hour: &hour,
                 unit_before: before_unit,
                 hour_before: before_hour,
@@ -195,16 +194,16 @@ impl Slice {
             Self::set_timer(&mut self.timers, watched);
         }
 
-        let judgement = judgement(session.as_deref(), &hour);
-        let unit = session.as_mut().unwrap_or(&mut hour);
+        let judgement = judgement(session.as_ref(), &hour);
+        let course = session.as_mut().unwrap_or(&mut hour).course(|| self.spare.course());
         if !version.frozen {
-            learn(call, unit, &order, delta);
+            learn(call, course, &order, delta);
         }
-        unit.progress.advance(call, &order);
+        course.progress.advance(call, &order);
         watched.hour = Some(hour);
         if let Some(unit) = session {
             let crowded = watched.room_for_session();
-            watched.sessions.push((unit.id, unit));
+            watched.sessions.push(unit);
             if let Some(crowded) = crowded {
                 self.close(version, slot, crowded);
             }
@@ -226,7 +225,7 @@ fn judge_novelty(
     let mut strongest: Option<KeyBits> = None;
     let mut resource: Option<Familiarity> = None;
     for (space, key) in access::keys(call) {
-        let familiarity = watched.familiar.meet(space, key, hour);
+        let (familiarity, forgotten) = watched.familiar.meet_and_forget(space, key, hour);
         let judged = access::judge(baselines, own, space, key, familiarity);
         bits += judged.bits;
         if strongest.is_none_or(|s| judged.bits > s.bits) {
@@ -235,10 +234,13 @@ fn judge_novelty(
         if space == KeySpace::Resource {
             resource = Some(familiarity);
         }
-        if familiarity.first
-            && let Some(delta) = &mut learn
-        {
-            delta.vote_once(watched.key, Lesson::Access(space), key);
+        if let Some(delta) = &mut learn {
+            if let Some(forgotten) = forgotten {
+                delta.note_voter(watched.key, forgotten);
+            }
+            if familiarity.first && !delta.has_voted(watched.key, shortened(space, key)) {
+                delta.vote(Lesson::Access(space), key, 0.0);
+            }
         }
     }
     let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
@@ -258,31 +260,31 @@ fn raise(unit: &mut Unit, calibration: &Calibration, bits: &CallBits) -> [Option
 }
 
 /// Casts the unit's votes for what it has not taught yet; values wait for its end.
-fn learn(call: &Call<'_, '_>, unit: &mut Unit, order: &OrderBits, delta: &mut Delta) {
-    let lesson = sequence::lesson(&unit.progress, call.agent_type);
+fn learn(call: &Call<'_, '_>, course: &mut Course, order: &OrderBits, delta: &mut Delta) {
+    let lesson = sequence::lesson(&course.progress, call.agent_type);
     if let Lesson::Order { contexts, .. } = lesson
-        && unit.teaches(mix(contexts.as_slice().last().copied().unwrap_or(0), call.symbol))
+        && course.teaches(mix(contexts.as_slice().last().copied().unwrap_or(0), call.symbol))
     {
         delta.vote(lesson, call.symbol, order.bits);
     }
     if call.arguments.is_empty() {
         return;
     }
-    if unit.teaches(call.tier as u64) {
+    if course.teaches(call.tier as u64) {
         delta.provenance(call.tier != Tier::None);
     }
     for argument in &call.arguments {
         for (lesson, symbol) in provenance::lessons(call, argument) {
             if let Lesson::Origin(_, context) = lesson
-                && unit.teaches(mix(context, symbol))
+                && course.teaches(mix(context, symbol))
             {
                 delta.vote(lesson, symbol, 0.0);
             }
         }
         if let (true, Some(value)) = (argument.is_destination, argument.value) {
             let contexts @ [_, particular] = content::value_contexts(call, argument);
-            if unit.teaches(mix(particular, value)) {
-                unit.hold(HeldValue { contexts, value });
+            if course.teaches(mix(particular, value)) {
+                course.hold(HeldValue { contexts, value });
             }
         }
     }

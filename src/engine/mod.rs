@@ -8,6 +8,7 @@ mod batch;
 pub mod checkpoint;
 pub mod clock;
 mod closing;
+mod course;
 mod explain;
 mod habits;
 mod judging;
@@ -26,7 +27,7 @@ pub use self::output::{ClosedUnit, Output};
 pub use self::verdicts::VerdictRecord;
 
 use self::clock::{Now, StreamClock};
-use self::slice::{SLICES, Slice};
+use self::slice::{Arrival, SLICES, Slice};
 use self::storm::Storm;
 use self::unit::{Position, UnitKind};
 use self::version::Version;
@@ -124,15 +125,17 @@ impl Engine {
     ///
     /// An event whose id was met lately is dropped and counted: nothing is known against it.
     pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Output>) -> Judgement {
-        let agent = self.agent(event.tenant.as_deref(), &event.agent_id);
-        let now = self.see(agent, event.time);
+        let arrival = self.arrival(event);
+        let now = self.see(arrival.agent, event.time);
         if self.is_due(now) {
             self.turn(now, out);
         }
         self.uncounted += 1;
         let from = out.len();
-        let Some(slice) = self.slices.get_mut(slice_of(agent)) else { return Judgement::NOTHING };
-        let judgement = slice.judge(&self.version, now, agent, event, position, out);
+        let Some(slice) = self.slices.get_mut(slice_of(arrival.agent)) else {
+            return Judgement::NOTHING;
+        };
+        let judgement = slice.judge(&self.version, now, arrival, event, position, out);
         self.storm.tell(out, from);
         judgement
     }
@@ -209,6 +212,15 @@ impl Engine {
     /// Findings that were not told because a person had declared such activity safe.
     pub fn suppressed(&self) -> u64 {
         self.slices.iter().map(|slice| slice.suppressed).sum()
+    }
+
+    /// The keys by which an event is placed.
+    fn arrival(&self, event: &AuditEvent<'_>) -> Arrival {
+        let identity = &self.version.settings.identity;
+        Arrival {
+            agent: self.agent(event.tenant.as_deref(), &event.agent_id),
+            event: event.event_id.as_deref().map(|id| identity.of(id)),
+        }
     }
 
     /// Key of an agent: agents of two tenants are two agents.

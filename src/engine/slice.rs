@@ -3,6 +3,7 @@
 //! Knows its own agents. Must not know other slices, nor write the version: whoever owns a slice judges its agents.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -14,7 +15,7 @@ use super::closing::teach;
 use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
 use super::unit::{Spare, Unit};
 use super::version::Version;
-use super::watched::Watched;
+use super::watched::{NEVER, Watched};
 use crate::assess::budget::Counted;
 use crate::baseline::learning::Delta;
 use crate::baseline::store::Store;
@@ -22,6 +23,7 @@ use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
 use crate::risk::{Monitoring, Verdict};
+use crate::stats::key::mix;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
 
@@ -54,18 +56,35 @@ pub(super) struct Slice {
     /// Findings that a person declared safe.
     pub suppressed: u64,
     /// Used while units close, kept for its memory.
-    pub ended: Vec<Box<Unit>>,
+    pub ended: Vec<Unit>,
     /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
-    pub turning: Vec<(EventTime, Key, Box<Unit>)>,
-    /// Used units, kept for their memory.
+    pub turning: Vec<(EventTime, Key, Unit)>,
+    /// Memory of used units.
     pub spare: Spare,
     /// Units that have closed, where somebody wants to know; none where nobody does.
     pub closed: Option<Vec<ClosedUnit>>,
 }
 
+/// The keys by which an event is placed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    pub agent: Key,
+    /// Key of its id, if it has one.
+    pub event: Option<Key>,
+}
+
+impl Arrival {
+    /// Key under which the event is known to have been met: ids of two agents are two ids.
+    fn met(self) -> Option<Key> {
+        self.event.map(|event| mix(self.agent, event))
+    }
+}
+
 /// What the agents of one type in one slice have done since the last look.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct OfType {
+    /// Its name, as its events give it.
+    pub name: Arc<str>,
     pub delta: Delta,
     pub counted: Counted,
 }
@@ -76,6 +95,13 @@ pub(super) struct Stub {
     pub alerts_opened: u64,
     pub seq: u64,
     pub last_seen: i64,
+}
+
+impl OfType {
+    /// A type that has done nothing.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default() }
+    }
 }
 
 impl Slice {
@@ -114,10 +140,11 @@ impl Slice {
         if self.agents.is_full() {
             self.make_room(version, out);
         }
+        let of_type = self.of_type(call.agent_type, event.agent_type());
         if !version.frozen {
-            self.of_type(call.agent_type, event.agent_type()).delta.agent(agent);
+            of_type.delta.agent(agent);
         }
-        let type_name = event.agent_type();
+        let type_name = Arc::clone(&of_type.name);
         let mut watched = Watched::new(
             agent,
             &event.agent_id,
@@ -140,9 +167,7 @@ impl Slice {
 
     /// What the slice keeps of a type.
     pub fn of_type(&mut self, agent_type: Key, name: &str) -> &mut OfType {
-        self.types
-            .entry(agent_type)
-            .or_insert_with(|| OfType { delta: Delta::new(name), counted: Counted::default() })
+        self.types.entry(agent_type).or_insert_with(|| OfType::new(name))
     }
 
     /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
@@ -155,8 +180,9 @@ impl Slice {
                 let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
                 teach(version, delta, &mut watched, unit);
             }
-            if let Some(due) = watched.timer {
-                self.timers.remove(&(due, agent));
+            self.timers.remove(&(watched.timer, agent));
+            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
+                watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }
             watched.close_alerts(EventTime(last_seen), out);
             self.stubs
@@ -181,12 +207,30 @@ impl Slice {
     }
 
     /// Whether an event with this id was judged already; remembers it.
-    pub fn is_duplicate(&mut self, agent: Key, event_id: Option<&str>) -> bool {
-        let Some(id) = event_id else { return false };
-        let key = crate::stats::key::mix(agent, self.vocabulary.identity().of(id));
-        let duplicate = !self.met.insert(key);
+    pub fn is_duplicate(&mut self, arrival: Arrival) -> bool {
+        let duplicate = arrival.met().is_some_and(|key| !self.met.insert(key));
         self.duplicates += u64::from(duplicate);
         duplicate
+    }
+
+    /// Fetches where the agent of an event lies, and whether the event was met.
+    pub fn fetch_index(&self, arrival: Arrival) {
+        self.met.fetch(arrival.met().into_iter());
+        self.agents.fetch(arrival.agent);
+    }
+
+    /// Fetches the agent of an event. Its index should be near.
+    pub fn fetch_agent(&self, arrival: Arrival) {
+        std::hint::black_box(self.watched(arrival.agent).map(Watched::touch));
+    }
+
+    /// Fetches what the agent of an event points to. The agent should be near.
+    pub fn fetch_course(&self, arrival: Arrival) {
+        std::hint::black_box(self.watched(arrival.agent).map(Watched::touch_course));
+    }
+
+    fn watched(&self, agent: Key) -> Option<&Watched> {
+        self.agents.get(self.agents.find(agent)?)
     }
 
     /// When the next level may fall. Watched milliseconds.
@@ -202,7 +246,7 @@ impl Slice {
             let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
                 continue;
             };
-            watched.timer = None;
+            watched.timer = NEVER;
             let mut out = Vec::new();
             let then = now.instant(due);
             watched.settle(version, then, &mut out);
@@ -213,15 +257,13 @@ impl Slice {
 
     /// Looks at the level of an agent when it may fall next.
     pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, watched: &mut Watched) {
-        let due = watched.due();
+        let due = watched.due().unwrap_or(NEVER);
         if due == watched.timer {
             return;
         }
-        if let Some(old) = watched.timer {
-            timers.remove(&(old, watched.key));
-        }
+        timers.remove(&(watched.timer, watched.key));
         watched.timer = due;
-        if let Some(due) = due {
+        if due != NEVER {
             timers.insert((due, watched.key));
         }
     }

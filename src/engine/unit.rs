@@ -4,7 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
+use super::course::{self, Course, make_room};
 use super::explain::LeadArgument;
 use super::judging::CallBits;
 use crate::assess::calibrate::Calibration;
@@ -14,8 +16,6 @@ use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
-use crate::stats::flat::ShortSet;
-use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
 
@@ -25,24 +25,11 @@ pub const SESSION_IDLE_MS: i64 = 15 * 60_000;
 pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
 /// A family whose p falls to or below this keeps what raised it, for the explanation.
 const WORTH_KEEPING: f64 = 0.01;
-/// Calls remembered by event id, to name the one a value came from.
-const REMEMBERED_CALLS: usize = 64;
-/// Things one unit may teach at most: a long unit weighs no more.
-pub const LESSONS: usize = 4096;
-/// Values that may wait for the unit's end.
-const HELD_VALUES: usize = 64;
-/// Lessons for which a unit needs no memory but its own; most units teach no more.
-const NEAR_LESSONS: usize = 24;
-/// Values, calls and leads for which there is room from the first one on.
-const FIRST_VALUES: usize = 16;
-const FIRST_CALLS: usize = 16;
+/// Leads for which there is room from the first one on.
 const FIRST_LEADS: usize = 2;
 
 /// No version has this number.
 const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
-
-/// Mixed into lessons before they are shortened: some are small numbers.
-const SHORTENED: u64 = 0x7EAC_4E5D;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -141,18 +128,53 @@ pub(super) struct CountedLead {
     pub sentence: String,
 }
 
-/// A value of an argument that waits to be learned.
+/// How high one family rose in a unit.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct HeldValue {
-    /// Contexts of the value, as in [`crate::baseline::learning::Lesson::Value`].
-    pub contexts: [u64; 2],
-    /// The value's keyed hash.
-    pub value: u64,
+pub(super) struct Height {
+    /// Running p.
+    p: f64,
+    /// Peak of each stage, as a cell of bits.
+    peaks: [u8; STAGES],
+    /// Whether the unit says anything about it.
+    is_known: bool,
+}
+
+impl Default for Height {
+    fn default() -> Self {
+        Self { p: 1.0, peaks: [0; STAGES], is_known: false }
+    }
+}
+
+impl Height {
+    /// Reads something of it.
+    pub fn touch(&self) -> u64 {
+        self.p.to_bits()
+    }
+}
+
+/// Where the height of a family lies.
+enum Place {
+    /// In the unit itself: every hour has these.
+    Near(usize),
+    /// In its course.
+    Course(usize),
+}
+
+/// Families whose heights lie in the unit itself.
+const NEAR: usize = Family::COUNT - course::FAMILIES;
+
+fn place(family: Family) -> Place {
+    match family {
+        Family::Novelty => Place::Near(0),
+        Family::Bursts => Place::Near(1),
+        Family::Failure => Place::Near(2),
+        other => Place::Course(other as usize),
+    }
 }
 
 /// A unit that is open.
 ///
-/// What every event touches comes first and together, in three lines of the processor's cache: hence the order.
+/// What every event touches lies together, in two lines of the processor's cache: hence the order.
 #[derive(Debug, Serialize, Deserialize)]
 #[repr(C)]
 pub struct Unit {
@@ -162,7 +184,6 @@ pub struct Unit {
     pub under_alert: bool,
     /// Whether a person accepted what it holds as normal.
     pub accepted: bool,
-    has_data: [bool; Family::COUNT],
     /// Its events.
     pub events: u32,
     /// The session's key, or the hour's number.
@@ -178,60 +199,34 @@ pub struct Unit {
     /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
     /// since.
     assessed: (Key, u64),
-    p: [f64; Family::COUNT],
-    peaks: [[u8; STAGES]; Family::COUNT],
-    /// How its calls ended.
+    heights: [Height; NEAR],
+    /// How its calls ended; counted in hours.
     pub failures: Failures,
-    /// Where its sequence stands.
-    pub progress: Progress,
-    /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
-    cast: ShortSet<NEAR_LESSONS>,
-    /// Keys of event ids with their actions, by place modulo the number remembered.
-    calls: Vec<(u64, Key)>,
-    /// Values to be learned, which wait until the unit turns out harmless.
-    pub held: Vec<HeldValue>,
     /// What raised each family most.
-    pub(super) leads: Vec<Lead>,
+    pub(super) leads: ThinVec<Lead>,
+    /// The course of its calls; none in an hour whose calls all belong to sessions.
+    course: Option<Box<Course>>,
 }
 
 impl Unit {
-    /// A unit that starts with an event at this time.
-    pub fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Self {
+    /// A unit that starts with an event at this time, with memory for leads.
+    fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool, leads: ThinVec<Lead>) -> Self {
         Self {
             kind,
             id,
             started: time,
             last: time,
             events: 0,
-            failures: Failures::default(),
-            progress: Progress::default(),
-            cast: ShortSet::default(),
-            held: Vec::new(),
-            leads: Vec::new(),
+            leads,
             under_alert,
             accepted: false,
             bits: 0.0,
             unit_p: 1.0,
-            peaks: [[0; STAGES]; Family::COUNT],
-            p: [1.0; Family::COUNT],
-            has_data: [false; Family::COUNT],
+            heights: Default::default(),
+            failures: Failures::default(),
             assessed: NOT_ASSESSED,
-            calls: Vec::new(),
+            course: None,
         }
-    }
-
-    /// Makes a used unit new, keeping its memory.
-    pub fn restart(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) {
-        let mut fresh = Self::new(kind, id, time, under_alert);
-        fresh.cast = std::mem::take(&mut self.cast);
-        fresh.held = std::mem::take(&mut self.held);
-        fresh.leads = std::mem::take(&mut self.leads);
-        fresh.calls = std::mem::take(&mut self.calls);
-        fresh.cast.clear();
-        fresh.held.clear();
-        fresh.leads.clear();
-        fresh.calls.clear();
-        *self = fresh;
     }
 
     /// When it closes if nothing more happens.
@@ -267,47 +262,58 @@ impl Unit {
     #[inline]
     pub fn raise(&mut self, calibration: &Calibration, family: Family, bits: f64) -> bool {
         let stage = self.stage_of(family);
-        let index = family as usize;
-        if let Some(flag) = self.has_data.get_mut(index) {
-            *flag = true;
-        }
-        let Some(peak) = self.peaks.get_mut(index).and_then(|p| p.get_mut(stage)) else { return false };
+        let Some(height) = self.height_mut(family) else { return false };
+        height.is_known = true;
+        let Some(peak) = height.peaks.get_mut(stage) else { return false };
         let cell = cell_of(bits);
         if cell < *peak || cell == 0 {
             return false; // below the stage's peak: p cannot fall
         }
         *peak = cell;
         let p = calibration.peak_p(family, stage, bits);
-        match self.p.get_mut(index) {
-            Some(running) if p < *running => {
-                *running = p;
-                self.assessed = NOT_ASSESSED;
-                true
-            }
-            _ => false,
+        if p >= height.p {
+            return false;
+        }
+        height.p = p;
+        self.assessed = NOT_ASSESSED;
+        true
+    }
+
+    fn height(&self, family: Family) -> Option<&Height> {
+        match place(family) {
+            Place::Near(i) => self.heights.get(i),
+            Place::Course(i) => self.course.as_ref()?.heights.get(i),
+        }
+    }
+
+    fn height_mut(&mut self, family: Family) -> Option<&mut Height> {
+        match place(family) {
+            Place::Near(i) => self.heights.get_mut(i),
+            Place::Course(i) => self.course.as_mut()?.heights.get_mut(i),
         }
     }
 
     /// Running p of a family.
+    #[inline]
     pub fn p(&self, family: Family) -> f64 {
-        self.p.get(family as usize).copied().unwrap_or(1.0)
+        self.height(family).map_or(1.0, |height| height.p)
     }
 
     /// The families that are known to be below 1, with their running p.
     pub fn said(&self) -> impl Iterator<Item = (Family, f64)> {
-        Family::ALL.into_iter().zip(self.p).filter(|(_, p)| *p < 1.0)
+        Family::ALL.into_iter().zip(self.running_p()).filter(|(_, p)| *p < 1.0)
     }
 
     /// p of all families, to be kept before a call is judged.
     pub fn running_p(&self) -> [f64; Family::COUNT] {
-        self.p
+        Family::ALL.map(|family| self.p(family))
     }
 
     /// Whether anything is known of a family; marks it as known, so that a unit without a peak counts as one
-    /// whose peak is zero.
+    /// whose peak is zero. A unit without a course says nothing of its families.
     pub fn mark(&mut self, family: Family) {
-        if let Some(flag) = self.has_data.get_mut(family as usize) {
-            *flag = true;
+        if let Some(height) = self.height_mut(family) {
+            height.is_known = true;
         }
     }
 
@@ -331,14 +337,14 @@ impl Unit {
             return;
         }
         self.assessed = under;
-        self.bits = self.bits.max(combine::harmonic_bits(Self::weighed(self.kind, &self.p)));
-        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&self.p));
+        let p = self.running_p();
+        self.bits = self.bits.max(combine::harmonic_bits(Self::weighed(self.kind, &p)));
+        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&p));
     }
 
     /// Peaks per stage reached of a family, if the unit says anything about it.
     pub fn peaks(&self, family: Family) -> Option<&[u8]> {
-        let has_data = self.has_data.get(family as usize).copied().unwrap_or(false);
-        self.peaks.get(family as usize).filter(|_| has_data).and_then(|p| p.get(..=self.stage_of(family)))
+        self.height(family).filter(|height| height.is_known)?.peaks.get(..=self.stage_of(family))
     }
 
     /// Whether a family's p is small enough to keep what raised it.
@@ -358,76 +364,62 @@ impl Unit {
         }
     }
 
-    /// Remembers the running call under its event id.
-    pub fn remember_call(&mut self, event: u64, action: Key) {
-        make_room(&mut self.calls, FIRST_CALLS, REMEMBERED_CALLS);
-        let place = self.events.saturating_sub(1) as usize % REMEMBERED_CALLS;
-        match self.calls.get_mut(place) {
-            Some(slot) => *slot = (event, action),
-            None => self.calls.push((event, action)),
-        }
+    /// Reads something of both of its lines.
+    pub(super) fn touch(&self) -> u64 {
+        self.id ^ self.assessed.1
+    }
+
+    /// The course of its calls, begun by whoever counts the first of them.
+    pub fn course(&mut self, begin: impl FnOnce() -> Box<Course>) -> &mut Course {
+        self.course.get_or_insert_with(begin)
+    }
+
+    /// The course of its calls, if it has one.
+    pub fn course_so_far(&self) -> Option<&Course> {
+        self.course.as_deref()
+    }
+
+    /// Where its sequence stands; at the start where it has none.
+    pub fn progress(&self) -> &Progress {
+        self.course.as_ref().map_or(&Progress::AT_START, |course| &course.progress)
     }
 
     /// Action and place (from 1) of a remembered call.
     pub fn call_of(&self, event: u64) -> Option<(Key, u32)> {
-        let place = self.calls.iter().position(|(e, _)| *e == event)?;
-        let (_, action) = self.calls.get(place)?;
-        let newest = self.events as usize;
-        let back = (newest + REMEMBERED_CALLS - 1 - place) % REMEMBERED_CALLS;
-        Some((*action, newest.saturating_sub(back) as u32))
-    }
-
-    /// Whether the unit was used for the content of calls, so that it has the memory for it.
-    pub fn has_room_for_content(&self) -> bool {
-        self.calls.capacity() > 0 || self.held.capacity() > 0
-    }
-
-    /// Marks a lesson as taught by this unit; false when it was already, or when the unit has taught enough.
-    pub fn teaches(&mut self, lesson: u64) -> bool {
-        self.cast.insert(((mix(lesson, SHORTENED) >> 32) as u32).max(1), LESSONS)
-    }
-
-    /// Holds a value back until the unit closes.
-    pub fn hold(&mut self, value: HeldValue) {
-        make_room(&mut self.held, FIRST_VALUES, HELD_VALUES);
-        if self.held.len() < HELD_VALUES {
-            self.held.push(value);
-        }
+        self.course.as_ref()?.call_of(self.events, event)
     }
 }
 
-/// Used units, kept for their memory. Those that were used for content have memory which the others never need.
+/// Memory of used units: most need a course again, few need leads.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
-    content: Vec<Box<Unit>>,
-    bare: Vec<Box<Unit>>,
+    courses: Vec<Box<Course>>,
+    leads: Vec<ThinVec<Lead>>,
 }
 
 impl Spare {
-    /// Takes one out, for content or not; one of the other sort where there is none.
-    pub fn take(&mut self, for_content: bool) -> Option<Box<Unit>> {
-        let (first, second) = match for_content {
-            true => (&mut self.content, &mut self.bare),
-            false => (&mut self.bare, &mut self.content),
-        };
-        first.pop().or_else(|| second.pop())
+    /// A unit that starts with an event at this time.
+    pub fn unit(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Unit {
+        Unit::new(kind, id, time, under_alert, self.leads.pop().unwrap_or_default())
     }
 
-    /// Keeps a unit, at most `most` of each sort.
-    pub fn keep(&mut self, unit: Box<Unit>, most: usize) {
-        let spare = if unit.has_room_for_content() { &mut self.content } else { &mut self.bare };
-        if spare.len() < most {
-            spare.push(unit);
+    /// A course of nothing so far.
+    pub fn course(&mut self) -> Box<Course> {
+        self.courses.pop().unwrap_or_default()
+    }
+
+    /// Keeps the memory of a unit, that of at most `most` units.
+    pub fn keep(&mut self, unit: Unit, most: usize) {
+        if let Some(mut course) = unit.course
+            && self.courses.len() < most
+        {
+            course.clear();
+            self.courses.push(course);
         }
-    }
-}
-
-/// Makes room for one more entry: for `few` at first, then for the most that there may be. Units are used again and
-/// again, and sooner or later each of them holds a long list: growing in more steps would only spread the allocations
-/// over hours.
-fn make_room<T>(list: &mut Vec<T>, few: usize, most: usize) {
-    if list.len() == list.capacity() && list.len() < most {
-        let room = if list.is_empty() { few } else { most };
-        list.reserve_exact(room - list.len());
+        let mut leads = unit.leads;
+        if leads.capacity() > 0 && self.leads.len() < most {
+            leads.clear();
+            self.leads.push(leads);
+        }
     }
 }

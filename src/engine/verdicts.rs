@@ -116,7 +116,7 @@ impl Slice {
                 risk.set(Level::None);
                 if verdict.verdict == Decision::Accept {
                     watched.hour.iter_mut().for_each(|unit| unit.accepted = true);
-                    watched.sessions.iter_mut().for_each(|(_, unit)| unit.accepted = true);
+                    watched.sessions.iter_mut().for_each(|unit| unit.accepted = true);
                 }
             }
         }

@@ -12,16 +12,19 @@ use crate::identity::Key;
 use crate::risk::{Level, Monitoring};
 use crate::time::{EventTime, HOUR_MS};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use thin_vec::ThinVec;
 
-use super::unit::{Unit, UnitKind};
+use super::unit::{Spare, Unit, UnitKind};
 
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
-/// After all time.
-const NEVER: EventTime = EventTime(i64::MAX);
+/// After all time. Milliseconds.
+pub(super) const NEVER: i64 = i64::MAX;
 
-/// One agent.
+/// One agent. 544 bytes, without what it points to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Watched {
     /// Identity hash.
@@ -42,11 +45,10 @@ pub struct Watched {
     pub rules: RuleState,
     /// Most bits of the running silence, and whether it was told. Bits.
     pub silence: Option<(f32, bool)>,
-    /// Open sessions by id. Each unit has a place of its own in memory, so that a look for one of them, or at
-    /// none, touches no other.
-    pub sessions: Vec<(Key, Box<Unit>)>,
+    /// Open sessions. Most agents have one at a time, which lies here, near the open hour.
+    pub sessions: SmallVec<[Unit; 1]>,
     /// The open hour.
-    pub hour: Option<Box<Unit>>,
+    pub hour: Option<Unit>,
     /// No open unit is over before this.
     earliest_end: EventTime,
     /// Its latest event.
@@ -56,19 +58,20 @@ pub struct Watched {
     /// Alerts opened so far.
     pub alerts_opened: u64,
     /// Alerts that are open.
-    pub open: Vec<OpenAlert>,
+    pub open: ThinVec<OpenAlert>,
     /// Last day (since 1970) on which a unit of each kind rose above the 98 % quantile.
-    pub tail_day: [i64; 2],
+    pub tail_day: [i32; 2],
     /// What is held against it; none while nothing ever was.
     pub risk: Option<Box<Risk>>,
     /// Risk updates told so far.
     pub seq: u64,
     /// How well it is seen.
     pub monitoring: Monitoring,
-    /// When its level is to be looked at next. Watched milliseconds.
-    pub timer: Option<i64>,
-    /// The name of its type, as its last event gave it.
-    pub type_name: Box<str>,
+    /// When its level is to be looked at next; [`i64::MAX`] for never. Watched milliseconds.
+    pub timer: i64,
+    /// The name of its type, which all its agents share. Not saved: it is found by `agent_type`.
+    #[serde(skip)]
+    pub type_name: Arc<str>,
 }
 
 /// An alert that is open.
@@ -102,7 +105,7 @@ impl Watched {
         id: &str,
         tenant: Option<&str>,
         agent_type: Key,
-        type_name: &str,
+        type_name: Arc<str>,
         watched_ms: i64,
     ) -> Self {
         Self {
@@ -115,20 +118,35 @@ impl Watched {
             failure: Default::default(),
             rules: RuleState::default(),
             silence: None,
-            sessions: Vec::new(),
+            sessions: SmallVec::new(),
             hour: None,
-            earliest_end: NEVER,
+            earliest_end: EventTime(NEVER),
             latest: EventTime(i64::MIN),
             events: 0,
             alerts_opened: 0,
-            open: Vec::new(),
-            tail_day: [i64::MIN; 2],
+            open: ThinVec::new(),
+            tail_day: [i32::MIN; 2],
             risk: None,
             seq: 0,
             monitoring: Monitoring::default(),
-            timer: None,
-            type_name: type_name.into(),
+            timer: NEVER,
+            type_name,
         }
+    }
+
+    /// Reads something of each of its parts, so that they lie near the processor.
+    pub(super) fn touch(&self) -> u64 {
+        let units = self.hour.iter().chain(&self.sessions);
+        units.fold(self.key ^ self.events ^ self.latest.0 as u64 ^ self.agent_type, |sum, unit| {
+            sum ^ unit.touch()
+        }) ^ self.familiar.touch()
+            ^ u64::from(self.rate.is_young())
+    }
+
+    /// Reads something of all that it points to and that a call needs.
+    pub(super) fn touch_course(&self) -> u64 {
+        let course = self.sessions.first().or(self.hour.as_ref()).and_then(Unit::course_so_far);
+        course.map_or(0, super::course::Course::touch) ^ self.familiar.touch_keys()
     }
 
     /// The true level now.
@@ -163,15 +181,15 @@ impl Watched {
     }
 
     /// Takes out every unit whose time is over at `now`, in the order in which they ended.
-    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Box<Unit>>) {
+    pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
         if now < self.earliest_end {
             return;
         }
         let from = ended.len();
         let mut i = 0;
-        while let Some((_, unit)) = self.sessions.get(i) {
+        while let Some(unit) = self.sessions.get(i) {
             if unit.deadline() <= now {
-                ended.push(self.sessions.swap_remove(i).1);
+                ended.push(self.sessions.swap_remove(i));
             } else {
                 i += 1;
             }
@@ -183,9 +201,9 @@ impl Watched {
         if let Some(ended) = ended.get_mut(from..) {
             ended.sort_unstable_by_key(|unit| (unit.deadline(), unit.kind as u8, unit.id));
         }
-        let sessions = self.sessions.iter().map(|(_, unit)| unit.deadline());
-        let hour = self.hour.as_deref().map(|unit| self.hour_end(unit.id as i64));
-        self.earliest_end = sessions.chain(hour).min().unwrap_or(NEVER);
+        let sessions = self.sessions.iter().map(Unit::deadline);
+        let hour = self.hour.as_ref().map(|unit| self.hour_end(unit.id as i64));
+        self.earliest_end = sessions.chain(hour).min().unwrap_or(EventTime(NEVER));
     }
 
     /// The instant at which one of the agent's hours is over: the first of the next.
@@ -196,35 +214,22 @@ impl Watched {
 
     /// The place of a session among the open ones.
     pub fn session(&self, id: Key) -> Option<usize> {
-        self.sessions.iter().position(|(other, _)| *other == id)
+        self.sessions.iter().position(|unit| unit.id == id)
     }
 
     /// Makes room for one more session; returns the one that has to close for it.
-    pub fn room_for_session(&mut self) -> Option<Box<Unit>> {
+    pub fn room_for_session(&mut self) -> Option<Unit> {
         if self.sessions.len() < SESSIONS {
             return None;
         }
-        let quietest =
-            (0..self.sessions.len()).min_by_key(|&i| self.sessions.get(i).map(|(id, u)| (u.last, *id)))?;
-        Some(self.sessions.swap_remove(quietest).1)
+        let quietest = (0..self.sessions.len())
+            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last, unit.id)))?;
+        Some(self.sessions.swap_remove(quietest))
     }
 
-    /// A new unit of this agent, from the memory of a used one where there is one.
-    pub fn new_unit(
-        &mut self,
-        used: Option<Box<Unit>>,
-        kind: UnitKind,
-        id: u64,
-        time: EventTime,
-    ) -> Box<Unit> {
-        let under_alert = !self.open.is_empty();
-        let unit = match used {
-            Some(mut unit) => {
-                unit.restart(kind, id, time, under_alert);
-                unit
-            }
-            None => Box::new(Unit::new(kind, id, time, under_alert)),
-        };
+    /// A new unit of this agent.
+    pub(super) fn new_unit(&mut self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+        let unit = spare.unit(kind, id, time, !self.open.is_empty());
         let end = match kind {
             UnitKind::Session => unit.deadline(),
             UnitKind::Hour => self.hour_end(id as i64),

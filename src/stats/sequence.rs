@@ -26,6 +26,11 @@ pub struct Contexts {
 }
 
 impl History {
+    /// One symbol.
+    pub const fn of(symbol: u64) -> Self {
+        Self { symbols: [symbol, 0, 0, 0, 0, 0, 0], len: 1 }
+    }
+
     /// Appends a symbol; the oldest is forgotten.
     pub fn push(&mut self, symbol: u64) {
         self.symbols.rotate_right(1);

@@ -84,6 +84,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("sonic_rs", &["wire", "evaluate"]),
     ("statrs", &["stats"]),
     ("strsim", &["wire", "simulate", "config", "cli"]),
+    ("thin_vec", &[]),
     ("thiserror", &[]),
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),

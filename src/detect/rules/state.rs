@@ -6,6 +6,7 @@
 //! that comes late is counted in whichever span that contains it holds most.
 
 use serde::{Deserialize, Serialize};
+use thin_vec::ThinVec;
 
 use crate::identity::Key;
 use crate::time::EventTime;
@@ -19,7 +20,7 @@ pub const EXACT: u32 = 64;
 /// What is remembered of one agent for the sake of rules. Empty, it holds no memory.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct RuleState {
-    entries: Vec<Entry>,
+    entries: ThinVec<Entry>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
