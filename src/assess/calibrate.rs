@@ -30,10 +30,8 @@ pub struct Scale {
     survival: [f32; CELLS + 1],
     /// Units behind it.
     count: f64,
-    /// Where the tail starts. Bits.
-    start: f64,
-    /// Mean excess beyond the start. Bits.
-    excess: f64,
+    /// The tail.
+    tail: Tail,
     /// Shape of the tail.
     shape: f64,
     /// No p is smaller than this: as much as the whole fleet can vouch for.
@@ -60,10 +58,11 @@ impl Scale {
         let (from, to) = (edge(usize::from(cell)), edge(usize::from(cell) + 1));
         let share = from + (to - from) * within;
         let body = (1.0 + self.count * share) / (self.count + 1.0);
-        if bits <= self.start {
+        let Tail { start, share, excess } = self.tail;
+        if bits <= start {
             return body.min(1.0);
         }
-        let beyond = tail::survival((bits - self.start) / self.excess.max(1e-3), self.shape);
+        let beyond = share / tail::TAIL_SHARE * tail::survival((bits - start) / excess.max(1e-3), self.shape);
         beyond.max(self.floor).min(body.max(self.floor))
     }
 
@@ -91,18 +90,32 @@ impl Scale {
                 *s = sum as f32;
             }
         }
-        let (start, excess) = if own_count >= OWN_TAIL {
-            let (start, n, sum, _) = excesses(&own.shares(), own_count);
-            (start, tail::pooled_scale(fleet.excess, sum, n))
+        let tail = if own_count >= OWN_TAIL {
+            let (tail, n, sum, _) = excesses(&own.shares(), own_count);
+            Tail { excess: tail::pooled_scale(fleet.tail.excess, sum, n), ..tail }
         } else {
-            (fleet.start, fleet.excess)
+            fleet.tail
         };
-        Self { survival, count, start, excess, shape: fleet.shape, floor: fleet.floor }
+        Self { survival, count, tail, shape: fleet.shape, floor: fleet.floor }
     }
 }
 
-/// The 98 % quantile of a distribution, and count, sum and sum of squares of what lies beyond it.
-fn excesses(shares: &[f64; CELLS], count: f64) -> (f64, f64, f64, f64) {
+/// Where a tail starts, and what lies in it.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    /// Where it starts. Bits.
+    start: f64,
+    /// Share of units beyond it: 2 %, or less where fewer units show anything at all.
+    share: f64,
+    /// Mean excess beyond the start. Bits.
+    excess: f64,
+}
+
+/// The tail of a distribution, and count, sum and sum of squares of what lies in it.
+///
+/// It starts at the 98 % quantile. Where fewer than 2 % of the units rise above nothing, it holds just these: units that
+/// show nothing say nothing of how far the others rise, and would make them look closer together than they are.
+fn excesses(shares: &[f64; CELLS], count: f64) -> (Tail, f64, f64, f64) {
     let mut beyond = 0.0;
     let mut start_cell = 0;
     for (cell, share) in shares.iter().enumerate().rev() {
@@ -116,18 +129,25 @@ fn excesses(shares: &[f64; CELLS], count: f64) -> (f64, f64, f64, f64) {
     let inside = shares.get(start_cell).copied().unwrap_or(0.0);
     let kept = if inside > 0.0 { (tail::TAIL_SHARE - beyond) / inside } else { 0.0 };
     let (low, high) = (lower_edge(start_cell as u8), lower_edge(start_cell as u8 + 1));
-    let start = high - (high - low) * kept;
+    let mut start = high - (high - low) * kept;
     let (mut n, mut sum, mut squares) = (0.0, 0.0, 0.0);
     let mut add = |weight: f64, excess: f64| {
         n += weight;
         sum += weight * excess;
         squares += weight * excess * excess;
     };
-    add(count * inside * kept, 0.5 * (high - start));
+    let mut share = tail::TAIL_SHARE;
+    if start_cell == 0 {
+        start = 0.0;
+        // A unit more than there were is the least that can be said.
+        share = beyond.max(1.0 / (count + 1.0)).min(tail::TAIL_SHARE);
+    } else {
+        add(count * inside * kept, 0.5 * (high - start));
+    }
     for (cell, share) in shares.iter().enumerate().skip(start_cell + 1) {
         add(count * share, middle(cell as u8) - start);
     }
-    (start, n, sum, squares)
+    (Tail { start, share, excess: if n > 0.0 { sum / n } else { 1.0 } }, n, sum, squares)
 }
 
 /// One statistic over the whole fleet, on top of what was shipped.
@@ -135,8 +155,7 @@ fn excesses(shares: &[f64; CELLS], count: f64) -> (f64, f64, f64, f64) {
 struct Pooled {
     shares: [f64; CELLS],
     count: f64,
-    start: f64,
-    excess: f64,
+    tail: Tail,
     shape: f64,
     floor: f64,
 }
@@ -152,14 +171,13 @@ impl Pooled {
                 *share = (mine * own_count + theirs * prior) / count;
             }
         }
-        let (start, n, sum, squares) = excesses(&shares, count);
+        let (tail, n, sum, squares) = excesses(&shares, count);
         let mean = if n > 0.0 { sum / n } else { 1.0 };
         let variance = if n > 0.0 { squares / n - mean * mean } else { 0.0 };
         Self {
             shares,
             count,
-            start,
-            excess: mean.max(0.05),
+            tail: Tail { excess: mean.max(0.05), ..tail },
             shape: tail::shape(mean, variance),
             floor: if count > 0.0 { 1.0 / (20.0 * count) } else { 1.0 },
         }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tiltmeter::alert::{Alert, AlertState};
-use tiltmeter::baseline::agent::{Familiar, KeySpace};
+use tiltmeter::baseline::agent::{Familiar, KeySpace, shortened};
 use tiltmeter::baseline::learning::{Delta, Lesson, VOTES_PER_KEY, mint};
 use tiltmeter::baseline::pool::Baselines;
 use tiltmeter::baseline::rate::{PerScale, Rate, Scale};
@@ -27,7 +27,7 @@ use tiltmeter::wire::audit_event::decode;
 const TYPE: u64 = 7;
 const AGENTS: u64 = 20;
 /// What the attacker would like to be usual.
-const WANTED: u64 = 4_711;
+const WANTED: u64 = 4_711 << 32;
 
 fn engine(config: &str) -> Engine {
     Engine::new(Config::parse(config, Path::new("")).unwrap().settings().unwrap())
@@ -52,7 +52,7 @@ fn bits_of_wanted(votes: impl Fn(&mut Delta)) -> f64 {
     let mut delta = Delta::new("keeper");
     for agent in 0..AGENTS {
         delta.agent(agent);
-        delta.vote_once(agent, Lesson::Access(KeySpace::Resource), agent % 5);
+        delta.vote(Lesson::Access(KeySpace::Resource), agent % 5, 0.0);
     }
     votes(&mut delta);
     let mut baselines = Baselines::default();
@@ -64,10 +64,28 @@ fn bits_of_wanted(votes: impl Fn(&mut Delta)) -> f64 {
 #[test]
 fn one_agent_cannot_make_a_resource_usual_for_its_type() {
     let wanted = Lesson::Access(KeySpace::Resource);
+    // As the engine votes: with the first use that the agent remembers, unless it has voted and forgotten.
+    let uses = |delta: &mut Delta, agent: u64, familiar: &mut Familiar, key: u64| {
+        let (familiarity, forgotten) = familiar.meet_and_forget(KeySpace::Resource, key, 100);
+        if let Some(forgotten) = forgotten {
+            delta.note_voter(agent, forgotten);
+        }
+        if familiarity.first && !delta.has_voted(agent, shortened(KeySpace::Resource, key)) {
+            delta.vote(wanted, key, 0.0);
+        }
+    };
     let unknown = bits_of_wanted(|_| {});
-    let hammered = bits_of_wanted(|delta| (0..10_000).for_each(|_| delta.vote_once(3, wanted, WANTED)));
-    let used_by_all =
-        bits_of_wanted(|delta| (0..AGENTS).for_each(|agent| delta.vote_once(agent, wanted, WANTED)));
+    // Between two uses of the wanted key, so many others that it is forgotten.
+    let hammered = bits_of_wanted(|delta| {
+        let mut familiar = Familiar::default();
+        for round in 0..50 {
+            uses(delta, 3, &mut familiar, WANTED);
+            (0..100).for_each(|i| uses(delta, 3, &mut familiar, (1000 + 100 * round + i) << 32));
+        }
+    });
+    let used_by_all = bits_of_wanted(|delta| {
+        (0..AGENTS).for_each(|agent| uses(delta, agent, &mut Familiar::default(), WANTED));
+    });
     let unguarded = bits_of_wanted(|delta| (0..10_000).for_each(|_| delta.vote(wanted, WANTED, 0.0)));
     assert!(hammered > 2.0 && hammered > used_by_all + 2.0, "{hammered} {used_by_all} {unknown}");
     assert!(unguarded < used_by_all + 0.5, "with a vote a call it would be usual: {unguarded}");
