@@ -252,10 +252,10 @@ impl Unit {
         ((self.events.max(1) + 3).ilog2() as usize - 2).min(STAGES - 1)
     }
 
-    /// The stage in which a family is judged: the running one. How many calls there are is what bursts are about: they have
-    /// one stage.
+    /// The stage in which a family is judged: the running one. How many calls there are is what bursts are about, and
+    /// what refusals are measured by: these have one stage.
     pub fn stage_of(&self, family: Family) -> usize {
-        if family == Family::Bursts { 0 } else { self.stage() }
+        if matches!(family, Family::Bursts | Family::Failure) { 0 } else { self.stage() }
     }
 
     /// Raises a family's peak in the running stage and its running p. Returns whether p fell.

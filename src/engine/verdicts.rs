@@ -122,7 +122,8 @@ impl Slice {
         }
         let level = watched.level();
         out.push(record(version, verdict, true, before, level, closed));
-        if level != before {
+        // What was confirmed no longer falls by itself: that is news even where the level is the same.
+        if level != before || verdict.verdict == Decision::ConfirmCompromised {
             watched.tell_level(version, now, before, Cause::Verdict, out);
         }
         let agent_type = watched.agent_type;

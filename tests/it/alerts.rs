@@ -28,7 +28,7 @@ fn attacked_fleet(preset: Preset, seed: u64) -> (Vec<AuditEvent<'static>>, Vec<A
     let scenario = Scenario {
         preset,
         seed,
-        agents: 20,
+        agents: 40,
         days: 4.0,
         attack_share: 0.03,
         strength: 1.0,

@@ -155,7 +155,8 @@ fn verdicts_do_what_they_say() {
     assert_eq!((after.level_uncapped, after.score), (Level::None, 0.0));
 
     let confirmed = outputs(&events, &[verdict(Decision::ConfirmCompromised, 60_000, agent)]);
-    let after = of_agent(&confirmed).into_iter().find(|risk| risk.level_uncapped == Level::High).unwrap();
+    let after = of_agent(&confirmed).into_iter().find(|risk| risk.cause == Cause::Verdict).unwrap();
+    assert_eq!(after.level_uncapped, Level::High);
     assert_eq!(after.expires_at, None, "it does not fall by itself");
     assert!(of_agent(&confirmed).iter().all(|risk| risk.cause != Cause::Decay || risk.as_of < after.as_of));
 

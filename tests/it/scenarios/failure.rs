@@ -9,23 +9,25 @@ use tiltmeter::finding::RiskEventType;
 use super::check;
 use super::stream::{CASE_DAY, Session, Stream};
 
-const AGENTS: usize = 6;
-const SESSIONS: usize = 300;
+const AGENTS: usize = 20;
+const SESSIONS: usize = 480;
 /// Files of a session.
 const FILES: usize = 4;
 /// Files of the case.
 const TRIED: usize = 16;
+/// Doors that are tried in the case.
+const DOORS: usize = 40;
 
 fn open(session: &mut Session<'_>, file: usize, outcome: &str) {
     session.call("open_file", json!({ "resource": format!("cases/{file}"), "outcome": outcome }));
 }
 
-/// Three days of six agents of a type, each file opened once; every `refused`th is refused.
+/// Three days of twenty agents of a type, each file opened once; every `refused`th is refused.
 fn ordinary_days(agent_type: &'static str, refused: usize) -> Stream {
     let mut stream = Stream::default();
     for n in 0..SESSIONS {
         let (day, of_day) = (n / (SESSIONS / CASE_DAY), n % (SESSIONS / CASE_DAY));
-        let mut session = stream.session(agent_type, n % AGENTS, day, 8 * 60 + of_day * 5);
+        let mut session = stream.session(agent_type, n % AGENTS, day, 8 * 60 + of_day * 3);
         let files = if n % 9 == 0 { TRIED } else { FILES };
         for file in n * TRIED..n * TRIED + files {
             open(&mut session, file, if file % refused == refused / 2 { "denied" } else { "ok" });
@@ -37,7 +39,7 @@ fn ordinary_days(agent_type: &'static str, refused: usize) -> Stream {
 /// The case: three files of four are refused.
 fn tries_doors(stream: &mut Stream, agent_type: &'static str) {
     let mut session = stream.session(agent_type, 2, CASE_DAY, 9 * 60);
-    for file in 0..TRIED {
+    for file in 0..DOORS {
         open(&mut session, 100_000 + file, if file % 4 == 0 { "ok" } else { "denied" });
     }
 }

@@ -86,6 +86,6 @@ fn a_busy_morning_that_the_type_has_every_day_opens_none() {
 #[test]
 fn an_agent_that_falls_silent_while_its_peers_go_on_opens_an_alert() {
     let mut stream = STEADY.ordinary_days();
-    STEADY.rounds(&mut stream, CASE_DAY, 12 * 60, Some((3, 6 * 60)));
+    STEADY.rounds(&mut stream, CASE_DAY, 20 * 60, Some((3, 6 * 60)));
     assert_eq!(check("frequency-silence", &stream), [("indexer-3".to_owned(), RiskEventType::Silence)]);
 }
