@@ -19,7 +19,7 @@ use tiltmeter::wire::audit_event;
 static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Allocations allowed per event: those of an hour's turn and of alerts, spread over its events.
-const ALLOWED: f64 = 0.001;
+const ALLOWED: f64 = 0.003;
 
 /// The same day comes so often before allocations are counted. Units are used again and again, and it takes some days
 /// until each of them has met a long session: .0024 allocations an event are left on the second day, .0010 on the fourth.

@@ -3,6 +3,7 @@
 //! Knows units whose p fell below the threshold. Must not decide what the threshold is.
 
 use sha2::{Digest, Sha256};
+use smallvec::{SmallVec, smallvec};
 
 use super::explain::{Moment, kind_and_key, shown};
 use super::output::Output;
@@ -49,6 +50,9 @@ impl Units<'_> {
         self.session.unwrap_or(self.hour)
     }
 }
+
+/// The parts of the detectors in a finding: seldom more than two a family.
+type Shares = SmallVec<[Share; 2 * Family::COUNT]>;
 
 /// What became of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,7 +122,7 @@ impl<'t> Moment<'_, 't> {
         watched: &mut Watched,
         units: &Units<'_>,
         family: Family,
-        shares: Vec<Share>,
+        shares: Shares,
         threshold: f64,
         level: Level,
         out: &mut Vec<Output>,
@@ -198,7 +202,7 @@ impl<'t> Moment<'_, 't> {
     }
 
     /// Findings, evidence and summary of an alert; everything else is left empty.
-    fn findings(&self, units: &Units<'_>, family: Family, shares: Vec<Share>) -> Alert {
+    fn findings(&self, units: &Units<'_>, family: Family, shares: Shares) -> Alert {
         let part = |f: Family| shares.iter().filter(|s| s.family == f).map(|s| s.share).sum::<f64>();
         let mut leads: Vec<&Lead> = units.content().leads.iter().collect();
         if units.session.is_some() {
@@ -229,7 +233,7 @@ impl<'t> Moment<'_, 't> {
             owasp: ids(risk_event_type.owasp()),
             atlas: ids(risk_event_type.atlas()),
             summary,
-            shares,
+            shares: shares.into_vec(),
             findings,
             evidence,
             ..Alert::empty(family)
@@ -237,28 +241,28 @@ impl<'t> Moment<'_, 't> {
     }
 
     /// Each detector's share: a family's term in the harmonic sum, divided among its detectors by their bits.
-    fn shares(unit: &Unit) -> Vec<Share> {
+    fn shares(unit: &Unit) -> Shares {
         let terms = Unit::terms(unit.kind, &unit.running_p());
         let families = unit.kind.families().iter().copied();
-        let mut all = Vec::new();
+        let mut all = Shares::new();
         for (family, share) in families.zip(combine::shares(&terms)) {
             let lead = unit.leads.iter().find(|l| l.family == family);
-            let parts = match (family, lead) {
+            let parts: SmallVec<[(Detector, f64); 3]> = match (family, lead) {
                 (_, Some(lead)) if lead.bits.content(family).is_some_and(|c| c.bits > 0.0) => {
                     let nothing = Content::nothing(family);
                     let c = lead.bits.content(family).unwrap_or(&nothing);
-                    vec![
+                    smallvec![
                         (Detector::Provenance, c.provenance),
                         (Detector::Sequence, c.order),
                         (Detector::Access, c.novelty),
                     ]
                 }
-                (Family::CallContent | Family::ToolValues, _) => vec![(Detector::Provenance, 1.0)],
-                (Family::BareContent | Family::Novelty, _) => vec![(Detector::Access, 1.0)],
-                (Family::Order | Family::Loops, _) => vec![(Detector::Sequence, 1.0)],
-                (Family::Bursts, _) => vec![(Detector::Frequency, 1.0)],
-                (Family::Failure, _) => vec![(Detector::Failure, 1.0)],
-                (Family::Rules | Family::Verdict, _) => vec![(Detector::Rules, 1.0)],
+                (Family::CallContent | Family::ToolValues, _) => smallvec![(Detector::Provenance, 1.0)],
+                (Family::BareContent | Family::Novelty, _) => smallvec![(Detector::Access, 1.0)],
+                (Family::Order | Family::Loops, _) => smallvec![(Detector::Sequence, 1.0)],
+                (Family::Bursts, _) => smallvec![(Detector::Frequency, 1.0)],
+                (Family::Failure, _) => smallvec![(Detector::Failure, 1.0)],
+                (Family::Rules | Family::Verdict, _) => smallvec![(Detector::Rules, 1.0)],
             };
             let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
             for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::clock::Now;
 use super::judging::CallBits;
-use super::unit::{CountedLead, Lead, Position, Unit};
+use super::unit::{Lead, Position, Unit};
 use super::version::Version;
 use crate::alert::{Evidence, Observation};
 use crate::assess::calibrate::Calibration;
@@ -81,34 +81,20 @@ impl<'t> Moment<'_, 't> {
             bits: *bits,
             users: bits.novelty.strongest.map(|key| baselines.key_agents(*own, key.space, key.key)),
             fleet_probability: sequence::fleet_probability(baselines, unit.progress(), call.symbol),
-            counted: self.counted(family, rate).map(Box::new),
+            rate: (family == Family::Bursts).then(|| rate.clone()),
         }
     }
 
-    /// What is to be told of counts.
-    fn counted(&self, family: Family, rate: &Rate) -> Option<CountedLead> {
+    /// What is to be told of counts: observed, expected for the type, their unit, all in words.
+    fn counted(&self, lead: &Lead) -> Option<(f64, f64, String, String)> {
         let habits = self.version.baselines.habits(self.own);
-        match family {
-            Family::Bursts => {
-                let told = frequency::explain(&self.bits.frequency, &habits.rate_priors, rate);
-                Some(CountedLead {
-                    observed: told.observed,
-                    expected: told.expected_of_type,
-                    unit: format!("calls in {} minutes", told.minutes),
-                    sentence: told.sentence,
-                })
-            }
-            Family::Failure => {
-                let told = failure::explain(&self.bits.failure?, &habits.failure_prior);
-                Some(CountedLead {
-                    observed: told.observed,
-                    expected: told.expected_of_type,
-                    unit: "refusals".to_owned(),
-                    sentence: told.sentence,
-                })
-            }
-            _ => None,
+        if lead.family == Family::Bursts {
+            let told = frequency::explain(&lead.bits.frequency, &habits.rate_priors, lead.rate.as_ref()?);
+            let unit = format!("calls in {} minutes", told.minutes);
+            return Some((told.observed, told.expected_of_type, unit, told.sentence));
         }
+        let told = failure::explain(&lead.bits.failure?, &habits.failure_prior);
+        Some((told.observed, told.expected_of_type, "refusals".to_owned(), told.sentence))
     }
 
     /// What the leads of a unit say, in words and figures; `weight` orders them.
@@ -224,7 +210,7 @@ impl<'t> Moment<'_, 't> {
                 );
             }
             Family::Bursts | Family::Failure => {
-                if let Some(counted) = &lead.counted {
+                if let Some((observed, expected_type, unit, sentence)) = self.counted(lead) {
                     let (detector, kind) = match lead.family {
                         Family::Bursts => (Detector::Frequency, RiskEventType::RequestSpike),
                         _ => (Detector::Failure, RiskEventType::FailedAccessAttempt),
@@ -234,11 +220,11 @@ impl<'t> Moment<'_, 't> {
                         detector,
                         risk_event_type: kind,
                         p,
-                        observed: counted.observed,
-                        expected_type: counted.expected,
+                        observed,
+                        expected_type,
                         expected_fleet: None,
-                        unit: counted.unit.clone(),
-                        sentence: counted.sentence.clone(),
+                        unit,
+                        sentence,
                     });
                 }
             }

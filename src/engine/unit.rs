@@ -11,6 +11,7 @@ use super::explain::LeadArgument;
 use super::judging::CallBits;
 use crate::assess::calibrate::Calibration;
 use crate::baseline::pool::STAGES;
+use crate::baseline::rate::Rate;
 use crate::detect::failure::Failures;
 use crate::detect::sequence::Progress;
 use crate::finding::Family;
@@ -111,21 +112,8 @@ pub(super) struct Lead {
     pub users: Option<(f64, f64)>,
     /// Probability of the action here over the fleet.
     pub fleet_probability: f64,
-    /// What is to be told of counts: of calls, or of refusals.
-    pub counted: Option<Box<CountedLead>>,
-}
-
-/// What raised a family that counts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct CountedLead {
-    /// What was counted.
-    pub observed: f64,
-    /// What is usual for the type.
-    pub expected: f64,
-    /// Unit of both.
-    pub unit: String,
-    /// In words.
-    pub sentence: String,
+    /// How often the agent acted then, for bursts. Words are found when they are asked for.
+    pub rate: Option<Rate>,
 }
 
 /// How high one family rose in a unit.

@@ -25,10 +25,9 @@ pub fn harmonic_bits(terms: impl IntoIterator<Item = (f64, f64)>) -> f64 {
 }
 
 /// Each term's share of the combined evidence: (wᵢ/pᵢ)/Σ. They sum to one; all zero when every weight is.
-pub fn shares(terms: &[(f64, f64)]) -> Vec<f64> {
-    let parts: Vec<f64> = terms.iter().copied().map(term).collect();
-    let sum: f64 = parts.iter().sum();
-    parts.iter().map(|part| if sum > 0.0 { part / sum } else { 0.0 }).collect()
+pub fn shares(terms: &[(f64, f64)]) -> impl Iterator<Item = f64> {
+    let sum: f64 = terms.iter().copied().map(term).sum();
+    terms.iter().copied().map(move |one| if sum > 0.0 { term(one) / sum } else { 0.0 })
 }
 
 /// w/p, always finite and ≥ 0.
@@ -43,6 +42,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn shares(terms: &[(f64, f64)]) -> Vec<f64> {
+        super::shares(terms).collect()
+    }
 
     fn terms() -> impl Strategy<Value = Vec<(f64, f64)>> {
         prop::collection::vec((0.01..1.0f64, 1e-12..1.0f64), 1..9)
