@@ -80,7 +80,7 @@ def tables(records: list[cloudtrail.Record], results: dict) -> dict[str, report.
         ["keys of 10 in which two of the first three were attacked, each with p ≤ .01",
          report.number(sum(two_of_three(ranking, p, attacked)
                            for ranking, p in zip(rankings, results["p"], strict=True)), 0)],
-        ["the same by record count, without p", report.number(two_of_three(control, {}, attacked), 0)],
+        ["the same by record count, without p", report.number(int(two_of_three(control, {}, attacked)), 0)],
         ["spans whose principal ranks 1 / to 3 / to 5",
          report.several([sum(span.rank <= k for span in spans) for k in (1, 3, 5)], 0)],
     ]

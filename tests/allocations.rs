@@ -21,8 +21,8 @@ static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Allocations allowed per event: those of an hour's turn and of alerts, spread over its events.
 const ALLOWED: f64 = 0.003;
 
-/// The same day comes so often before allocations are counted. Units are used again and again, and it takes some days
-/// until each of them has met a long session: .0024 allocations an event are left on the second day, .0010 on the fourth.
+/// The same day comes so often before allocations are counted. Memory of units is used again and again, and it takes some
+/// days until each piece of it has met a long session: .0020 allocations an event are left on the sixth day.
 const WARM_UP_DAYS: i64 = 5;
 
 /// A day of a fleet without attacks. It has false alerts, and an alert is made of text.

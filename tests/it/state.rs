@@ -155,3 +155,28 @@ fn verdicts_are_taken_from_a_file_and_recorded() {
     let threaded = detect(folder.path(), &["--threads", "2", "--verdicts", "verdicts.jsonl", "all.jsonl"]);
     assert!(threaded.out == said.out);
 }
+
+/// A state of format 1 as the first version wrote it. `UPDATE_EXPECT=1 cargo test state` writes it anew, which only a new
+/// format justifies once there is a release.
+#[test]
+fn a_state_of_the_first_format_is_still_read() {
+    let mut events = events();
+    events.truncate(1500);
+    let folder = folder(&events, 1000);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/state/format-1.state");
+    let fresh = folder.path().join("fresh.state");
+    assert_eq!(detect(folder.path(), &["-c", "c.toml", "--state", "fresh.state", "first.jsonl"]).code, 0);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::create_dir_all(golden.parent().unwrap()).unwrap();
+        std::fs::copy(&fresh, &golden).unwrap();
+    }
+    std::fs::copy(&golden, folder.path().join("old.state")).unwrap();
+    let from_old = detect(folder.path(), &["-c", "c.toml", "--state", "old.state", "second.jsonl"]);
+    let from_fresh = detect(folder.path(), &["-c", "c.toml", "--state", "fresh.state", "second.jsonl"]);
+    assert_eq!((from_old.code, from_fresh.code), (0, 0), "{}", from_old.err);
+    assert_eq!(
+        from_old.out.lines().count(),
+        from_fresh.out.lines().count(),
+        "the old state is as good as a new one"
+    );
+}
