@@ -109,9 +109,11 @@ pub struct Risk {
 
 /// The level that a finding deserves.
 ///
-/// * `alerts`: whether its p opened an alert or belongs to an open one;
-/// * `families`: how many families have a share ≥ ¼ is counted from `shares`;
-/// * `low`, `calibrated`: thresholds; `calibrated` is h₀.
+/// * `p`: of the unit, in (0, 1];
+/// * `alerts`: whether p is small enough for an alert;
+/// * `family_shares`: each family's part in the evidence, in [0, 1]: two of at least ¼ agree;
+/// * `low`, `calibrated`: p at or below which the level is low, and h₀, in (0, 1);
+/// * `of`: how much harm the agent could do.
 pub fn deserves(
     p: f64,
     alerts: bool,

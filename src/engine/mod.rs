@@ -81,7 +81,7 @@ pub struct Judgement {
     pub bits: f64,
     /// Calibrated p of the unit so far, in (0, 1].
     pub p: f64,
-    /// Running p of each family: novelty from the hour unit, the others from the event's unit.
+    /// Running p of each family: novelty, bursts and refusals from the hour unit, the others from the event's unit.
     pub families: [f64; Family::COUNT],
     /// Combined evidence of the agent's hour unit so far. Bits.
     pub hour_bits: f64,
