@@ -23,6 +23,7 @@ pub mod event;
 pub mod finding;
 pub mod identity;
 pub mod models;
+pub mod partition;
 pub mod pattern;
 pub mod risk;
 pub mod simulate;

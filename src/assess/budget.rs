@@ -49,6 +49,8 @@ pub struct Counted {
     pub units: u64,
     /// Alerts opened by p, not by rules or persons.
     pub alerts: u32,
+    /// Alerts that a person confirmed: they do not count against the budget.
+    pub confirmed: u32,
 }
 
 /// p at which something happens, for one type.
@@ -103,12 +105,7 @@ impl Budget {
         if let Some(hour) = of.alerts.last_mut() {
             *hour += counted.alerts;
         }
-    }
-
-    /// An alert was right: it does not count against the budget.
-    pub fn confirmed(&mut self, agent_type: Key, alerts: u32) {
-        let Some(of) = self.types.get_mut(&agent_type) else { return };
-        let mut left = alerts;
+        let mut left = counted.confirmed;
         for hour in of.alerts.iter_mut().rev() {
             let taken = left.min(*hour);
             *hour -= taken;
@@ -158,13 +155,13 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const UNITS: Counted = Counted { units: 2500, alerts: 0 };
+    const UNITS: Counted = Counted { units: 2500, alerts: 0, confirmed: 0 };
 
     #[test]
     fn few_units_do_not_loosen_the_threshold_and_many_tighten_it() {
         let mut budget = Budget::new(5.0);
         assert_eq!(budget.thresholds(1).alert, 0.001);
-        budget.count(1, 10, Counted { units: 25_000, alerts: 0 });
+        budget.count(1, 10, Counted { units: 25_000, alerts: 0, confirmed: 0 });
         assert_eq!(budget.thresholds(1).alert, 0.0002);
         budget.count(1, 11, UNITS);
         assert_eq!(budget.thresholds(1).alert, 0.0002, "yesterday still counts");
@@ -179,12 +176,12 @@ mod tests {
         let mut budget = Budget::new(5.0);
         let (mut owed, mut last_ten) = (0.0, 0);
         for hour in 0..40 * 24 {
-            budget.count(1, hour / 24, Counted { units: 500, alerts: 0 });
+            budget.count(1, hour / 24, Counted { units: 500, alerts: 0, confirmed: 0 });
             let thresholds = budget.thresholds(1);
             owed += per_day_uncontrolled / 24.0 * thresholds.alert / thresholds.calibrated;
             while owed >= 1.0 {
                 owed -= 1.0;
-                budget.count(1, hour / 24, Counted { units: 0, alerts: 1 });
+                budget.count(1, hour / 24, Counted { units: 0, alerts: 1, confirmed: 0 });
                 last_ten += u64::from(hour >= 30 * 24);
             }
             if controlled {
@@ -204,7 +201,7 @@ mod tests {
     fn a_quiet_type_is_never_loosened_past_the_calibrated_threshold() {
         let mut budget = Budget::new(5.0);
         for hour in 0..240 {
-            budget.count(1, hour / 24, Counted { units: 100, alerts: 0 });
+            budget.count(1, hour / 24, Counted { units: 100, alerts: 0, confirmed: 0 });
             budget.turn();
         }
         assert_eq!(budget.thresholds(1).alert, budget.thresholds(1).calibrated);
@@ -214,7 +211,7 @@ mod tests {
     fn a_flood_cannot_hide_the_worst() {
         let mut budget = Budget::new(5.0);
         for hour in 0..2400 {
-            budget.count(1, hour / 24, Counted { units: 500, alerts: 50 });
+            budget.count(1, hour / 24, Counted { units: 500, alerts: 50, confirmed: 0 });
             budget.turn();
         }
         let thresholds = budget.thresholds(1);
@@ -224,9 +221,9 @@ mod tests {
     #[test]
     fn a_confirmed_alert_does_not_count() {
         let mut budget = Budget::new(5.0);
-        budget.count(1, 0, Counted { units: 5000, alerts: 12 });
+        budget.count(1, 0, Counted { units: 5000, alerts: 12, confirmed: 0 });
         let mut lenient = budget.clone();
-        lenient.confirmed(1, 12);
+        lenient.count(1, 0, Counted { confirmed: 12, ..Counted::default() });
         budget.turn();
         lenient.turn();
         assert!(budget.thresholds(1).alert < lenient.thresholds(1).alert);

@@ -244,6 +244,20 @@ impl Delta {
         &mut self.peaks
     }
 
+    /// Whether anything was learned.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Takes out everything that was learned; who has voted stays known here.
+    pub fn take(&mut self) -> Self {
+        let left = Self::new(&self.name);
+        let voters = std::mem::take(&mut self.voters);
+        let taken = std::mem::replace(self, left);
+        self.voters = voters;
+        taken
+    }
+
     /// Moves everything into the baselines and is empty afterwards.
     fn absorb_into(&mut self, key: Key, baselines: &mut Baselines) {
         if !std::mem::take(&mut self.changed) {

@@ -13,6 +13,7 @@ use super::slice::{Arrival, Slice};
 use super::unit::Position;
 use super::{Engine, slice_of};
 use crate::event::AuditEvent;
+use crate::time::EventTime;
 
 /// Events from which threads are worth their start.
 const WORTH_THREADS: usize = 512;
@@ -37,16 +38,26 @@ impl Engine {
         threads: usize,
         out: &mut Vec<Output>,
     ) {
+        self.judge_these(events.iter().map(|(event, position)| (event, *position, event.time)), threads, out);
+    }
+
+    /// The same for events with the time at which each was recorded, which moves the clock of a partition.
+    pub(super) fn judge_these<'e, 't: 'e>(
+        &mut self,
+        events: impl ExactSizeIterator<Item = (&'e AuditEvent<'t>, Position, EventTime)>,
+        threads: usize,
+        out: &mut Vec<Output>,
+    ) {
         let mut waiting = Vec::with_capacity(events.len());
-        for (event, position) in events {
+        for (event, position, recorded) in events {
             let arrival = self.arrival(event);
-            let now = self.see(arrival.agent, event.time);
+            let now = self.see(arrival.agent, event.time, recorded);
             if self.is_due(now) {
                 self.judge_waiting(&mut waiting, threads, out);
                 self.turn(now, out);
             }
             self.uncounted += 1;
-            waiting.push(Waiting { arrival, now, event, position: *position });
+            waiting.push(Waiting { arrival, now, event, position });
         }
         self.judge_waiting(&mut waiting, threads, out);
     }
@@ -58,7 +69,8 @@ impl Engine {
             for group in waiting.chunks(AT_ONCE) {
                 fetch(&self.slices, 0, group);
                 for Waiting { arrival, now, event, position } in group {
-                    if let Some(slice) = self.slices.get_mut(slice_of(arrival.agent)) {
+                    let slice = self.slices.get_mut(slice_of(arrival.agent));
+                    if let Some(slice) = slice.filter(|slice| !slice.asleep) {
                         slice.judge(version, *now, *arrival, event, *position, out);
                     }
                 }
@@ -99,7 +111,8 @@ fn judge_part(
         fetch(slices, first, group);
         for (Waiting { arrival, now, event, position }, place) in group.iter().zip(number * AT_ONCE..) {
             let number = slice_of(arrival.agent).checked_sub(first);
-            let Some(slice) = number.and_then(|number| slices.get_mut(number)) else { continue };
+            let slice = number.and_then(|number| slices.get_mut(number));
+            let Some(slice) = slice.filter(|slice| !slice.asleep) else { continue };
             slice.judge(version, *now, *arrival, event, *position, &mut out);
             said.extend(out.drain(..).map(|output| (place, output)));
         }

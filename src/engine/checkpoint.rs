@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
+use super::member::Part;
 use super::slice::{OfType, SLICES, Slice, Stub};
 use super::storm::Storm;
 use super::version::Version;
@@ -40,6 +41,9 @@ pub enum CheckpointError {
          name that key in [agents] identity_key_file, or begin a new state"
     )]
     Key,
+    /// There is no such slice.
+    #[error("there is no slice {0}: there are {SLICES}, numbered from 0")]
+    NoSlice(usize),
     /// It is cut in another number of slices.
     #[error("the state has {0} slices instead of {SLICES}; it was written by another version")]
     Slices(usize),
@@ -55,12 +59,24 @@ struct Saved<V, S> {
     uncounted: u32,
     next_timer: Option<i64>,
     storm: Storm,
-    decided: Recent,
+    version: V,
+    slices: Vec<S>,
+}
+
+/// A version without what follows from it.
+#[derive(Serialize, Deserialize)]
+struct SavedVersion<B> {
     began: Option<i64>,
     budget: Budget,
     frozen: bool,
-    baselines: V,
-    slices: Vec<S>,
+    baselines: B,
+}
+
+/// Something that stands alone, with the identity hash of a fixed name.
+#[derive(Serialize, Deserialize)]
+struct Alone<T> {
+    identity: Key,
+    saved: T,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,8 +89,10 @@ struct SavedSlice<A, T> {
     pending: Vec<(Key, Vec<Verdict>)>,
     timers: BTreeSet<(i64, Key)>,
     met: Recent,
+    decided: Recent,
     duplicates: u64,
     suppressed: u64,
+    count_from: u64,
     actions: Vec<Box<str>>,
     arguments: Vec<Box<str>>,
 }
@@ -100,11 +118,7 @@ impl Engine {
             uncounted: self.uncounted,
             next_timer: self.next_timer,
             storm: self.storm.clone(),
-            decided: self.decided.clone(),
-            began: self.version.began,
-            budget: self.version.budget.clone(),
-            frozen: self.version.frozen,
-            baselines: &self.version.baselines,
+            version: save_version(&self.version),
             slices: self.slices.iter().map(save_slice).collect(),
         };
         Ok(postcard::to_allocvec(&saved)?)
@@ -116,7 +130,7 @@ impl Engine {
     ///
     /// When the bytes are no engine, or one under another key of the identity hash.
     pub fn restore(settings: Settings, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let saved: Saved<Baselines, SavedSlice<Watched, Types>> = postcard::from_bytes(bytes)?;
+        let saved: Saved<SavedVersion<Baselines>, SavedSlice<Watched, Types>> = postcard::from_bytes(bytes)?;
         if saved.identity != settings.identity.of(PROBE) {
             return Err(CheckpointError::Key);
         }
@@ -124,23 +138,108 @@ impl Engine {
             return Err(CheckpointError::Slices(saved.slices.len()));
         }
         let slices = saved.slices.into_iter().map(|slice| restore_slice(&settings, slice)).collect();
-        let mut version = Version::new(settings);
-        version.baselines = saved.baselines;
-        version.budget = saved.budget;
-        version.budget.promise(version.settings.alerts_per_day);
-        version.frozen = saved.frozen;
-        version.began = saved.began;
-        version.calibrate();
         Ok(Self {
-            version,
+            version: Arc::new(restore_version(settings, saved.version)),
             slices,
             clock: saved.clock,
             minted: saved.minted,
             uncounted: saved.uncounted,
             next_timer: saved.next_timer,
             storm: saved.storm,
-            decided: saved.decided,
+            member: None,
         })
+    }
+
+    /// One slice as bytes, from 0 to [`SLICES`] (excluded). Linear in its size.
+    ///
+    /// # Errors
+    ///
+    /// When there is not enough memory for them, or no such slice.
+    pub fn save_slice(&self, number: usize) -> Result<Vec<u8>, CheckpointError> {
+        let slice = self.slices.get(number).ok_or(CheckpointError::NoSlice(number))?;
+        let identity = self.version.settings.identity.of(PROBE);
+        Ok(postcard::to_allocvec(&Alone { identity, saved: save_slice(slice) })?)
+    }
+
+    /// Puts one slice back as it was saved.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no slice, or one under another key of the identity hash. The slice stays as it is then.
+    pub fn restore_slice(&mut self, number: usize, bytes: &[u8]) -> Result<(), CheckpointError> {
+        let settings = &self.version.settings;
+        let Alone { identity, saved } = postcard::from_bytes::<Alone<SavedSlice<Watched, Types>>>(bytes)?;
+        if identity != settings.identity.of(PROBE) {
+            return Err(CheckpointError::Key);
+        }
+        let slice = self.slices.get_mut(number).ok_or(CheckpointError::NoSlice(number))?;
+        *slice = restore_slice(settings, saved);
+        Ok(())
+    }
+}
+
+impl Version {
+    /// The version as bytes. Linear in its size.
+    ///
+    /// # Errors
+    ///
+    /// When there is not enough memory for them.
+    pub fn save(&self) -> Result<Vec<u8>, CheckpointError> {
+        let identity = self.settings.identity.of(PROBE);
+        Ok(postcard::to_allocvec(&Alone { identity, saved: save_version(self) })?)
+    }
+
+    /// The version that was saved, under these settings.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no version, or one under another key of the identity hash.
+    pub fn restore(settings: Settings, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let Alone { identity, saved } = postcard::from_bytes(bytes)?;
+        if identity != settings.identity.of(PROBE) {
+            return Err(CheckpointError::Key);
+        }
+        Ok(restore_version(settings, saved))
+    }
+}
+
+fn save_version(version: &Version) -> SavedVersion<&Baselines> {
+    SavedVersion {
+        began: version.began,
+        budget: version.budget.clone(),
+        frozen: version.frozen,
+        baselines: &version.baselines,
+    }
+}
+
+fn restore_version(settings: Settings, saved: SavedVersion<Baselines>) -> Version {
+    let mut version = Version::new(settings);
+    version.baselines = saved.baselines;
+    version.budget = saved.budget;
+    version.budget.promise(version.settings.alerts_per_day);
+    version.frozen = saved.frozen;
+    version.began = saved.began;
+    version.calibrate();
+    version
+}
+
+impl Part {
+    /// The part as bytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is not enough memory for them.
+    pub fn save(&self) -> Result<Vec<u8>, CheckpointError> {
+        Ok(postcard::to_allocvec(self)?)
+    }
+
+    /// The part that was saved.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are none.
+    pub fn restore(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        Ok(postcard::from_bytes(bytes)?)
     }
 }
 
@@ -161,8 +260,10 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>> {
         pending,
         timers: slice.timers.clone(),
         met: slice.met.clone(),
+        decided: slice.decided.clone(),
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
+        count_from: slice.count_from,
         actions,
         arguments,
     }
@@ -181,8 +282,10 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slic
     slice.pending = saved.pending.into_iter().collect();
     slice.timers = saved.timers;
     slice.met = saved.met;
+    slice.decided = saved.decided;
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
+    slice.count_from = saved.count_from;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);
     slice
 }

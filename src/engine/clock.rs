@@ -111,6 +111,15 @@ impl StreamClock {
         }
     }
 
+    /// Notes when a record was written, by a clock that is believed: that of a partition of a log.
+    pub fn record(&mut self, time: EventTime) {
+        let reached = time.plus_ms(-BEHIND_MS);
+        match self.now {
+            None => self.now = Some(reached),
+            Some(now) => self.step(now, reached),
+        }
+    }
+
     /// The end of the input: nobody else will speak, so that the leader is believed.
     pub fn end(&mut self) {
         if let (Some((_, time)), Some(now)) = (self.leader, self.now) {

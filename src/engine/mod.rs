@@ -13,6 +13,7 @@ mod explain;
 mod habits;
 mod judging;
 mod levels;
+pub mod member;
 pub mod output;
 mod plain;
 mod slice;
@@ -24,13 +25,17 @@ mod version;
 pub mod watched;
 
 pub use self::output::{ClosedUnit, Output};
+pub use self::slice::SLICES;
+pub use self::storm::Storm;
 pub use self::verdicts::VerdictRecord;
+pub use self::version::Version;
+
+use std::sync::Arc;
 
 use self::clock::{Now, StreamClock};
-use self::slice::{Arrival, SLICES, Slice};
-use self::storm::Storm;
+use self::member::Member;
+use self::slice::{Arrival, Slice};
 use self::unit::{Position, UnitKind};
-use self::version::Version;
 use crate::assess::content::ContentSettings;
 use crate::baseline::pool::{Baselines, Peaks};
 use crate::detect::lexicon::Lexicon;
@@ -40,10 +45,6 @@ use crate::finding::Family;
 use crate::identity::{Identity, Key};
 use crate::risk::{LevelSettings, Verdict};
 use crate::stats::key::mix;
-use crate::stats::recent::Recent;
-
-/// Verdicts that are known when they are given again.
-const REMEMBERED_VERDICTS: usize = 1 << 14;
 
 /// Everything the engine is told before the first event.
 #[derive(Clone, Debug)]
@@ -92,7 +93,8 @@ pub struct Judgement {
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
-    version: Version,
+    /// Shared only where versions come from elsewhere.
+    version: Arc<Version>,
     slices: Vec<Slice>,
     clock: StreamClock,
     /// Hour (since 1970) up to which units were closed and versions minted.
@@ -102,8 +104,8 @@ pub struct Engine {
     /// When a level may fall next. Watched milliseconds.
     next_timer: Option<i64>,
     storm: Storm,
-    /// Verdicts that took effect lately: given again, they do nothing.
-    decided: Recent,
+    /// What is otherwise where the engine judges one partition and versions come from elsewhere.
+    member: Option<Member>,
 }
 
 impl Engine {
@@ -111,13 +113,13 @@ impl Engine {
     pub fn new(settings: Settings) -> Self {
         Self {
             slices: (0..SLICES).map(|_| Slice::new(&settings)).collect(),
-            version: Version::new(settings),
+            version: Arc::new(Version::new(settings)),
             clock: StreamClock::default(),
             minted: None,
             uncounted: 0,
             next_timer: None,
             storm: Storm::default(),
-            decided: Recent::new(REMEMBERED_VERDICTS),
+            member: None,
         }
     }
 
@@ -126,7 +128,7 @@ impl Engine {
     /// An event whose id was met lately is dropped and counted: nothing is known against it.
     pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Output>) -> Judgement {
         let arrival = self.arrival(event);
-        let now = self.see(arrival.agent, event.time);
+        let now = self.see(arrival.agent, event.time, event.time);
         if self.is_due(now) {
             self.turn(now, out);
         }
@@ -146,15 +148,18 @@ impl Engine {
         let identity = &self.version.settings.identity;
         let text = [&*verdict.agent_id, verdict.verdict.name(), &verdict.by, &verdict.reason];
         let own = identity.of(&verdict.time.to_string());
-        if !self.decided.insert(text.iter().fold(own, |key, part| mix(key, identity.of(part)))) {
-            return;
-        }
+        let key = text.iter().fold(own, |key, part| mix(key, identity.of(part)));
         let agent = self.agent(verdict.tenant.as_deref(), &verdict.agent_id);
         let now = self.clock.now().unwrap_or(Now { time: verdict.time, gap_ms: 0 });
         let from = out.len();
-        let Some(slice) = self.slices.get_mut(slice_of(agent)) else { return };
-        if let Some((agent_type, alerts)) = slice.verdict(&self.version, now, agent, verdict, out) {
-            self.version.budget.confirmed(agent_type, alerts);
+        let Some(slice) = self.slices.get_mut(slice_of(agent)).filter(|slice| !slice.asleep) else { return };
+        if !slice.decided.insert(key) {
+            return;
+        }
+        if let Some((agent_type, alerts)) = slice.verdict(&self.version, now, agent, verdict, out)
+            && let Some(of_type) = slice.types.get_mut(&agent_type)
+        {
+            of_type.counted.confirmed += alerts;
         }
         self.look_at_timers();
         self.storm.tell(out, from);
@@ -167,7 +172,7 @@ impl Engine {
 
     /// Stops learning: from now on the running version judges for ever.
     pub fn freeze(&mut self) {
-        self.version.frozen = true;
+        self.own_version(|version| version.frozen = true);
     }
 
     /// Forgets how far time has come, so that older events are no longer late: between what is learned and what
@@ -175,7 +180,7 @@ impl Engine {
     pub fn restart_clock(&mut self) {
         self.clock = StreamClock::default();
         self.minted = None;
-        self.version.restart_clock();
+        self.own_version(Version::restart_clock);
         self.slices.iter_mut().for_each(|slice| slice.met.clear());
     }
 
@@ -212,6 +217,13 @@ impl Engine {
     /// Findings that were not told because a person had declared such activity safe.
     pub fn suppressed(&self) -> u64 {
         self.slices.iter().map(|slice| slice.suppressed).sum()
+    }
+
+    /// Changes the version, which is this engine's alone unless versions come from elsewhere.
+    fn own_version(&mut self, change: impl FnOnce(&mut Version)) {
+        if let Some(version) = Arc::get_mut(&mut self.version) {
+            change(version);
+        }
     }
 
     /// The keys by which an event is placed.

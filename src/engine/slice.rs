@@ -31,6 +31,8 @@ use crate::time::EventTime;
 pub const SLICES: usize = 64;
 /// Event ids that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
+/// Verdicts that a slice knows when they are given again.
+const REMEMBERED_VERDICTS: usize = 1 << 8;
 
 /// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
 const FEWEST_STUBS: usize = 1024;
@@ -52,6 +54,8 @@ pub(super) struct Slice {
     pub timers: BTreeSet<(i64, Key)>,
     /// Event ids met lately.
     pub met: Recent,
+    /// Verdicts that took effect lately: given again, they do nothing.
+    pub decided: Recent,
     pub duplicates: u64,
     /// Findings that a person declared safe.
     pub suppressed: u64,
@@ -63,6 +67,10 @@ pub(super) struct Slice {
     pub spare: Spare,
     /// Units that have closed, where somebody wants to know; none where nobody does.
     pub closed: Option<Vec<ClosedUnit>>,
+    /// Whether what happens now has happened to it already: it was saved later than the slices beside it.
+    pub asleep: bool,
+    /// Where agents that are new begin to count alerts and risk updates.
+    pub count_from: u64,
 }
 
 /// The keys by which an event is placed.
@@ -115,12 +123,15 @@ impl Slice {
             pending: HashMap::default(),
             timers: BTreeSet::new(),
             met: Recent::new(REMEMBERED_EVENTS),
+            decided: Recent::new(REMEMBERED_VERDICTS),
             duplicates: 0,
             suppressed: 0,
             ended: Vec::new(),
             turning: Vec::new(),
             spare: Spare::default(),
             closed: None,
+            asleep: false,
+            count_from: 0,
         }
     }
 
@@ -153,9 +164,10 @@ impl Slice {
             type_name,
             now.of(event.time).at,
         );
-        if let Some(stub) = self.stubs.remove(&agent) {
-            watched.alerts_opened = stub.alerts_opened;
-            watched.seq = stub.seq;
+        let stub = self.stubs.remove(&agent);
+        if stub.is_some() || self.count_from > 0 {
+            watched.alerts_opened = stub.map_or(self.count_from, |stub| stub.alerts_opened);
+            watched.seq = stub.map_or(self.count_from, |stub| stub.seq);
             watched.monitoring = Monitoring::Degraded;
         }
         let slot = self.agents.insert(agent, event.time.0, watched);

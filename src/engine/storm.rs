@@ -18,7 +18,7 @@ const MINUTE_MS: i64 = 60_000;
 
 /// Counts new alerts by type and minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Storm {
+pub struct Storm {
     /// Minute and count of each type.
     types: BTreeMap<String, (i64, u32)>,
     /// Ids of alerts that were never told.

@@ -5,6 +5,8 @@
 //! Between two of these moments nothing but a slice's own agents influences its judgements. Which moments they are follows
 //! from the input alone, not from who judges which slice.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::clock::Now;
 use super::output::Output;
@@ -18,37 +20,49 @@ const COUNT_EVERY: u32 = 4096;
 
 impl Engine {
     /// Notes that an event has arrived. Returns the instant at which it is judged.
-    pub(super) fn see(&mut self, agent: Key, time: EventTime) -> Now {
+    pub(super) fn see(&mut self, agent: Key, time: EventTime, recorded: EventTime) -> Now {
+        if let Some(member) = &mut self.member {
+            self.clock.record(recorded);
+            let now = self.clock.now().unwrap_or_default();
+            member.began.get_or_insert(now.watched(now.time));
+            return now;
+        }
         self.clock.see(agent, time);
         let now = self.clock.now().unwrap_or_default();
-        self.version.begin(now);
+        if self.version.began.is_none() {
+            self.own_version(|version| version.begin(now));
+        }
         now
     }
 
     /// Whether something has to happen to all slices before the next event is judged.
     pub(super) fn is_due(&self, now: Now) -> bool {
+        if let Some(member) = &self.member {
+            return member.is_due(now);
+        }
         self.uncounted >= COUNT_EVERY
             || self.minted != Some(now.time.hour())
             || self.next_timer.is_some_and(|due| due <= now.watched(now.time))
     }
 
     /// Counts; lets levels fall; once an hour closes units and mints a version (once for several hours in which
-    /// nothing happened).
+    /// nothing happened), or hands over what was learned where versions come from elsewhere.
     pub(super) fn turn(&mut self, now: Now, out: &mut Vec<Output>) {
         self.count(now);
         let mut said = Vec::new();
         let hour = now.time.hour();
         if self.minted.is_some_and(|minted| minted < hour) {
             let boundary = EventTime(hour * HOUR_MS);
-            for slice in &mut self.slices {
+            for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
                 slice.close_by(&self.version, boundary);
                 slice.listen(&self.version, Now { time: boundary, ..now }, &mut said);
             }
             self.mint(boundary);
-            self.version.budget.turn();
+            self.own_version(|version| version.budget.turn());
         }
         self.minted = Some(hour);
-        for slice in &mut self.slices {
+        self.hand_over(now);
+        for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
             slice.fire_timers(&self.version, now, &mut said);
         }
         self.look_at_timers();
@@ -77,11 +91,12 @@ impl Engine {
 
     fn count(&mut self, now: Now) {
         self.uncounted = 0;
+        let Some(version) = Arc::get_mut(&mut self.version).filter(|_| self.member.is_none()) else { return };
         for slice in &mut self.slices {
             for (agent_type, of_type) in &mut slice.types {
                 let counted = std::mem::take(&mut of_type.counted);
                 if counted != Default::default() {
-                    self.version.budget.count(*agent_type, now.time.day(), counted);
+                    version.budget.count(*agent_type, now.time.day(), counted);
                 }
             }
         }
@@ -89,9 +104,10 @@ impl Engine {
     }
 
     fn mint(&mut self, boundary: EventTime) {
+        let Some(version) = Arc::get_mut(&mut self.version).filter(|_| self.member.is_none()) else { return };
         let slices = self.slices.iter_mut();
         let deltas = slices.flat_map(|slice| slice.types.iter_mut().map(|(key, of)| (*key, &mut of.delta)));
-        self.version.mint(boundary, deltas);
+        version.mint(boundary, deltas);
     }
 
     /// Tells what was said when time passed, in the order of (time, identity hash).

@@ -43,11 +43,13 @@ pub enum Reason {
     OutOfRange,
     /// A string is no time, no hash, or no word of its vocabulary.
     InvalidValue,
+    /// Judging it ended in a panic.
+    Panic,
 }
 
 impl Reason {
     /// Every reason, in the order in which they are reported.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NotJson,
         Self::NotUtf8,
         Self::WrongType,
@@ -59,6 +61,7 @@ impl Reason {
         Self::TooMany,
         Self::OutOfRange,
         Self::InvalidValue,
+        Self::Panic,
     ];
 
     /// The reason's name in metrics and dead letters: lower case with underscores.
@@ -75,6 +78,7 @@ impl Reason {
             Self::TooMany => "too_many",
             Self::OutOfRange => "out_of_range",
             Self::InvalidValue => "invalid_value",
+            Self::Panic => "panic",
         }
     }
 }

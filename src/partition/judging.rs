@@ -1,0 +1,314 @@
+//! Records and pins happen, in their order.
+//!
+//! Knows the order. Must not know what is saved.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::outgoing::{Outgoing, Topic};
+use super::pin::Pin;
+use super::position::Position;
+use super::{Partition, Versions};
+use crate::alert::AlertState;
+use crate::engine::member::Part;
+use crate::engine::unit::Position as Place;
+use crate::engine::{Output, SLICES};
+use crate::event::AuditEvent;
+use crate::risk::Verdict;
+use crate::time::EventTime;
+use crate::wire::audit_event;
+use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
+use crate::wire::input::Line;
+
+/// An event may be this far ahead of the time at which it was recorded; beyond it, it is taken as of that time.
+/// Milliseconds.
+const AHEAD_MS: i64 = 5 * 60_000;
+/// Parts are cut in pieces of at most so many bytes, so that a record stays below 1 MiB.
+const PART_BYTES: usize = 900_000;
+/// Fast, and half the size.
+const ZSTD_LEVEL: i32 = 1;
+
+/// A record of the audit topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'r> {
+    /// Its offset.
+    pub offset: i64,
+    /// When it was written, by the broker's clock (or the producer's, if that is believed). Milliseconds since 1970.
+    pub timestamp_ms: i64,
+    /// Its key.
+    pub key: Option<&'r [u8]>,
+    /// Its value.
+    pub value: Option<&'r [u8]>,
+}
+
+/// A partition cannot go on from where it stands.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgingError {
+    /// A pin names a version that is not there.
+    #[error("version {0} of what is normal is not there yet")]
+    NoVersion(u64),
+    /// A pin says what this version does not understand.
+    #[error("the control record at offset {0} cannot be read: {1}")]
+    Control(i64, serde_json::Error),
+    /// Judging ended in a panic. What the partition holds may be wrong: it has to be put back, and the record at
+    /// `suspect` passed over if it is known.
+    #[error("judging the records from offset {from} on ended in a panic; they are looked at one by one")]
+    Panic {
+        /// The first of the records that were judged.
+        from: i64,
+        /// The record, if it was judged alone.
+        suspect: Option<i64>,
+    },
+}
+
+impl Partition {
+    /// Records happen, in their order; those that have happened already are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When a pin cannot happen, or judging panics. What came before has happened.
+    pub fn take(&mut self, records: &[Incoming<'_>], versions: &impl Versions) -> Result<(), JudgingError> {
+        let mut rest = records;
+        while let Some(first) = rest.iter().position(|record| record.offset >= self.position.offset) {
+            rest = rest.get(first..).unwrap_or_default();
+            let Some(next) = rest.first().map(|record| record.offset) else { break };
+            self.happen_until(next, versions)?;
+            if self.position.offset > next {
+                continue;
+            }
+            self.wake(next);
+            let end = self.next_boundary(next);
+            let run = rest.partition_point(|record| record.offset < end);
+            let (now, later) = rest.split_at(run.max(1));
+            self.judge(now)?;
+            rest = later;
+        }
+        self.happen_until(self.position.offset, versions)
+    }
+
+    /// Something else happens now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot happen. Then nothing has.
+    pub fn pin(&mut self, pin: Pin, versions: &impl Versions) -> Result<(), JudgingError> {
+        self.happen(&pin, versions)?;
+        self.pins.push_back((self.position, pin));
+        self.position.pins += 1;
+        Ok(())
+    }
+
+    /// Whether pins that were decided before wait to happen: no others may be decided until then.
+    pub fn has_waiting_pins(&self) -> bool {
+        self.pins.back().is_some_and(|(position, _)| position.pins >= self.position.pins)
+    }
+
+    /// The pins happen that stand before the record at `offset`.
+    fn happen_until(&mut self, offset: i64, versions: &impl Versions) -> Result<(), JudgingError> {
+        loop {
+            let first = self.pins.front().map_or(self.position.pins, |(position, _)| position.pins);
+            let place = self.position.pins.saturating_sub(first) as usize;
+            let Some((position, pin)) = self.pins.get(place).filter(|(at, _)| at.offset <= offset) else {
+                return Ok(());
+            };
+            let (at, pin) = (position.offset, pin.clone());
+            self.position.offset = self.position.offset.max(at);
+            self.wake(at);
+            self.happen(&pin, versions)?;
+            self.position.pins += 1;
+        }
+    }
+
+    fn happen(&mut self, pin: &Pin, versions: &impl Versions) -> Result<(), JudgingError> {
+        self.speak();
+        let mut said = std::mem::take(&mut self.said);
+        match pin {
+            Pin::Version(number) => {
+                let version = versions.version(*number).ok_or(JudgingError::NoVersion(*number))?;
+                self.engine.adopt(version);
+            }
+            Pin::Control { at, json } => {
+                let verdict: Verdict =
+                    serde_json::from_str(json).map_err(|error| JudgingError::Control(*at, error))?;
+                self.next_control = self.next_control.max(at + 1);
+                self.engine.verdict(&verdict, &mut said);
+            }
+            Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
+            Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
+        }
+        self.tell(&mut said);
+        self.said = said;
+        Ok(())
+    }
+
+    /// Where something else than a record happens next: a pin, the end of what was told, a slice that wakes.
+    fn next_boundary(&self, from: i64) -> i64 {
+        let pins = self.pins.iter().filter(|(position, _)| position.pins >= self.position.pins);
+        let slices = self.saved.iter().map(|saved| saved.as_of.offset);
+        let others = slices.chain([self.muted_until.offset]).chain(pins.map(|(position, _)| position.offset));
+        others.filter(|offset| *offset > from).min().unwrap_or(i64::MAX)
+    }
+
+    /// Wakes the slices that were saved no later than what happens next.
+    fn wake(&mut self, offset: i64) {
+        let next = Position { offset, pins: self.position.pins };
+        for slice in 0..SLICES {
+            let later = self.saved.get(slice).is_some_and(|saved| saved.as_of > next);
+            self.engine.sleep(slice, later);
+        }
+    }
+
+    fn judge(&mut self, records: &[Incoming<'_>]) -> Result<(), JudgingError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+        self.position.offset = first.offset;
+        self.speak();
+        let muted = self.is_muted();
+        let mut events = Vec::with_capacity(records.len());
+        for record in records {
+            match self.decode(record) {
+                Ok(event) => events.push(event),
+                Err(refusal) if !muted => self.refuse(record, &refusal),
+                Err(_) => {}
+            }
+        }
+        let mut said = std::mem::take(&mut self.said);
+        let engine = AssertUnwindSafe((&mut self.engine, &mut said));
+        let judged = catch_unwind(move || {
+            // Moved as a whole: it is a part of it that may be left half done.
+            let AssertUnwindSafe((engine, said)) = { engine };
+            engine.judge_records(&events, said);
+            events.len()
+        });
+        let Ok(judged) = judged else {
+            let suspect = (records.len() == 1).then_some(first.offset);
+            return Err(JudgingError::Panic { from: first.offset, suspect });
+        };
+        self.latest_record = Some(last.timestamp_ms).max(self.latest_record);
+        self.position.offset = last.offset + 1;
+        self.pace.events += judged as u64;
+        if muted {
+            said.clear();
+            self.engine.take_parts();
+        } else {
+            self.counts.events += judged as u64;
+            self.tell(&mut said);
+        }
+        self.said = said;
+        Ok(())
+    }
+
+    fn decode<'r>(&self, record: &Incoming<'r>) -> Result<(AuditEvent<'r>, Place, EventTime), Refusal> {
+        let value = record.value.ok_or_else(|| {
+            Refusal::new(Reason::NotJson, "the record has no value; write one audit event in each record")
+        })?;
+        let mut event = audit_event::decode(value)?;
+        let recorded = EventTime(record.timestamp_ms);
+        if event.time > recorded.plus_ms(AHEAD_MS) {
+            event.time = recorded;
+        }
+        let place = Place {
+            source: u32::try_from(self.settings.number).unwrap_or_default(),
+            line: u64::try_from(record.offset).unwrap_or_default(),
+        };
+        Ok((event, place, recorded))
+    }
+
+    /// A record that cannot be used.
+    fn refuse(&mut self, record: &Incoming<'_>, refusal: &Refusal) {
+        self.counts.dead_letters += 1;
+        if let Some(count) = self.counts.reasons.get_mut(refusal.reason as usize) {
+            *count += 1;
+        }
+        let bytes = record.value.unwrap_or_default();
+        let line = Line { bytes, source: 0, number: 1, offset: 0, length: bytes.len() as u64, sha256: None };
+        let letter = DeadLetter::new(refusal, &self.settings.topic, &line);
+        let Ok(value) = serde_json::to_vec(&letter) else { return };
+        self.outgoing.push(Outgoing {
+            headers: vec![
+                ("topic", self.settings.topic.clone()),
+                ("partition", self.settings.number.to_string()),
+                ("offset", record.offset.to_string()),
+                ("timestamp", record.timestamp_ms.to_string()),
+                ("reason", refusal.reason.label().to_owned()),
+                ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ],
+            ..Outgoing::new(Topic::DeadLetters, record.key.unwrap_or_default(), value)
+        });
+    }
+
+    /// Puts what was said and handed over among what is to be written; nothing of it while muted.
+    fn tell(&mut self, said: &mut Vec<Output>) {
+        let parts = self.engine.take_parts();
+        if self.is_muted() {
+            said.clear();
+            return;
+        }
+        for output in said.drain(..) {
+            let Ok(value) = serde_json::to_vec(&output) else { continue };
+            let (topic, key) = match &output {
+                Output::Alert(alert) => {
+                    self.counts.opened += u64::from(alert.state == AlertState::Opened);
+                    (Topic::Alerts, alert.subject.id.clone())
+                }
+                Output::Risk(risk) => {
+                    self.counts.risk_updates += 1;
+                    (Topic::Risk, risk_key(risk.tenant.as_deref(), &risk.agent_id))
+                }
+                Output::Digest(digest) => (Topic::Alerts, digest.agent_type.clone()),
+                Output::Verdict(record) => (Topic::Journal, record.verdict.agent_id.clone()),
+                Output::Eviction(eviction) => (Topic::Journal, eviction.agent_id.clone()),
+            };
+            let partition = (topic == Topic::Journal).then_some(self.settings.number);
+            self.outgoing.push(Outgoing { partition, ..Outgoing::new(topic, key, value) });
+        }
+        for part in parts {
+            self.hand_over(&part);
+        }
+    }
+
+    /// What was learned goes to whoever makes versions. Key: `PARTITION|BOUNDARY|PIECE|PIECES`.
+    fn hand_over(&mut self, part: &Part) {
+        let packed = part.save().ok().and_then(|bytes| zstd::encode_all(bytes.as_slice(), ZSTD_LEVEL).ok());
+        let Some(packed) = packed else { return };
+        let pieces = packed.chunks(PART_BYTES);
+        let of = pieces.len();
+        for (piece, number) in pieces.zip(0..) {
+            let key = format!("{}|{}|{number}|{of}", self.settings.number, part.boundary.0);
+            self.outgoing
+                .push(Outgoing { partition: Some(0), ..Outgoing::new(Topic::Parts, key, piece.to_vec()) });
+        }
+    }
+
+    /// Passes over a record that cannot be judged, for ever: it is a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// When pins that stand before it cannot happen.
+    pub fn pass_over(&mut self, record: &Incoming<'_>, versions: &impl Versions) -> Result<(), JudgingError> {
+        let refusal = Refusal::new(
+            Reason::Panic,
+            "judging it ended in a panic; please report it with the event, without what is confidential",
+        );
+        self.refuse(record, &refusal);
+        self.pin(Pin::Skip(record.offset + 1), versions)
+    }
+
+    /// From now on it is told what happens: the caps on storms are those of what was told.
+    fn speak(&mut self) {
+        if let Some(storm) = self.told.take_if(|_| self.position >= self.muted_until) {
+            self.engine.set_storm(storm);
+        }
+    }
+}
+
+/// The key of an agent: agents of two tenants are two agents.
+pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
+    tenant.map_or_else(|| agent_id.to_owned(), |tenant| format!("{tenant}/{agent_id}"))
+}
+
+/// No version but the first: where versions are frozen.
+impl Versions for Arc<crate::engine::Version> {
+    fn version(&self, number: u64) -> Option<Arc<crate::engine::Version>> {
+        (number == self.number()).then(|| Arc::clone(self))
+    }
+}

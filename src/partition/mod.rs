@@ -1,0 +1,148 @@
+//! One partition of the audit topic: records and pins in, records out; what is saved, and how it is put back.
+//!
+//! Knows the engine and the records of the topics. Must not know clients, brokers, threads or the host's clock.
+//!
+//! A partition has one ordered input: its records, and the [`Pin`]s between them, which hold everything else that has
+//! influence (a version of what is normal, a verdict, how late it is where nothing arrives). The same records and pins give
+//! the same outputs. A [`Commit`] holds the outputs since the one before, the pins, and some slices of the state, each
+//! saved as of its own [`Position`]; until it is known to have been written it is kept, and written again if it was not.
+//! To go on elsewhere, the slices are put back and the records since the oldest of them are judged again with the outputs
+//! muted: what happened before a slice was saved is kept from it.
+
+mod checkpoint;
+mod commit;
+mod judging;
+mod outgoing;
+mod pin;
+mod position;
+mod restore;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use self::checkpoint::{Copies, RecordError};
+pub use self::commit::{Commit, Pace};
+pub use self::judging::Incoming;
+pub use self::outgoing::{Outgoing, Topic};
+pub use self::pin::Pin;
+pub use self::position::{Position, PositionError};
+pub use self::restore::{Restored, restore};
+
+use self::checkpoint::Saved;
+use crate::engine::{Engine, Output, SLICES, Settings, Storm, Version};
+use crate::wire::dead_letter::Reason;
+
+/// What a partition is told once.
+#[derive(Clone, Debug)]
+pub struct PartitionSettings {
+    /// What the engine is told; at most so many agents in this one partition.
+    pub engine: Settings,
+    /// The partition's number.
+    pub number: i32,
+    /// Partitions of the topic.
+    pub partitions: i32,
+    /// Name of the audit topic, for dead letters.
+    pub topic: String,
+    /// How many copies of the state are kept in turn.
+    pub copies: Copies,
+}
+
+/// Versions of what is normal, by their number.
+pub trait Versions {
+    /// The version with a number, if it is still there.
+    fn version(&self, number: u64) -> Option<Arc<Version>>;
+}
+
+/// What happened in a partition so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events judged, muted ones apart.
+    pub events: u64,
+    /// Records that could not be used.
+    pub dead_letters: u64,
+    /// The same by reason.
+    pub reasons: [u64; Reason::ALL.len()],
+    /// Alerts opened.
+    pub opened: u64,
+    /// Risk updates told.
+    pub risk_updates: u64,
+    /// Slices of the state that were lost: their agents are known less well.
+    pub lost_slices: u64,
+}
+
+/// One partition at work.
+#[derive(Debug)]
+pub struct Partition {
+    settings: PartitionSettings,
+    engine: Engine,
+    /// Everything before it has happened.
+    position: Position,
+    /// Everything before it was told by somebody before us.
+    muted_until: Position,
+    /// As of when each slice was saved.
+    saved: [Saved; SLICES],
+    /// Pins at or after the oldest slice, with where they stand; those before `position` have happened.
+    pins: VecDeque<(Position, Pin)>,
+    /// The first control record that has not been pinned yet.
+    next_control: i64,
+    /// What is to be told with the next commit.
+    outgoing: Vec<Outgoing>,
+    /// Used while judging, kept for its memory.
+    said: Vec<Output>,
+    /// The latest record. Milliseconds since 1970.
+    latest_record: Option<i64>,
+    /// The caps on storms as they follow from what was told, while it is muted.
+    told: Option<Storm>,
+    counts: Counts,
+    pace: commit::Progress,
+}
+
+impl Partition {
+    /// Its number.
+    pub fn number(&self) -> i32 {
+        self.settings.number
+    }
+
+    /// Everything before it has happened.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next record that it wants: the place from which it reads.
+    pub fn next_offset(&self) -> i64 {
+        self.position.offset
+    }
+
+    /// Whether it still repeats what was told before.
+    pub fn is_muted(&self) -> bool {
+        self.position < self.muted_until
+    }
+
+    /// The number of the version by which it judges.
+    pub fn version(&self) -> u64 {
+        self.engine.version().number()
+    }
+
+    /// The first control record that it has not seen.
+    pub fn next_control(&self) -> i64 {
+        self.next_control
+    }
+
+    /// Agents under watch.
+    pub fn agents(&self) -> usize {
+        self.engine.agents()
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The latest record, in milliseconds since 1970.
+    pub fn latest_record(&self) -> Option<i64> {
+        self.latest_record
+    }
+}
+
+#[cfg(test)]
+mod tests;

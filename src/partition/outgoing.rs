@@ -1,0 +1,42 @@
+//! A record on its way out.
+//!
+//! Knows topics by what they are for. Must not know their names, nor who writes to them.
+
+/// What a topic is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Topic {
+    /// Alerts: opened, updated, closed.
+    Alerts,
+    /// The current risk of each agent.
+    Risk,
+    /// Input that could not be used.
+    DeadLetters,
+    /// Verdicts that took effect, evictions.
+    Journal,
+    /// What is saved of the partition.
+    Checkpoints,
+    /// What was learned, for all partitions.
+    Parts,
+}
+
+/// A record on its way out. Key and value follow from the input alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// What its topic is for.
+    pub topic: Topic,
+    /// The partition, where it is not chosen by the key.
+    pub partition: Option<i32>,
+    /// Key.
+    pub key: Vec<u8>,
+    /// Value; none to delete what stands under the key.
+    pub value: Option<Vec<u8>>,
+    /// Names and values of its headers.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+impl Outgoing {
+    /// A record without headers, whose partition is chosen by its key.
+    pub fn new(topic: Topic, key: impl Into<Vec<u8>>, value: Vec<u8>) -> Self {
+        Self { topic, partition: None, key: key.into(), value: Some(value), headers: Vec::new() }
+    }
+}

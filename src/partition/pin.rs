@@ -1,0 +1,34 @@
+//! What influences a partition and is no record of it.
+//!
+//! Knows the kinds of pins. Must not know when one is decided.
+
+use serde::{Deserialize, Serialize};
+
+use super::position::Position;
+use crate::time::EventTime;
+
+/// Something that happened between two records. It is written down where it happened, so that it can be repeated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Pin {
+    /// From now on a version of what is normal holds, by its number.
+    Version(u64),
+    /// A person decided something: a record of the control topic.
+    Control {
+        /// Its offset there.
+        at: i64,
+        /// What it says, as JSON.
+        json: String,
+    },
+    /// Nothing has arrived until this instant.
+    Clock(EventTime),
+    /// The records up to this offset (excluded) cannot be judged and are passed over.
+    Skip(i64),
+}
+
+/// A pin as it is written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PinRecord {
+    /// Where it stands: before the record at this offset, after this many pins.
+    pub position: Position,
+    pub pin: Pin,
+}

@@ -1,0 +1,154 @@
+//! A partition is put back from what was saved.
+//!
+//! Knows what to do where something is missing. Must not know where the records come from.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
+use super::commit::Progress;
+use super::position::Position;
+use super::{Counts, Partition, PartitionSettings, Versions};
+use crate::engine::member::Moment;
+use crate::engine::{Engine, SLICES, Version};
+
+/// An agent whose counters were lost counts on from here for each position before: more than one record or pin can have
+/// told.
+const TOLD_AT_MOST: u64 = 64;
+
+/// A partition that was put back.
+#[derive(Debug)]
+pub struct Restored {
+    /// The partition. It wants the records from [`Partition::next_offset`] on.
+    pub partition: Partition,
+    /// What was missing, a sentence each.
+    pub missing: Vec<String>,
+}
+
+/// Puts a partition back.
+///
+/// * `records`: its checkpoint records by their key, of which the latest counts.
+/// * `committed`: where the partition stands; none where nothing was committed.
+/// * `log`: the first record there is, and the end of the log.
+/// * `newest`: the version that holds where nothing else is known.
+///
+/// What was lost makes agents less well known, and is said; it never makes an alert id or a sequence number be used
+/// twice.
+pub fn restore(
+    settings: PartitionSettings,
+    records: &BTreeMap<Vec<u8>, Vec<u8>>,
+    committed: Option<Position>,
+    log: (i64, i64),
+    versions: &impl Versions,
+    newest: Arc<Version>,
+) -> Restored {
+    let mut missing = Vec::new();
+    let (start, end) = log;
+    let mut heads: Vec<(u8, Head)> =
+        (0..2).filter_map(|copy| Some((copy, unframed(records.get(&head_key(copy))?).ok()?))).collect();
+    // The head of this very commit; where it was cut off, the one before.
+    heads.sort_by_key(|(_, head)| (Some(head.position) == committed, head.position));
+    let (copy, head) = heads.pop().map_or((0, None), |(copy, head)| (copy, Some(head)));
+    let told = committed.or(head.as_ref().map(|head| head.position));
+    let mut stands = told.unwrap_or(Position { offset: start, pins: 0 });
+    // Offsets of a topic that was made anew begin again: what was learned stays, where it stood is forgotten.
+    let anew = stands.offset > end;
+    if anew {
+        missing.push(format!(
+            "partition {} ends at {end}, before the committed offset {}: the topic was made anew; \
+             what was learned is kept, and reading begins at {start}",
+            settings.number, stands.offset
+        ));
+        stands.offset = start;
+    }
+    let origin = head.as_ref().map_or((stands, newest.number()), |head| head.origin);
+    let was_saved = head.as_ref().map_or(u64::from(told.is_some()).wrapping_neg(), |head| head.saved);
+    let mut partition = Partition {
+        engine: Engine::member(settings.engine.clone(), Arc::clone(&newest)),
+        position: stands,
+        muted_until: stands,
+        saved: [Saved::default(); SLICES],
+        pins: VecDeque::new(),
+        next_control: head.as_ref().map_or(0, |head| head.next_control),
+        outgoing: Vec::new(),
+        said: Vec::new(),
+        latest_record: None,
+        told: head.as_ref().map(|head| head.storm.clone()),
+        counts: Counts::default(),
+        pace: Progress { committed: told, copy, saved: was_saved, origin, ..Progress::default() },
+        settings,
+    };
+    // Where every slice stands: the moment and the version of the oldest hold when the records are read again.
+    let mut oldest: Option<(Position, Moment, u64)> = None;
+    let mut is_older = |as_of: Position, moment: Moment, version: u64| {
+        if oldest.is_none_or(|(oldest, ..)| as_of < oldest) {
+            oldest = Some((as_of, moment, version));
+        }
+    };
+    for slice in 0..SLICES {
+        let saved = match checkpoint::whole(records, slice) {
+            Some(whole) if partition.put_back(slice, &whole) => {
+                let as_of = if anew { stands } else { whole.as_of };
+                is_older(as_of, whole.moment, whole.version);
+                Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
+            }
+            None if was_saved >> slice & 1 == 0 && told.is_some() && !anew => {
+                is_older(origin.0, Moment::default(), origin.1);
+                Saved { as_of: origin.0, ..Saved::default() }
+            }
+            found => {
+                if told.is_some() && (found.is_some() || was_saved >> slice & 1 == 1) {
+                    partition.counts.lost_slices += 1;
+                    let before = u64::try_from(stands.offset).unwrap_or_default() + stands.pins + 1;
+                    partition.engine.count_from(slice, before.saturating_mul(TOLD_AT_MOST));
+                }
+                Saved { as_of: stands, chunks: chunks(records, slice), ..Saved::default() }
+            }
+        };
+        if let Some(place) = partition.saved.get_mut(slice) {
+            *place = saved;
+        }
+    }
+    if partition.counts.lost_slices > 0 {
+        missing.push(format!(
+            "{} of {SLICES} slices of partition {} were lost or damaged: their agents are known less well",
+            partition.counts.lost_slices, partition.settings.number
+        ));
+    }
+    if let Some((as_of, moment, number)) = oldest {
+        partition.position = as_of;
+        partition.engine.set_moment(moment);
+        match versions.version(number) {
+            Some(version) => partition.engine.adopt(version),
+            None => missing.push(format!("version {number} of what is normal is gone: a later one holds")),
+        }
+        if as_of.offset < start {
+            missing.push(format!(
+                "partition {} begins at {start}, after the oldest saved slice ({}): what was between is gone",
+                partition.settings.number, as_of.offset
+            ));
+        }
+    }
+    if !anew {
+        let from = partition.position;
+        let pins = checkpoint::pins(records).into_iter().map(|record| (record.position, record.pin));
+        partition.pins = pins.filter(|(position, _)| *position >= from).collect();
+    }
+    partition.pace.pins_written = partition.pins.back().map_or(stands.pins, |(at, _)| at.pins + 1);
+    Restored { partition, missing }
+}
+
+impl Partition {
+    /// Puts a slice back; returns whether that went well.
+    fn put_back(&mut self, slice: usize, whole: &Whole) -> bool {
+        self.engine.restore_slice(slice, &whole.bytes).is_ok()
+    }
+}
+
+/// Pieces of each copy that there are, whole or not.
+fn chunks(records: &BTreeMap<Vec<u8>, Vec<u8>>, slice: usize) -> [u32; 2] {
+    [0, 1].map(|copy| {
+        (0..).take_while(|chunk| records.contains_key(&checkpoint::slice_key(slice, copy, *chunk))).count()
+            as u32
+    })
+}

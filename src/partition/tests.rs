@@ -1,0 +1,332 @@
+//! Histories of a partition: whatever fails when, what is told is what one run without failures tells.
+//!
+//! The broker here is a list of records, a map of state and one committed position, all of which change together or not at
+//! all. What a real broker does is tested elsewhere.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config as TestConfig, TestRunner};
+
+use super::*;
+use crate::config::Config;
+use crate::risk::{Decision, Verdict};
+use crate::simulate::{Scenario, Simulation};
+use crate::time::EventTime;
+
+const PACE: Pace = Pace { events: 40, every_ms: i64::MAX };
+
+/// Records, and versions of what is normal that were minted from them before.
+struct World {
+    values: Vec<(i64, Vec<u8>)>,
+    versions: Vec<Arc<Version>>,
+    agent_ids: Vec<String>,
+}
+
+impl Versions for World {
+    fn version(&self, number: u64) -> Option<Arc<Version>> {
+        self.versions.iter().find(|version| version.number() == number).map(Arc::clone)
+    }
+}
+
+fn engine_settings() -> Settings {
+    Config::parse("[levels]\nobserve_first_days = 0", Path::new("")).unwrap().settings().unwrap()
+}
+
+fn settings(copies: Copies) -> PartitionSettings {
+    PartitionSettings {
+        engine: engine_settings(),
+        number: 0,
+        partitions: 1,
+        topic: "agent-audit".to_owned(),
+        copies,
+    }
+}
+
+fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let scenario = Scenario { agents: 12, days: 1.2, attack_share: 0.2, ..Scenario::default() };
+        let simulated: Vec<_> = Simulation::new(&scenario).unwrap().take(2400).collect();
+        let mut agent_ids: Vec<String> =
+            simulated.iter().map(|simulated| simulated.event.agent_id.to_string()).collect();
+        agent_ids.sort();
+        agent_ids.dedup();
+        let values: Vec<(i64, Vec<u8>)> = simulated
+            .iter()
+            .map(|simulated| (simulated.event.time.0, serde_json::to_vec(&simulated.event).unwrap()))
+            .collect();
+        let mut world = World { values, versions: Vec::new(), agent_ids };
+        let mut version = Version::new(engine_settings());
+        world.versions.push(Arc::new(Version::new(engine_settings())));
+        let mut engine = Engine::member(engine_settings(), Arc::new(Version::new(engine_settings())));
+        for (time, value) in &world.values {
+            let event = crate::wire::audit_event::decode(value).unwrap();
+            engine.judge_records(&[(event, Default::default(), EventTime(*time))], &mut Vec::new());
+            for part in engine.take_parts() {
+                version.merge(part.boundary, &mut [part]);
+                let bytes = version.save().unwrap();
+                world.versions.push(Arc::new(Version::restore(engine_settings(), &bytes).unwrap()));
+            }
+        }
+        assert!(world.versions.len() > 3, "{}", world.versions.len());
+        world
+    })
+}
+
+/// One thing that happens to the service.
+#[derive(Clone, Debug)]
+enum Step {
+    Take(usize),
+    Version(usize),
+    Verdict(usize),
+    Clock,
+    Commit,
+    /// The commit is not written, and it is noticed.
+    CommitFails,
+    /// The commit is written, but nobody hears of it.
+    CommitUnheard,
+    /// The process ends.
+    Crash,
+    /// The process ends after the commit was written.
+    CrashUnheard,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (1usize..160).prop_map(Step::Take),
+        1 => (0usize..100).prop_map(Step::Version),
+        1 => (0usize..100).prop_map(Step::Verdict),
+        1 => Just(Step::Clock),
+        4 => Just(Step::Commit),
+        1 => Just(Step::CommitFails),
+        1 => Just(Step::CommitUnheard),
+        2 => Just(Step::Crash),
+        1 => Just(Step::CrashUnheard),
+    ];
+    proptest::collection::vec(step, 10..60)
+}
+
+/// What is left out of the protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Flaw {
+    None,
+    /// A slice is given what had happened to it when it was saved.
+    NobodySleeps,
+    /// What could not be written is not written again.
+    NotWrittenAgain,
+    /// Pins are decided but not written down.
+    PinsIgnored,
+    /// What was learned is handed over though the commit with it failed.
+    PartsApart,
+    /// The state is read before the last commit in it can be seen.
+    RestoredTooEarly,
+}
+
+/// The broker.
+#[derive(Default)]
+struct Broker {
+    state: BTreeMap<Vec<u8>, Vec<u8>>,
+    before: BTreeMap<Vec<u8>, Vec<u8>>,
+    committed: Option<Position>,
+    told: Vec<Outgoing>,
+}
+
+impl Broker {
+    fn write(&mut self, commit: &Commit) {
+        self.before = self.state.clone();
+        for record in &commit.state {
+            match &record.value {
+                Some(value) => self.state.insert(record.key.clone(), value.clone()),
+                None => self.state.remove(&record.key),
+            };
+        }
+        self.told.extend(commit.outputs.iter().cloned());
+        self.committed = Some(commit.position);
+    }
+
+    fn restore(&self, flaw: Flaw) -> Partition {
+        let mut state = if flaw == Flaw::RestoredTooEarly { self.before.clone() } else { self.state.clone() };
+        if flaw == Flaw::PinsIgnored {
+            state.retain(|key, _| !key.starts_with(b"pin"));
+        }
+        let newest = Arc::clone(&world().versions[0]);
+        let end = world().values.len() as i64;
+        let Restored { mut partition, .. } =
+            restore(settings(Copies::One), &state, self.committed, (0, end), world(), newest);
+        if flaw == Flaw::NobodySleeps {
+            let oldest = partition.position;
+            partition.saved.iter_mut().for_each(|saved| saved.as_of = oldest);
+        }
+        partition
+    }
+}
+
+fn take(partition: &mut Partition, count: usize) {
+    let from = partition.next_offset();
+    // Offsets of some records are missing, as where a transaction ended.
+    let records: Vec<Incoming<'_>> = world()
+        .values
+        .iter()
+        .zip(0i64..)
+        .filter(|(_, offset)| *offset >= from && offset % 97 != 13)
+        .take(count)
+        .map(|((time, value), offset)| Incoming {
+            offset,
+            timestamp_ms: *time,
+            key: None,
+            value: (offset % 211 != 5).then_some(value.as_slice()),
+        })
+        .collect();
+    partition.take(&records, world()).unwrap();
+}
+
+fn verdict(number: usize, at: i64) -> Pin {
+    let decisions =
+        [Decision::ConfirmCompromised, Decision::ConfirmSafe, Decision::Dismiss, Decision::Accept];
+    let verdict = Verdict {
+        time: EventTime(0),
+        agent_id: world().agent_ids[number % world().agent_ids.len()].clone(),
+        tenant: None,
+        verdict: decisions[number % 4],
+        by: "someone".to_owned(),
+        reason: number.to_string(),
+    };
+    Pin::Control { at, json: serde_json::to_string(&verdict).unwrap() }
+}
+
+/// A history; returns what was told, where it ended, and all pins.
+fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(flaw);
+    let mut pins: Vec<(Position, Pin)> = Vec::new();
+    for step in steps {
+        // Nobody decides anything before what was told is reached again.
+        while partition.is_muted() {
+            let before = partition.position();
+            take(&mut partition, 500);
+            if partition.position() == before {
+                break;
+            }
+        }
+        let mut decide = |partition: &mut Partition, pin: Pin| {
+            pins.push((partition.position(), pin.clone()));
+            partition.pin(pin, world()).unwrap();
+        };
+        match step {
+            Step::Take(count) => take(&mut partition, *count),
+            Step::Version(number) => {
+                let version = &world().versions[number % world().versions.len()];
+                decide(&mut partition, Pin::Version(version.number()));
+            }
+            Step::Verdict(number) => {
+                let at = partition.next_control();
+                decide(&mut partition, verdict(*number, at));
+            }
+            Step::Clock => {
+                let latest = partition.latest_record().unwrap_or_default();
+                decide(&mut partition, Pin::Clock(EventTime(latest + 400_000)));
+            }
+            Step::Commit => {
+                if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
+                    broker.write(&commit);
+                }
+            }
+            Step::CommitFails => {
+                if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
+                    if flaw == Flaw::PartsApart {
+                        let parts = commit.outputs.iter().filter(|output| output.topic == Topic::Parts);
+                        broker.told.extend(parts.cloned());
+                    }
+                    if flaw != Flaw::NotWrittenAgain {
+                        broker.write(&commit);
+                    }
+                }
+            }
+            Step::CommitUnheard => {
+                if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
+                    broker.write(&commit);
+                    assert_eq!(broker.committed, Some(commit.position), "it is found that it was written");
+                }
+            }
+            Step::Crash | Step::CrashUnheard => {
+                if let (Step::CrashUnheard, Some(commit)) = (step, partition.commit(PACE, 0, false).unwrap())
+                {
+                    broker.write(&commit);
+                }
+                let stands = broker.committed.unwrap_or_default();
+                pins.retain(|(position, _)| *position < stands);
+                partition = broker.restore(flaw);
+            }
+        }
+    }
+    while partition.next_offset() < world().values.len() as i64 - 1 {
+        take(&mut partition, 300);
+    }
+    if let Some(commit) = partition.commit(PACE, 0, true).unwrap() {
+        broker.write(&commit);
+    }
+    (broker, pins, partition)
+}
+
+/// The same pins at the same places, in one run without failures.
+fn undisturbed(pins: &[(Position, Pin)]) -> (Vec<Outgoing>, Partition) {
+    let mut partition = Broker::default().restore(Flaw::None);
+    partition.pins = pins.iter().cloned().collect();
+    while partition.next_offset() < world().values.len() as i64 - 1 {
+        take(&mut partition, 300);
+    }
+    let commit = partition.commit(PACE, 0, true).unwrap().unwrap();
+    (commit.outputs, partition)
+}
+
+fn differs(steps: &[Step], flaw: Flaw) -> Option<String> {
+    let (mut broker, pins, partition) = run(steps, flaw);
+    let (mut expected, reference) = undisturbed(&pins);
+    // Topics are apart: what is told first on two of them depends on how many records were taken at once.
+    broker.told.sort_by_key(|record| record.topic);
+    expected.sort_by_key(|record| record.topic);
+    if broker.told != expected {
+        let differing = broker.told.iter().zip(&expected).position(|(told, expected)| told != expected);
+        return Some(format!(
+            "{} instead of {} records were told, from {differing:?} on others",
+            broker.told.len(),
+            expected.len()
+        ));
+    }
+    (0..SLICES)
+        .find(|slice| {
+            partition.engine.save_slice(*slice).unwrap() != reference.engine.save_slice(*slice).unwrap()
+        })
+        .map(|slice| format!("slice {slice} is another"))
+}
+
+proptest! {
+    #![proptest_config(TestConfig { cases: 24, failure_persistence: None, ..TestConfig::default() })]
+    #[test]
+    fn whatever_fails_when_the_same_is_told_and_the_same_is_known(steps in steps()) {
+        prop_assert_eq!(differs(&steps, Flaw::None), None);
+    }
+}
+
+#[test]
+fn without_any_one_part_of_the_protocol_histories_end_otherwise() {
+    for flaw in [
+        Flaw::NobodySleeps,
+        Flaw::NotWrittenAgain,
+        Flaw::PinsIgnored,
+        Flaw::PartsApart,
+        Flaw::RestoredTooEarly,
+    ] {
+        let mut runner = TestRunner::deterministic();
+        let found = (0..40).any(|_| {
+            let steps = steps().new_tree(&mut runner).unwrap().current();
+            let ended = std::panic::catch_unwind(|| differs(&steps, flaw));
+            ended.map_or(true, |differs| differs.is_some())
+        });
+        assert!(found, "{flaw:?} is never noticed");
+    }
+}
