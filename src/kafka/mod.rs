@@ -5,6 +5,10 @@
 //! Settings and secrets are read in every build, so that one configuration file serves all; what talks to a broker
 //! needs the feature `kafka`.
 
+pub mod properties;
+pub mod secret;
+pub mod settings;
+
 #[cfg(all(test, feature = "kafka"))]
 mod tests {
     /// Much of what this folder does it does because of what one version of librdkafka does: that it knows no

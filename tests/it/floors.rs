@@ -82,7 +82,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("regex", &["evaluate", "cli"]),
     ("serde", &[]),
     ("serde_json", &["engine", "wire", "models", "simulate", "config", "evaluate", "demo", "cli"]),
-    ("serde_saphyr", &["kafka"]),
+    ("serde_norway", &["kafka"]),
     ("sha2", &["engine", "wire", "config"]),
     ("siphasher", &[]),
     ("smallvec", &[]),
