@@ -5,9 +5,15 @@
 //! Settings and secrets are read in every build, so that one configuration file serves all; what talks to a broker
 //! needs the feature `kafka`.
 
+#[cfg(feature = "kafka")]
+pub mod client;
+#[cfg(feature = "kafka")]
+pub mod failure;
 pub mod properties;
 pub mod secret;
 pub mod settings;
+#[cfg(feature = "kafka")]
+mod token;
 
 #[cfg(all(test, feature = "kafka"))]
 mod tests {
