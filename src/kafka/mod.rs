@@ -14,6 +14,9 @@ pub mod secret;
 pub mod settings;
 #[cfg(feature = "kafka")]
 mod token;
+pub mod topics;
+#[cfg(feature = "kafka")]
+pub mod verify;
 
 #[cfg(all(test, feature = "kafka"))]
 mod tests {
