@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_executor::block_on;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -277,14 +279,15 @@ fn settings_against(clients: &Clients, plans: &[Plan], found: &Found) -> Result<
     let answers = block_on(admin(clients)?.describe_configs(&asked, &options))
         .map_err(|error| failed("topics", error))?;
     let mut faults = Vec::new();
-    for (plan, answer) in existing.into_iter().zip(answers) {
-        let answer = answer.map_err(|code| failed(&plan.name, KafkaError::AdminOp(code)))?;
+    for answer in answers {
+        let answer = answer.map_err(|code| failed("topics", KafkaError::AdminOp(code)))?;
+        let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { continue };
+        let Some(plan) = existing.iter().find(|plan| plan.name == *name) else { continue };
         let entries = answer.entry_map();
         for (property, wanted) in &plan.require {
             let value =
                 entries.get(property.as_str()).and_then(|entry| entry.value.as_deref()).unwrap_or("nothing");
             if value != wanted {
-                let name = &plan.name;
                 let setting = plan.topic.setting();
                 let or = if plan.topic == Topic::Audit && property == TIMESTAMP_TYPE {
                     "; or, if you own every producer, say [kafka] record_time = \"producer\""
