@@ -5,6 +5,7 @@
 //! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
+mod kafka;
 mod reader;
 mod rules;
 mod schema;
@@ -26,6 +27,7 @@ use crate::baseline::pool::Peaks;
 use crate::detect::rules::{Rule, Rules};
 use crate::engine::Settings;
 use crate::identity::Identity;
+pub use crate::kafka::settings::KafkaSettings;
 use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
 
@@ -95,6 +97,7 @@ pub struct Config {
     calibration: Option<Peaks>,
     levels: LevelSettings,
     rules: Rules,
+    kafka: KafkaSettings,
     settings: Vec<Setting>,
 }
 
@@ -182,11 +185,18 @@ impl Config {
         &self.rules
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force, one `name = value` a line, and all rules,
-    /// in their order. Two configurations that say the same have the same hash, however they are written.
+    /// Where events come from and what is told goes to.
+    pub fn kafka(&self) -> &KafkaSettings {
+        &self.kafka
+    }
+
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, one `name = value` a
+    /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
+    /// written and whatever their instance is called.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        for Setting { name, value, .. } in &self.settings {
+        let judging = self.settings.iter().filter(|setting| !setting.name.starts_with("kafka."));
+        for Setting { name, value, .. } in judging {
             hash.update(format!("{name} = {value}\n"));
         }
         for rule in self.rules.iter() {
@@ -257,6 +267,7 @@ impl Config {
             ),
             levels: read_levels(from),
             rules: Rules::default(),
+            kafka: kafka::read(from, folder),
             settings: Vec::new(),
         }
         .with_rules(rules::read(from))

@@ -7,7 +7,7 @@
 //! 3. `detect`
 //! 4. `assess`
 //! 5. `engine`
-//! 6. `wire`, `models`, `simulate`
+//! 6. `wire`, `models`, `simulate`, `kafka`
 //! 7. `config`, `evaluate`, `train`, `demo`, `cli`
 
 pub mod alert;
@@ -22,6 +22,7 @@ pub mod evaluate;
 pub mod event;
 pub mod finding;
 pub mod identity;
+pub mod kafka;
 pub mod models;
 pub mod partition;
 pub mod pattern;

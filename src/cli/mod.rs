@@ -11,6 +11,8 @@ mod explain;
 mod output;
 mod simulate;
 mod source;
+#[cfg(feature = "kafka")]
+mod topics;
 mod train;
 
 use std::io;
@@ -43,6 +45,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
     Simulate(simulate::Simulate),
+    #[cfg(feature = "kafka")]
+    Topics(topics::Topics),
     Train(train::Train),
 }
 
@@ -57,6 +61,8 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
             Command::Simulate(command) => command.run(),
+            #[cfg(feature = "kafka")]
+            Command::Topics(command) => command.run(),
             Command::Train(command) => command.run(),
         };
         match result {
@@ -73,6 +79,10 @@ fn failure(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     eprintln!("tiltmeter: {}", told(error));
+    #[cfg(feature = "kafka")]
+    if let Some(code) = topics::exit_code(error) {
+        return ExitCode::from(code);
+    }
     let not_written = error.is::<OutputError>() || error.is::<DeadLetterError>();
     ExitCode::from(if not_written { NOT_WRITTEN } else { TO_BE_MENDED })
 }

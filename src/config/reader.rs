@@ -5,6 +5,8 @@
 //! Reading by hand instead of with a derived deserialiser has one reason: that one stops at the first fault,
 //! and a person wants to see all of them.
 
+mod typed;
+
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
@@ -215,10 +217,10 @@ impl<'t> Reader<'t> {
                 None => {
                     let otherwise =
                         if matches!(&*default_text, "" | "[]" | "{}") { "nothing" } else { &default_text };
+                    let shown = if allowed == Allowed::Secret { "…".to_owned() } else { self.shown(&span) };
                     let what = format!(
-                        "{} = {} is not allowed: give {allowed} ({about}), or leave it out for {otherwise}",
+                        "{} = {shown} is not allowed: give {allowed} ({about}), or leave it out for {otherwise}",
                         shown_name(name),
-                        self.shown(&span),
                     );
                     self.faults.push(Fault { line: line_of(self.text, span.start), what });
                 }
@@ -277,6 +279,8 @@ impl<'t> Reader<'t> {
     fn unknown(&self, name: &str, prefix: &str, is_table: bool, span: &Range<usize>) -> String {
         let told = if is_table {
             format!("[{}] is unknown", cut(name))
+        } else if self.holds_secrets(prefix) {
+            format!("{} is unknown", shown_name(name))
         } else {
             format!("{} = {} is unknown", shown_name(name), self.shown(span))
         };
@@ -300,6 +304,14 @@ impl<'t> Reader<'t> {
                 format!("{told}: remove it; known here: {}", here.join(", "))
             }
         }
+    }
+
+    /// Whether a secret may stand in this table: what is misspelt there may be one, and is not shown.
+    fn holds_secrets(&self, prefix: &str) -> bool {
+        let secrets = self.settings.iter().filter(|setting| setting.allowed == Allowed::Secret);
+        secrets
+            .filter_map(|setting| setting.name.rsplit_once('.'))
+            .any(|(table, _)| prefix == format!("{table}."))
     }
 
     /// Names of tables that are a setting, or are taken, as a whole.

@@ -79,6 +79,15 @@ fn described(setting: &Setting) -> Value {
         Allowed::Path => text(),
         Allowed::Patterns => json!({ "type": "array", "items": text() }),
         Allowed::Choices(names) => json!({ "type": "object", "additionalProperties": { "enum": names } }),
+        Allowed::Text => text(),
+        Allowed::OneOf(names) => json!({ "enum": names }),
+        Allowed::Secret => json!({
+            "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+            "properties": { "file": text(), "env": text() }
+        }),
+        Allowed::Properties => {
+            json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean", "object"] } })
+        }
     };
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), setting.about.into());

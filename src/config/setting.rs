@@ -44,12 +44,20 @@ pub enum Allowed {
     Patterns,
     /// A table from patterns of names to one of these.
     Choices(&'static [&'static str]),
+    /// Any text that is not empty.
+    Text,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// The place of a secret.
+    Secret,
+    /// A table of properties that somebody else defines.
+    Properties,
 }
 
 impl Allowed {
     /// Whether the value is a table of its own.
     pub fn is_table(&self) -> bool {
-        matches!(self, Self::Choices(_))
+        matches!(self, Self::Choices(_) | Self::Secret | Self::Properties)
     }
 }
 
@@ -64,6 +72,12 @@ impl fmt::Display for Allowed {
                 f.write_str("a list of patterns in quotes, `*` for any text and `?` for one character")
             }
             Self::Choices(names) => write!(f, "a table from patterns to one of {names:?}"),
+            Self::Text => f.write_str("text in quotes"),
+            Self::OneOf(names) => write!(f, "one of {names:?}"),
+            Self::Secret => {
+                f.write_str("`{ file = \"PATH\" }` or `{ env = \"VARIABLE\" }`, never the secret itself")
+            }
+            Self::Properties => f.write_str("a table of properties"),
         }
     }
 }

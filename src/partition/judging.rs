@@ -275,7 +275,7 @@ impl Partition {
         for (piece, number) in pieces.zip(0..) {
             let key = format!("{}|{}|{number}|{of}", self.settings.number, part.boundary.0);
             self.outgoing
-                .push(Outgoing { partition: Some(0), ..Outgoing::new(Topic::Parts, key, piece.to_vec()) });
+                .push(Outgoing { partition: Some(0), ..Outgoing::new(Topic::BaselineParts, key, piece.to_vec()) });
         }
     }
 

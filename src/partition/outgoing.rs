@@ -2,22 +2,7 @@
 //!
 //! Knows topics by what they are for. Must not know their names, nor who writes to them.
 
-/// What a topic is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum Topic {
-    /// Alerts: opened, updated, closed.
-    Alerts,
-    /// The current risk of each agent.
-    Risk,
-    /// Input that could not be used.
-    DeadLetters,
-    /// Verdicts that took effect, evictions.
-    Journal,
-    /// What is saved of the partition.
-    Checkpoints,
-    /// What was learned, for all partitions.
-    Parts,
-}
+pub use crate::kafka::settings::Topic;
 
 /// A record on its way out. Key and value follow from the input alone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@ mod determinism;
 mod evaluation_docs;
 mod floors;
 mod guards;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod levels;
 mod outputs;
 mod scenarios;

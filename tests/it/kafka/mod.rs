@@ -1,0 +1,8 @@
+//! What is promised about Kafka, held against a real one.
+//!
+//! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
+
+mod clients;
+mod cluster;
+mod rig;
+mod topics;
