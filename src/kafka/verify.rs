@@ -21,7 +21,7 @@ use super::topics::{Partitions, Plan, TIMESTAMP_TYPE, plans};
 /// One try to reach a broker.
 const TRY: Duration = Duration::from_secs(1);
 /// So many tries, unless the broker says no.
-const TRIES: u32 = 10;
+const TRIES: u32 = 5;
 /// A broker that was reached answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Between two looks for a topic that was just made, and how often we look.

@@ -1,12 +1,13 @@
-//! `docs/configuration.md` names every setting with its default and range, and no other; the schema of the
-//! configuration follows from the code and agrees with what the code reads.
+//! `docs/configuration.md` names every setting with its default and range, and no other, `docs/kafka.md` every topic; the
+//! schema of the configuration follows from the code and agrees with what the code reads.
 
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use serde_json::Value;
-use tiltmeter::config::{Config, schema};
+use tiltmeter::config::{Config, KafkaSettings, schema};
 use tiltmeter::detect::rules::field::Field;
+use tiltmeter::kafka::topics::{Partitions, plans};
 
 use super::scenarios::rules::examples;
 
@@ -41,6 +42,41 @@ fn the_page_lists_exactly_the_settings_there_are() {
         })
         .collect();
     assert_eq!(listed, expected, "the table should be:\n{}\n", expected.join("\n"));
+}
+
+#[test]
+fn the_page_of_kafka_lists_every_topic_as_it_is_made() {
+    let page = page("docs/kafka.md");
+    let table = page.split("\n## Topics\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<String> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split(" | ").take(4).collect::<Vec<_>>().join(" | "))
+        .collect();
+    let expected: Vec<String> = plans(&KafkaSettings::default())
+        .unwrap()
+        .iter()
+        .map(|plan| {
+            let setting = plan.topic.setting().rsplit('.').next().unwrap();
+            let required: Vec<String> = plan
+                .require
+                .iter()
+                .map(
+                    |(name, value)| {
+                        if name == "cleanup.policy" { value.clone() } else { format!("`{value}`") }
+                    },
+                )
+                .collect();
+            let partitions = match plan.partitions {
+                Partitions::Chosen => "as you choose",
+                Partitions::Input => "as `audit`",
+                Partitions::One => "1",
+                Partitions::Free => "any",
+            };
+            format!("| `{setting}` | `{}` | {} | {partitions}", plan.name, required.join(", "))
+        })
+        .collect();
+    assert_eq!(rows, expected);
 }
 
 #[test]
