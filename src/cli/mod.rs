@@ -9,6 +9,8 @@ mod detect;
 mod evaluate;
 mod explain;
 mod output;
+#[cfg(feature = "kafka")]
+mod run;
 mod simulate;
 mod source;
 #[cfg(feature = "kafka")]
@@ -44,6 +46,8 @@ enum Command {
     Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
+    #[cfg(feature = "kafka")]
+    Run(run::Run),
     Simulate(simulate::Simulate),
     #[cfg(feature = "kafka")]
     Topics(topics::Topics),
@@ -60,6 +64,8 @@ impl Cli {
             Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
+            #[cfg(feature = "kafka")]
+            Command::Run(command) => command.run(),
             Command::Simulate(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Topics(command) => command.run(),

@@ -92,6 +92,16 @@ impl Clients {
         &self.settings
     }
 
+    /// Name of this instance.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Passes a line on to where those of librdkafka go.
+    pub fn say(&self, severity: Severity, line: &str) {
+        (self.log)(severity, line);
+    }
+
     /// The transactional id of a thread: the same after every restart, so that the restarted settles what it left open.
     pub fn transactional_id(&self, thread: u32) -> String {
         format!("{}-{}-{thread}", self.settings.group, self.instance)
@@ -304,6 +314,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        // The end of a partition is no trouble; whoever asked for it is told otherwise.
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
         (self.log)(Severity::Warning, &format!("librdkafka: {error}: {reason}"));
         // "All brokers are down" hides why they are.
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);

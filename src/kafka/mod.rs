@@ -11,6 +11,8 @@ pub mod client;
 pub mod failure;
 pub mod properties;
 pub mod secret;
+#[cfg(feature = "kafka")]
+pub mod service;
 pub mod settings;
 #[cfg(feature = "kafka")]
 mod token;

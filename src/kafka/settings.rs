@@ -50,6 +50,16 @@ pub enum Delivery {
     AtLeastOnce,
 }
 
+impl Delivery {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ExactlyOnce => "exactly_once",
+            Self::AtLeastOnce => "at_least_once",
+        }
+    }
+}
+
 /// Whose time a record of the input bears.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RecordTime {
@@ -57,6 +67,16 @@ pub enum RecordTime {
     Broker,
     /// The producer's, believed: for demonstrations, tests and back-fill by producers of your own.
     Producer,
+}
+
+impl RecordTime {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Producer => "producer",
+        }
+    }
 }
 
 /// A topic by what it is for. The order is that of `schemas/topics.yaml`.

@@ -274,8 +274,10 @@ impl Partition {
         let of = pieces.len();
         for (piece, number) in pieces.zip(0..) {
             let key = format!("{}|{}|{number}|{of}", self.settings.number, part.boundary.0);
-            self.outgoing
-                .push(Outgoing { partition: Some(0), ..Outgoing::new(Topic::BaselineParts, key, piece.to_vec()) });
+            self.outgoing.push(Outgoing {
+                partition: Some(0),
+                ..Outgoing::new(Topic::BaselineParts, key, piece.to_vec())
+            });
         }
     }
 

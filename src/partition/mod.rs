@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use self::checkpoint::{Copies, RecordError};
 pub use self::commit::{Commit, Pace};
-pub use self::judging::Incoming;
+pub use self::judging::{Incoming, JudgingError, risk_key};
 pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
@@ -106,6 +106,11 @@ impl Partition {
     /// Everything before it has happened.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Where the last commit led; none before the first.
+    pub fn committed(&self) -> Option<Position> {
+        self.pace.committed
     }
 
     /// The next record that it wants: the place from which it reads.

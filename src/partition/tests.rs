@@ -238,7 +238,8 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
             Step::CommitFails => {
                 if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
                     if flaw == Flaw::PartsApart {
-                        let parts = commit.outputs.iter().filter(|output| output.topic == Topic::BaselineParts);
+                        let parts =
+                            commit.outputs.iter().filter(|output| output.topic == Topic::BaselineParts);
                         broker.told.extend(parts.cloned());
                     }
                     if flaw != Flaw::NotWrittenAgain {

@@ -4,5 +4,7 @@
 
 mod clients;
 mod cluster;
+mod deployment;
 mod rig;
+mod service;
 mod topics;

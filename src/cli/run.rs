@@ -1,0 +1,145 @@
+//! `tiltmeter run`: the service on Kafka.
+//!
+//! Knows options, signals and what is logged. Must not know a broker.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::kafka::client::{Clients, Log, Severity};
+use crate::kafka::failure::Next;
+use crate::kafka::service::Service;
+use crate::kafka::verify::{Verified, VerifyError, verify};
+use crate::time::EventTime;
+
+/// Between two looks whether the service ends.
+const LOOK: Duration = Duration::from_millis(50);
+/// Between two tries to reach a broker, at first and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A sentence about what does not work is said this often.
+const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// Judge audit events from Kafka, for ever.
+///
+/// Reads the topic of audit events, keeps the baselines, and writes alerts and the risk of every agent to their topics;
+/// what it knows is saved in Kafka as well, so that it goes on wherever it is started next. Start as many as are needed:
+/// they share the partitions. Ends with SIGTERM or SIGINT, within ten seconds. The exit code is 0 then, and 64 when
+/// something has to be mended before it can start (configuration, secrets, topics). Whatever else is in its way is waited
+/// for, with a sentence a minute.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Configuration file; without it every setting has its default.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Form of the log on standard error: text on a terminal, JSON otherwise.
+    #[arg(long, value_name = "FORM", value_enum)]
+    log: Option<LogForm>,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum LogForm {
+    /// One sentence a line.
+    Text,
+    /// One JSON object a line: time, level, message.
+    Json,
+}
+
+/// A line of the log.
+#[derive(Serialize)]
+struct Line<'l> {
+    time: EventTime,
+    level: &'static str,
+    message: &'l str,
+}
+
+impl Run {
+    /// Runs until it is told to end.
+    ///
+    /// # Errors
+    ///
+    /// When a person must mend something, or the service ended by itself.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Config::load(self.config.as_deref())?;
+        let engine = config.settings()?;
+        let form = self.log.unwrap_or(if io::stderr().is_terminal() { LogForm::Text } else { LogForm::Json });
+        let log: Log = Arc::new(move |severity, line| write(form, severity, line));
+        let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
+        let ends = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&ends);
+        ctrlc::set_handler(move || told.store(true, Ordering::Relaxed))?;
+        let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
+        let kafka = clients.settings();
+        log(
+            Severity::Info,
+            &format!(
+                "tiltmeter {} joins group {} as {} with {} threads; {} partitions, {}, record time of the {}",
+                env!("CARGO_PKG_VERSION"),
+                kafka.group,
+                clients.instance(),
+                kafka.threads,
+                verified.partitions,
+                kafka.delivery.name(),
+                kafka.record_time.name(),
+            ),
+        );
+        let service = Service::start(clients, engine, verified)?;
+        while !ends.load(Ordering::Relaxed) && !service.has_failed() {
+            thread::sleep(LOOK);
+        }
+        log(Severity::Info, "ends: what was taken is written, partitions are given up");
+        service.stop()?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Waits for a broker and looks at the topics; none if it was told to end before.
+fn reached(clients: &Clients, log: &Log, ends: &AtomicBool) -> Result<Option<Verified>, VerifyError> {
+    let mut wait = BACK_OFF.0;
+    let mut said: Option<Instant> = None;
+    while !ends.load(Ordering::Relaxed) {
+        match verify(clients) {
+            Ok(verified) => return Ok(Some(verified)),
+            Err(VerifyError::Failed(failure)) if failure.next != Next::Mend => {
+                if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
+                    log(Severity::Warning, &format!("{failure}; it is tried again"));
+                    said = Some(Instant::now());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        let until = Instant::now() + wait;
+        while Instant::now() < until && !ends.load(Ordering::Relaxed) {
+            thread::sleep(LOOK);
+        }
+        wait = (wait * 2).min(BACK_OFF.1);
+    }
+    Ok(None)
+}
+
+fn write(form: LogForm, severity: Severity, message: &str) {
+    let level = match severity {
+        Severity::Debug => "debug",
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    };
+    let line = match form {
+        LogForm::Text => format!("tiltmeter: {level}: {message}"),
+        LogForm::Json => {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let time = EventTime(i64::try_from(since.as_millis()).unwrap_or_default());
+            serde_json::to_string(&Line { time, level, message }).unwrap_or_default()
+        }
+    };
+    // Whoever closed the log does not want it.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}

@@ -1,0 +1,219 @@
+//! What all partitions have learned becomes versions: one of the instances merges it.
+//!
+//! Knows parts and the order in which they are merged. Must not know what is learned.
+//!
+//! Parts wait until every partition has handed over until the same instant; then all of them, in the order of (instant,
+//! partition), become one version, which is written in one transaction with how far the parts were read. Of a partition
+//! that hands nothing over for an hour the others do not wait.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::Shared;
+use super::assignment::{Decided, Membership};
+use super::versions::{self, Manifest, VersionStore};
+use super::writer::{Together, Writer};
+use crate::engine::Version;
+use crate::engine::member::Part;
+use crate::kafka::client::{Begin, Severity};
+use crate::kafka::failure::{Failure, Next};
+use crate::kafka::settings::Topic;
+use crate::partition::{Outgoing, Versions};
+use crate::time::{EventTime, HOUR_MS};
+
+/// How long a poll waits.
+const POLL: Duration = Duration::from_millis(100);
+/// Before it is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the others wait for a partition. Milliseconds of the clock.
+const LATEST_MS: i64 = HOUR_MS;
+
+/// A part that waits.
+struct Waiting {
+    part: Part,
+    /// Offset of its last piece.
+    offset: i64,
+}
+
+/// What the aggregator knows.
+struct State {
+    version: Version,
+    /// Parts by instant and partition.
+    waiting: BTreeMap<(i64, i32), Waiting>,
+    /// Pieces of parts that are not whole yet.
+    pieces: BTreeMap<(i64, i32), BTreeMap<usize, Vec<u8>>>,
+    /// Parts behind the committed offset that are in the version.
+    merged: Vec<i64>,
+    next: i64,
+}
+
+/// Merges as long as the group lets it. Trouble is told, and it begins anew.
+pub(super) fn run(shared: &Arc<Shared>) -> Result<(), Failure> {
+    while !shared.stops() {
+        match aggregate(shared) {
+            Err(_) if shared.stops() => return Ok(()),
+            Err(failure) if failure.next == Next::Mend => return Err(failure),
+            Err(failure) => {
+                shared.say(Severity::Warning, &failure.to_string());
+                std::thread::sleep(PAUSE);
+            }
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
+    let settings = shared.clients.settings();
+    let topic = settings.topics.of(Topic::BaselineParts);
+    let mut config = shared.clients.consumer(u32::MAX, Begin::Earliest)?;
+    config.set("group.id", format!("{}-aggregator", settings.group)).set("statistics.interval.ms", "0");
+    config.remove("group.instance.id");
+    let consumer: BaseConsumer<Membership> = config
+        .create_with_context(Membership::new(shared.clients.context()))
+        .map_err(|error| Failure::new("make a consumer", &error, None))?;
+    consumer
+        .subscribe(&[topic])
+        .map_err(|error| Failure::new(&format!("subscribe to {topic}"), &error, None))?;
+    let mut active: Option<(State, Writer)> = None;
+    while !shared.stops() {
+        let mut pieces = Vec::new();
+        if let Some(message) = consumer.poll(POLL) {
+            let message = message.map_err(|error| {
+                Failure::new(
+                    &format!("read {topic}"),
+                    &error,
+                    consumer.context().context().trouble().as_ref(),
+                )
+            })?;
+            let key = message.key().map(<[u8]>::to_vec).unwrap_or_default();
+            pieces.push((message.offset(), key, message.payload().map(<[u8]>::to_vec).unwrap_or_default()));
+        }
+        for decided in consumer.context().take() {
+            active = None;
+            match decided {
+                Decided::Assigned(partitions) if partitions.count() > 0 => {
+                    let mut producer = shared.clients.producer(u32::MAX)?;
+                    if producer.get("transactional.id").is_some() {
+                        producer.set("transactional.id", format!("{}-aggregator", settings.group));
+                    }
+                    // First the one before us is settled, then it is read what it wrote.
+                    let writer = Writer::new(&shared.clients, &producer, || shared.stops())?;
+                    let state = begin(shared)?;
+                    let mut place = TopicPartitionList::new();
+                    let failed = |error| Failure::new(&format!("read {topic}"), &error, None);
+                    place.add_partition_offset(topic, 0, Offset::Offset(state.next)).map_err(failed)?;
+                    consumer.incremental_assign(&place).map_err(failed)?;
+                    active = Some((state, writer));
+                }
+                Decided::Assigned(partitions) => drop(consumer.incremental_assign(&partitions)),
+                Decided::Revoked(partitions) => drop(consumer.incremental_unassign(&partitions)),
+                Decided::Failed(why) => {
+                    shared.say(Severity::Warning, &format!("the aggregator could not join: {why}"));
+                    let _ = consumer.unassign();
+                }
+            }
+        }
+        let Some((state, writer)) = &mut active else { continue };
+        for (offset, key, value) in pieces {
+            if let Err(why) = state.add(offset, &key, value) {
+                shared.say(
+                    Severity::Warning,
+                    &format!("what was learned at offset {offset} of {topic} is lost: {why}"),
+                );
+            }
+        }
+        while let Some(boundary) = state.ready(shared.verified.partitions as usize) {
+            state.merge(boundary);
+            state.write(shared, writer, &consumer)?;
+        }
+    }
+    consumer.context().close();
+    Ok(())
+}
+
+/// The newest version there is, and how far parts are in it.
+fn begin(shared: &Shared) -> Result<State, Failure> {
+    // Read anew: the tail of this instance may be behind the one before us.
+    let store = VersionStore::read(&shared.clients, shared.engine.clone())?;
+    let Manifest { next, merged, number, .. } = store.manifest();
+    let newest = store.version(number).unwrap_or_else(|| store.newest());
+    let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());
+    let version = copied.unwrap_or_else(|| Version::new(shared.engine.clone()));
+    Ok(State { version, waiting: BTreeMap::new(), pieces: BTreeMap::new(), merged, next })
+}
+
+impl State {
+    /// Takes in a piece of a part; its key is `PARTITION|BOUNDARY|PIECE|PIECES`.
+    fn add(&mut self, offset: i64, key: &[u8], value: Vec<u8>) -> Result<(), String> {
+        let key = String::from_utf8_lossy(key).into_owned();
+        let mut numbers = key.split('|').map(str::parse::<i64>);
+        let mut number =
+            || numbers.next().and_then(Result::ok).ok_or_else(|| format!("key {key:?} of no kind"));
+        let (partition, boundary, piece, of) = (number()?, number()?, number()?, number()?);
+        let id = (boundary, i32::try_from(partition).map_err(|error| error.to_string())?);
+        let pieces = self.pieces.entry(id).or_default();
+        pieces.insert(usize::try_from(piece).unwrap_or_default(), value);
+        if pieces.len() < usize::try_from(of).unwrap_or_default() {
+            return Ok(());
+        }
+        let packed: Vec<u8> = self.pieces.remove(&id).unwrap_or_default().into_values().flatten().collect();
+        if self.merged.contains(&offset) {
+            return Ok(());
+        }
+        let bytes = zstd::decode_all(packed.as_slice()).map_err(|error| error.to_string())?;
+        let part = Part::restore(&bytes).map_err(|error| error.to_string())?;
+        self.waiting.insert(id, Waiting { part, offset });
+        Ok(())
+    }
+
+    /// Until when parts can be merged: every partition has handed over until then, or the others have waited for long enough.
+    fn ready(&self, partitions: usize) -> Option<i64> {
+        let ((first, _), _) = self.waiting.first_key_value()?;
+        let ((last, _), _) = self.waiting.last_key_value()?;
+        let handed: std::collections::BTreeSet<i32> =
+            self.waiting.keys().map(|(_, partition)| *partition).collect();
+        let waited = last - first > LATEST_MS;
+        (handed.len() >= partitions || waited).then_some(*first)
+    }
+
+    /// Merges all parts until an instant.
+    fn merge(&mut self, boundary: i64) {
+        let later = self.waiting.split_off(&(boundary, i32::MAX));
+        let now = std::mem::replace(&mut self.waiting, later);
+        let (mut parts, offsets): (Vec<Part>, Vec<i64>) =
+            now.into_values().map(|waiting| (waiting.part, waiting.offset)).unzip();
+        self.version.merge(EventTime(boundary), &mut parts);
+        self.merged.extend(offsets);
+    }
+
+    /// Writes the version, and how far parts are in it.
+    fn write(
+        &mut self,
+        shared: &Shared,
+        writer: &Writer,
+        consumer: &BaseConsumer<Membership>,
+    ) -> Result<(), Failure> {
+        // What waits is read again by whoever comes after us.
+        let waits = self.waiting.values().map(|waiting| waiting.offset).min();
+        let reached = self.merged.iter().max().map_or(self.next, |offset| offset + 1).max(self.next);
+        self.next = waits.map_or(reached, |waits| waits.min(reached));
+        self.merged.retain(|offset| *offset >= self.next);
+        let mut records = versions::records(&self.version, self.next, self.merged.clone())?;
+        for outlived in versions::outlived(&shared.versions) {
+            records.extend(versions::deletion(&shared.versions, outlived));
+        }
+        let topic = shared.clients.settings().topics.of(Topic::BaselineParts);
+        let mut offsets = TopicPartitionList::new();
+        offsets
+            .add_partition_offset(topic, 0, Offset::Offset(self.next))
+            .map_err(|error| Failure::new("note an offset", &error, None))?;
+        let records: Vec<&Outgoing> = records.iter().collect();
+        writer.write(&Together { outputs: Vec::new(), state: records, offsets }, consumer)
+    }
+}

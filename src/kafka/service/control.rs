@@ -1,0 +1,54 @@
+//! What people decide: the control topic, in its order.
+//!
+//! Knows the records since this instance began. Must not know what they do.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Shared;
+use super::read::{Reader, read_all};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::Topic;
+
+/// Between two looks whether the service ends.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// All control records, by their offset.
+#[derive(Default)]
+pub(super) struct ControlTail {
+    records: Mutex<BTreeMap<i64, Arc<str>>>,
+}
+
+impl ControlTail {
+    /// The first record at or after an offset, with its own offset.
+    pub fn from(&self, offset: i64) -> Option<(i64, Arc<str>)> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.range(offset..).next().map(|(offset, json)| (*offset, Arc::clone(json)))
+    }
+
+    fn add(&self, offset: i64, value: Option<&[u8]>) {
+        if let Some(json) = value.and_then(|value| std::str::from_utf8(value).ok()) {
+            self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, json.into());
+        }
+    }
+}
+
+/// Reads the control topic on.
+pub(super) struct Tail(Reader);
+
+/// Reads the control topic to its end.
+pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::Control);
+    let add = |record: super::read::Read<'_>| shared.control.add(record.offset, record.value);
+    read_all(&shared.clients, topic, 0, || shared.stops(), add).map(Tail)
+}
+
+impl Tail {
+    pub fn run(&self, shared: &Shared) -> Result<(), Failure> {
+        while !shared.stops() {
+            self.0.read(WAIT, |record| shared.control.add(record.offset, record.value))?;
+        }
+        Ok(())
+    }
+}

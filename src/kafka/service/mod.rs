@@ -1,0 +1,187 @@
+//! The service: audit events from Kafka in, alerts and risk updates to Kafka out, for ever.
+//!
+//! Knows consumers, transactions and who owns which partition. Must not judge, and must not know what is saved.
+//!
+//! One thread for each consumer, with a producer of its own. What it takes, what follows from it and where it stands are
+//! written in one transaction. Whatever fails, there is one way back: a new producer with the same transactional id, which
+//! settles what was open; the committed position; and then either go on, write the same once more, or put the partition
+//! back from what was saved (see [`crate::partition`]).
+
+mod aggregator;
+mod assignment;
+mod control;
+mod pulse;
+mod read;
+mod restoring;
+mod versions;
+mod worker;
+mod writer;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::client::{Clients, Severity};
+use super::failure::Failure;
+use super::verify::Verified;
+use crate::engine::Settings;
+use crate::partition::Counts;
+
+use self::control::ControlTail;
+use self::pulse::Pulse;
+pub use self::versions::VersionStore;
+
+/// How long a stop may take.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+
+/// What all threads of an instance share.
+pub(in crate::kafka::service) struct Shared {
+    pub clients: Clients,
+    pub engine: Settings,
+    pub verified: Verified,
+    pub versions: VersionStore,
+    pub control: ControlTail,
+    pub pulse: Pulse,
+    status: Mutex<BTreeMap<i32, PartitionStatus>>,
+    stop: AtomicBool,
+}
+
+/// What a partition does, for whoever asks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PartitionStatus {
+    /// Whether it is still being put back, or repeats what was told.
+    pub restoring: bool,
+    /// The next record.
+    pub offset: i64,
+    /// The latest record's time. Milliseconds since 1970.
+    pub latest_record: Option<i64>,
+    /// Agents under watch.
+    pub agents: usize,
+    /// The version by which it judges.
+    pub version: u64,
+    /// What happened so far.
+    pub counts: Counts,
+}
+
+impl Shared {
+    /// Whether the service is to end.
+    pub fn stops(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Passes a line on.
+    pub fn say(&self, severity: Severity, line: &str) {
+        self.clients.say(severity, line);
+    }
+
+    /// Notes what a partition does; none where it is not ours any more.
+    pub fn note(&self, partition: i32, status: Option<PartitionStatus>) {
+        let mut all = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match status {
+            Some(status) => all.insert(partition, status),
+            None => all.remove(&partition),
+        };
+    }
+
+    /// What each of our partitions does.
+    pub fn partitions(&self) -> BTreeMap<i32, PartitionStatus> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A service at work.
+pub struct Service {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Service {
+    /// Starts the threads of an instance. Returns once the versions and the control topic have been read to their ends.
+    ///
+    /// * `engine`: what every partition's engine is told; `max_agents` of all partitions together.
+    ///
+    /// # Errors
+    ///
+    /// When the topics cannot be read.
+    pub fn start(clients: Clients, engine: Settings, verified: Verified) -> Result<Self, Failure> {
+        let partitions = verified.partitions.max(1) as usize;
+        let engine = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine };
+        let shared = Arc::new(Shared {
+            versions: VersionStore::new(engine.clone()),
+            control: ControlTail::default(),
+            pulse: Pulse::default(),
+            status: Mutex::default(),
+            stop: AtomicBool::new(false),
+            clients,
+            engine,
+            verified,
+        });
+        let threads = shared.clients.settings().threads;
+        let mut service = Self { shared, threads: Vec::new() };
+        let tail = versions::tail(&service.shared)?;
+        service.spawn("baselines", move |shared| tail.run(&shared));
+        let tail = control::tail(&service.shared)?;
+        service.spawn("control", move |shared| tail.run(&shared));
+        service.spawn("pulse", |shared| pulse::run(&shared));
+        service.spawn("aggregator", |shared| aggregator::run(&shared));
+        for thread in 0..threads {
+            service.spawn("worker", move |shared| worker::run(&shared, thread));
+        }
+        Ok(service)
+    }
+
+    fn spawn(&mut self, name: &str, run: impl FnOnce(Arc<Shared>) -> Result<(), Failure> + Send + 'static) {
+        let shared = Arc::clone(&self.shared);
+        let started = thread::Builder::new().name(name.to_owned()).spawn(move || run(shared));
+        if let Ok(thread) = started {
+            self.threads.push(thread);
+        }
+    }
+
+    /// What each of our partitions does.
+    pub fn partitions(&self) -> BTreeMap<i32, PartitionStatus> {
+        self.shared.partitions()
+    }
+
+    /// The newest version of what is normal.
+    pub fn newest_version(&self) -> u64 {
+        self.shared.versions.newest().number()
+    }
+
+    /// Whether a thread has ended by itself: then the service must be ended, and says why.
+    pub fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Ends: no more records are taken, what was taken is written, partitions are given up. Within ten seconds.
+    ///
+    /// # Errors
+    ///
+    /// The first failure of a thread.
+    pub fn stop(self) -> Result<(), Failure> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + STOP_WITHIN;
+        let mut failed = Ok(());
+        for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(5));
+            }
+            if !thread.is_finished() {
+                self.shared.say(
+                    Severity::Warning,
+                    "a thread did not end in time; what it held is put back at the next start",
+                );
+                continue;
+            }
+            let ended = thread.join().unwrap_or_else(|_| {
+                Err(Failure::set_up(
+                    "a thread of the service ended in a panic; please report what was printed".to_owned(),
+                ))
+            });
+            failed = failed.and(ended);
+        }
+        failed
+    }
+}

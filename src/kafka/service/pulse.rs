@@ -1,0 +1,226 @@
+//! The heartbeat of an instance, and what time it is where nothing arrives.
+//!
+//! Knows the status topic and the ends of partitions. Must not know what is judged.
+//!
+//! A heartbeat gets its time from the broker. A partition that had no record left once that time was known has been
+//! silent until then.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use serde::Serialize;
+
+use super::read::Watermarks;
+use super::{PartitionStatus, Shared};
+use crate::kafka::client::{Context, Isolation, Severity};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::{RecordTime, Topic};
+
+/// Between two heartbeats.
+const BEAT: Duration = Duration::from_secs(30);
+/// The first one comes early, so that it is soon known that we are there.
+const FIRST: Duration = Duration::from_secs(2);
+/// Between two looks whether the service ends.
+const LOOK: Duration = Duration::from_millis(50);
+/// A heartbeat that was not acknowledged within this is given up.
+const ACKNOWLEDGED: Duration = Duration::from_secs(10);
+/// A partition that has stood before an open transaction for so many heartbeats is told of.
+const STALLED_BEATS: u32 = 1;
+
+/// Name and version of the schema of a heartbeat.
+const SCHEMA: &str = "tiltmeter.heartbeat.v1";
+
+/// Where partitions ended, and when that was.
+#[derive(Default)]
+pub(super) struct Pulse {
+    ends: Mutex<BTreeMap<i32, End>>,
+}
+
+/// Where a partition ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// One after its last record, those of open transactions included.
+    pub offset: i64,
+    /// The broker's time before that was asked. Milliseconds since 1970.
+    pub time_ms: i64,
+}
+
+impl Pulse {
+    /// Takes out what is known of a partition since it was asked last.
+    pub fn take(&self, partition: i32) -> Option<End> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition)
+    }
+
+    fn put(&self, partition: i32, end: End) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, end);
+    }
+}
+
+#[derive(Serialize)]
+struct Heartbeat<'h> {
+    schema: &'static str,
+    instance: &'h str,
+    version: &'static str,
+    delivery: &'static str,
+    record_time: &'static str,
+    partitions: Vec<Beat>,
+}
+
+#[derive(Serialize)]
+struct Beat {
+    partition: i32,
+    restoring: bool,
+    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<i64>,
+    latest_record_ms: Option<i64>,
+    agents: usize,
+    baseline: u64,
+    events: u64,
+    dead_letters: u64,
+}
+
+/// Notes when the broker says a record was written.
+struct Acknowledged {
+    context: Context,
+    time_ms: Mutex<Option<i64>>,
+}
+
+impl ClientContext for Acknowledged {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.context.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.context.generate_oauth_token(config)
+    }
+}
+
+impl ProducerContext for Acknowledged {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Ok(record) = result {
+            *self.time_ms.lock().unwrap_or_else(PoisonError::into_inner) = record.timestamp().to_millis();
+        }
+    }
+}
+
+/// Beats until the service ends. Trouble is told, and tried again at the next beat.
+pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
+    let mut config = shared.clients.producer(u32::MAX)?;
+    config.remove("transactional.id");
+    config.remove("transaction.timeout.ms");
+    let context = Acknowledged { context: shared.clients.context(), time_ms: Mutex::default() };
+    let producer: BaseProducer<Acknowledged> = config
+        .create_with_context(context)
+        .map_err(|error| Failure::new("make the producer of heartbeats", &error, None))?;
+    let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
+    let committed = Watermarks::new(&shared.clients, Isolation::Committed)?;
+    let mut stalled: BTreeMap<i32, (i64, u32)> = BTreeMap::new();
+    let mut next = Instant::now() + FIRST;
+    while !shared.stops() {
+        if Instant::now() < next {
+            thread::sleep(LOOK);
+            continue;
+        }
+        next = Instant::now() + BEAT;
+        if let Err(failure) = beat(shared, &producer, &seen, &committed, &mut stalled) {
+            shared.say(Severity::Warning, &failure.to_string());
+        }
+    }
+    Ok(())
+}
+
+fn beat(
+    shared: &Shared,
+    producer: &BaseProducer<Acknowledged>,
+    seen: &Watermarks,
+    committed: &Watermarks,
+    stalled: &mut BTreeMap<i32, (i64, u32)>,
+) -> Result<(), Failure> {
+    let settings = shared.clients.settings();
+    let audit = settings.topics.of(Topic::Audit);
+    let partitions = shared.partitions();
+    let time_ms = send(shared, producer, &partitions)?;
+    for (partition, status) in &partitions {
+        let (_, end) = seen.of(audit, *partition)?;
+        if let (RecordTime::Broker, Some(time_ms)) = (settings.record_time, time_ms) {
+            shared.pulse.put(*partition, End { offset: end, time_ms });
+        }
+        // Nothing is skipped: an open transaction is waited for, but a person should know.
+        let (_, stable) = committed.of(audit, *partition)?;
+        let stands = status.offset >= stable && stable < end;
+        let since = stalled.entry(*partition).or_default();
+        *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
+        if stands && since.1 == STALLED_BEATS {
+            shared.say(
+                Severity::Error,
+                &format!(
+                    "{audit} [{partition}] stands at {stable} before a transaction that is open, {} records before its end: \
+                     nothing behind it is judged until its producer ends it or the broker gives it up",
+                    end - stable
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Sends a heartbeat; returns when the broker says it was written.
+fn send(
+    shared: &Shared,
+    producer: &BaseProducer<Acknowledged>,
+    partitions: &BTreeMap<i32, PartitionStatus>,
+) -> Result<Option<i64>, Failure> {
+    let settings = shared.clients.settings();
+    let topic = settings.topics.of(Topic::Status);
+    let beats = partitions.iter().map(|(partition, status)| Beat {
+        partition: *partition,
+        restoring: status.restoring,
+        offset: status.offset,
+        lag: None,
+        latest_record_ms: status.latest_record,
+        agents: status.agents,
+        baseline: status.version,
+        events: status.counts.events,
+        dead_letters: status.counts.dead_letters,
+    });
+    let heartbeat = Heartbeat {
+        schema: SCHEMA,
+        instance: shared.clients.instance(),
+        version: env!("CARGO_PKG_VERSION"),
+        delivery: settings.delivery.name(),
+        record_time: settings.record_time.name(),
+        partitions: beats.collect(),
+    };
+    let value = serde_json::to_vec(&heartbeat)
+        .map_err(|error| Failure::set_up(format!("a heartbeat cannot be written: {error}")))?;
+    *producer.context().time_ms.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    producer
+        .send(BaseRecord::to(topic).key(shared.clients.instance()).payload(&value))
+        .map_err(|(error, _)| Failure::new(&format!("write to {topic}"), &error, None))?;
+    let until = Instant::now() + ACKNOWLEDGED;
+    while Instant::now() < until && !shared.stops() {
+        producer.poll(LOOK);
+        if let Some(time) = *producer.context().time_ms.lock().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Some(time));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,127 @@
+//! Reads a partition of a topic outside of the group: to its end, and on from there.
+//!
+//! Knows where a partition ends. Must not know what its records mean.
+//!
+//! Whoever reads only what is committed sees a partition end at the first transaction that is open. So that nothing that
+//! was written before is missed, the end is asked for first, by a client that sees everything; then it is waited until all
+//! transactions before it have ended.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::kafka::client::{Clients, Context, Isolation};
+use crate::kafka::failure::Failure;
+
+/// A broker that is there answers within this.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Between two looks whether a transaction has ended.
+const LOOK: Duration = Duration::from_millis(20);
+/// Beyond its time-out, a transaction has been ended by the broker by then.
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// A record, as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read<'r> {
+    pub offset: i64,
+    pub key: &'r [u8],
+    pub value: Option<&'r [u8]>,
+}
+
+/// A reader of one partition.
+pub(super) struct Reader {
+    consumer: BaseConsumer<Context>,
+    topic: String,
+    partition: i32,
+}
+
+impl Reader {
+    /// A reader that stands at an offset of a partition.
+    pub fn new(clients: &Clients, topic: &str, partition: i32, from: Offset) -> Result<Self, Failure> {
+        let consumer = client(clients, Isolation::Committed)?;
+        let mut place = TopicPartitionList::new();
+        let doing = || format!("read {topic} [{partition}]");
+        place
+            .add_partition_offset(topic, partition, from)
+            .and_then(|()| consumer.assign(&place))
+            .map_err(|error| Failure::new(&doing(), &error, None))?;
+        Ok(Self { consumer, topic: topic.to_owned(), partition })
+    }
+
+    /// Hands on what there is within `wait`; returns whether the end of the partition was reached meanwhile.
+    ///
+    /// Faults that pass by themselves are waited for.
+    pub fn read(&self, wait: Duration, mut each: impl FnMut(Read<'_>)) -> Result<bool, Failure> {
+        let until = Instant::now() + wait;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.consumer.poll(left) {
+                None => return Ok(false),
+                Some(Ok(message)) => each(Read {
+                    offset: message.offset(),
+                    key: message.key().unwrap_or_default(),
+                    value: message.payload(),
+                }),
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
+                Some(Err(error)) => {
+                    let doing = format!("read {} [{}]", self.topic, self.partition);
+                    let failure = Failure::new(&doing, &error, self.consumer.context().trouble().as_ref());
+                    if failure.next != crate::kafka::failure::Next::Retry {
+                        return Err(failure);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn client(clients: &Clients, isolation: Isolation) -> Result<BaseConsumer<Context>, Failure> {
+    clients
+        .reader(isolation)?
+        .create_with_context(clients.context())
+        .map_err(|error| Failure::new("make a reader", &error, None))
+}
+
+/// Asks where partitions begin and end.
+pub(super) struct Watermarks {
+    consumer: BaseConsumer<Context>,
+}
+
+impl Watermarks {
+    /// Asks as one who sees everything, or only what is committed.
+    pub fn new(clients: &Clients, isolation: Isolation) -> Result<Self, Failure> {
+        Ok(Self { consumer: client(clients, isolation)? })
+    }
+
+    /// The first offset of a partition and the one after its last.
+    pub fn of(&self, topic: &str, partition: i32) -> Result<(i64, i64), Failure> {
+        self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(|error| {
+            let doing = format!("ask where {topic} [{partition}] ends");
+            Failure::new(&doing, &error, self.consumer.context().trouble().as_ref())
+        })
+    }
+}
+
+/// Reads a partition from its first record to where it ends now. Returns a reader that stands there.
+pub(super) fn read_all(
+    clients: &Clients,
+    topic: &str,
+    partition: i32,
+    stops: impl Fn() -> bool,
+    mut each: impl FnMut(Read<'_>),
+) -> Result<Reader, Failure> {
+    let (begin, end) = Watermarks::new(clients, Isolation::Uncommitted)?.of(topic, partition)?;
+    let committed = Watermarks::new(clients, Isolation::Committed)?;
+    let patience = Duration::from_millis(u64::from(clients.settings().transaction_timeout_ms)) + MARGIN;
+    let deadline = Instant::now() + patience;
+    while committed.of(topic, partition)?.1 < end && Instant::now() < deadline && !stops() {
+        thread::sleep(LOOK);
+    }
+    let reader = Reader::new(clients, topic, partition, Offset::Beginning)?;
+    while begin < end && !stops() && !reader.read(Duration::from_millis(200), &mut each)? {}
+    Ok(reader)
+}

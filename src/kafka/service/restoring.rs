@@ -1,0 +1,98 @@
+//! Reads what was saved of a partition, while the consumer goes on polling.
+//!
+//! Knows what has to be read in which order. Must not know how it is put together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::Shared;
+use super::read::{Watermarks, read_all};
+use crate::kafka::client::{Context, Isolation};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::{Delivery, Topic};
+use crate::partition::{Copies, PartitionSettings, Position, Restored, restore};
+
+/// A broker that is there answers within this.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Begins to put a partition back; what arrives is the partition, or why it cannot be.
+pub(super) fn begin(shared: &Arc<Shared>, partition: i32) -> Receiver<Result<Restored, Failure>> {
+    let (done, waits) = mpsc::channel();
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        // Whoever waited may have given up.
+        let _ = done.send(read(&shared, partition));
+    });
+    waits
+}
+
+fn read(shared: &Shared, partition: i32) -> Result<Restored, Failure> {
+    let clients = &shared.clients;
+    let topics = &clients.settings().topics;
+    // In this order: what was committed up to there is in the state by then.
+    let committed = committed(shared, partition)?;
+    let mut records: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+    read_all(
+        clients,
+        topics.of(Topic::Checkpoints),
+        partition,
+        || shared.stops(),
+        |record| {
+            match record.value {
+                Some(value) => records.insert(record.key.to_vec(), value.to_vec()),
+                None => records.remove(record.key),
+            };
+        },
+    )?;
+    let log = Watermarks::new(clients, Isolation::Uncommitted)?.of(topics.of(Topic::Audit), partition)?;
+    let settings = PartitionSettings {
+        engine: shared.engine.clone(),
+        number: partition,
+        partitions: i32::try_from(shared.verified.partitions).unwrap_or(i32::MAX),
+        topic: topics.of(Topic::Audit).to_owned(),
+        copies: match clients.settings().delivery {
+            Delivery::ExactlyOnce => Copies::One,
+            Delivery::AtLeastOnce => Copies::Two,
+        },
+    };
+    Ok(restore(settings, &records, committed, log, &shared.versions, shared.versions.newest()))
+}
+
+/// Where the group stands on a partition, once no transaction is open on it.
+fn committed(shared: &Shared, partition: i32) -> Result<Option<Position>, Failure> {
+    let config = shared.clients.reader(Isolation::Committed)?;
+    let consumer: BaseConsumer<Context> = config
+        .create_with_context(shared.clients.context())
+        .map_err(|error| Failure::new("make a reader", &error, None))?;
+    committed_of(&consumer, shared, &[partition]).map(|positions| positions.get(&partition).copied())
+}
+
+/// Where the group stands on some partitions; those for which nothing was committed are left out.
+pub(super) fn committed_of<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    shared: &Shared,
+    partitions: &[i32],
+) -> Result<BTreeMap<i32, Position>, Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::Audit);
+    let mut asked = TopicPartitionList::new();
+    partitions.iter().for_each(|partition| drop(asked.add_partition(topic, *partition)));
+    let doing = format!("ask where group {} stands", shared.clients.settings().group);
+    let found =
+        consumer.committed_offsets(asked, ANSWER).map_err(|error| Failure::new(&doing, &error, None))?;
+    let mut positions = BTreeMap::new();
+    for place in found.elements() {
+        place.error().map_err(|error| Failure::new(&doing, &error, None))?;
+        if let Some(offset) = place.offset().to_raw().filter(|offset| *offset >= 0) {
+            let position = Position::committed(offset, place.metadata())
+                .map_err(|error| Failure::set_up(error.to_string()))?;
+            positions.insert(place.partition(), position);
+        }
+    }
+    Ok(positions)
+}

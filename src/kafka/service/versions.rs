@@ -1,0 +1,221 @@
+//! Versions of what is normal: the topic of baselines, as far as anybody may still need it.
+//!
+//! Knows how a version is cut into records. Must not know how one is made.
+//!
+//! | key | value |
+//! |---|---|
+//! | `v\|NUMBER\|PIECE` | a piece of the version, packed with zstd |
+//! | `m\|NUMBER` | [`Manifest`]; a version counts only with it |
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::read::{Read, Reader, read_all};
+use crate::engine::{Settings, Version};
+use crate::kafka::client::{Clients, Severity};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::Topic;
+use crate::partition::{Outgoing, Versions};
+
+/// Versions that are kept: those of more than a day, one an hour, or of some hours of a first day.
+pub(super) const KEPT: u64 = 40;
+/// A version is cut in pieces of at most so many bytes, so that a record stays below 1 MiB.
+const PIECE_BYTES: usize = 900_000;
+/// Fast, and half the size.
+const ZSTD_LEVEL: i32 = 1;
+/// Between two looks whether the service ends.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// What makes a version count.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub number: u64,
+    /// Pieces.
+    pub pieces: u32,
+    /// The first part (by its offset) that is not in it, and those behind that are.
+    pub next: i64,
+    pub merged: Vec<i64>,
+}
+
+/// Versions by their number.
+pub struct VersionStore {
+    settings: Settings,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    /// Pieces of versions, whole or not.
+    pieces: BTreeMap<(u64, u32), Vec<u8>>,
+    manifests: BTreeMap<u64, Manifest>,
+    /// Versions that were put together.
+    ready: BTreeMap<u64, Arc<Version>>,
+    newest: Arc<Version>,
+}
+
+impl VersionStore {
+    /// All versions that there are now.
+    ///
+    /// # Errors
+    ///
+    /// When the topic cannot be read.
+    pub fn read(clients: &Clients, settings: Settings) -> Result<Self, Failure> {
+        let store = Self::new(settings);
+        let topic = clients.settings().topics.of(Topic::Baselines);
+        read_all(clients, topic, 0, || false, |record| drop(store.take(record)))?;
+        Ok(store)
+    }
+
+    /// Nothing but what is shipped: version 0.
+    pub(super) fn new(settings: Settings) -> Self {
+        let newest = Arc::new(Version::new(settings.clone()));
+        let known = Known {
+            pieces: BTreeMap::new(),
+            manifests: BTreeMap::new(),
+            ready: BTreeMap::from([(0, Arc::clone(&newest))]),
+            newest,
+        };
+        Self { settings, known: Mutex::new(known) }
+    }
+
+    /// The newest version that is whole.
+    pub fn newest(&self) -> Arc<Version> {
+        Arc::clone(&self.lock().newest)
+    }
+
+    /// The manifest of the newest version; that of nothing if there is none.
+    pub(super) fn manifest(&self) -> Manifest {
+        self.lock().manifests.last_key_value().map(|(_, manifest)| manifest.clone()).unwrap_or_default()
+    }
+
+    /// Takes in a record of the topic; says what is wrong with it.
+    pub(super) fn take(&self, record: Read<'_>) -> Result<(), String> {
+        let key = std::str::from_utf8(record.key).unwrap_or_default();
+        let parts: Vec<&str> = key.split('|').collect();
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("key {key:?} of no kind"));
+        match (parts.as_slice(), record.value) {
+            (["v", version, piece], Some(value)) => {
+                let piece = number(piece)? as u32;
+                self.lock().pieces.insert((number(version)?, piece), value.to_vec());
+            }
+            (["m", version], Some(value)) => {
+                let version = number(version)?;
+                let manifest: Manifest = postcard::from_bytes(value).map_err(|error| error.to_string())?;
+                self.lock().manifests.insert(version, manifest);
+                // Made here, so that nobody waits for it while judging.
+                let made = self.make(version).ok_or_else(|| format!("version {version} is not whole"))?;
+                let mut known = self.lock();
+                if version >= known.newest.number() {
+                    known.newest = Arc::clone(&made);
+                }
+                known.ready.insert(version, made);
+                while known.ready.len() > 3 {
+                    known.ready.pop_first();
+                }
+            }
+            (["v", version, piece], None) => {
+                let piece = number(piece)? as u32;
+                self.lock().pieces.remove(&(number(version)?, piece));
+            }
+            (["m", version], None) => {
+                self.lock().manifests.remove(&number(version)?);
+            }
+            _ => return Err(format!("key {key:?} of no kind")),
+        }
+        Ok(())
+    }
+
+    /// Puts a version together.
+    fn make(&self, number: u64) -> Option<Arc<Version>> {
+        let packed: Vec<u8> = {
+            let known = self.lock();
+            let pieces = known.manifests.get(&number)?.pieces;
+            let found: Option<Vec<&Vec<u8>>> =
+                (0..pieces).map(|piece| known.pieces.get(&(number, piece))).collect();
+            found?.into_iter().flatten().copied().collect()
+        };
+        let bytes = zstd::decode_all(packed.as_slice()).ok()?;
+        Version::restore(self.settings.clone(), &bytes).ok().map(Arc::new)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Versions for VersionStore {
+    fn version(&self, number: u64) -> Option<Arc<Version>> {
+        let ready = self.lock().ready.get(&number).map(Arc::clone);
+        let made = ready.or_else(|| self.make(number));
+        let shipped = || (number == 0).then(|| Arc::new(Version::new(self.settings.clone())));
+        made.or_else(shipped).or_else(|| {
+            // Outlived: what came after it holds. One that is not there yet will come.
+            let after = self.lock().manifests.range(number..).next().map(|(number, _)| *number)?;
+            self.make(after)
+        })
+    }
+}
+
+/// A version as records, the manifest last.
+pub(super) fn records(version: &Version, next: i64, merged: Vec<i64>) -> Result<Vec<Outgoing>, Failure> {
+    let failed =
+        |why: String| Failure::set_up(format!("version {} cannot be written: {why}", version.number()));
+    let bytes = version.save().map_err(|error| failed(error.to_string()))?;
+    let packed = zstd::encode_all(bytes.as_slice(), ZSTD_LEVEL).map_err(|error| failed(error.to_string()))?;
+    let number = version.number();
+    let mut records: Vec<Outgoing> = packed
+        .chunks(PIECE_BYTES)
+        .zip(0..)
+        .map(|(piece, place)| {
+            Outgoing::new(Topic::Baselines, format!("v|{number:016}|{place}"), piece.to_vec())
+        })
+        .collect();
+    let manifest = Manifest { number, pieces: records.len() as u32, next, merged };
+    let value = postcard::to_allocvec(&manifest).map_err(|error| failed(error.to_string()))?;
+    records.push(Outgoing::new(Topic::Baselines, format!("m|{number:016}"), value));
+    Ok(records)
+}
+
+/// What deletes a version.
+pub(super) fn deletion(store: &VersionStore, number: u64) -> Vec<Outgoing> {
+    let known = store.lock();
+    let pieces = known.pieces.range((number, 0)..=(number, u32::MAX)).map(|((_, piece), _)| *piece);
+    let gone = |key: String| Outgoing { value: None, ..Outgoing::new(Topic::Baselines, key, Vec::new()) };
+    let mut records = vec![gone(format!("m|{number:016}"))];
+    records.extend(pieces.map(|piece| gone(format!("v|{number:016}|{piece}"))));
+    records
+}
+
+/// The oldest versions, beyond those that are kept.
+pub(super) fn outlived(store: &VersionStore) -> Vec<u64> {
+    let known = store.lock();
+    let surplus = known.manifests.len().saturating_sub(KEPT as usize);
+    known.manifests.keys().take(surplus).copied().collect()
+}
+
+/// Reads the topic on.
+pub(super) struct Tail(Reader);
+
+/// Reads the topic to its end.
+pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::Baselines);
+    read_all(&shared.clients, topic, 0, || shared.stops(), |record| note(shared, record)).map(Tail)
+}
+
+fn note(shared: &Shared, record: Read<'_>) {
+    if let Err(why) = shared.versions.take(record) {
+        shared.say(Severity::Warning, &format!("a record of the baselines cannot be used: {why}"));
+    }
+}
+
+impl Tail {
+    pub fn run(&self, shared: &Shared) -> Result<(), Failure> {
+        while !shared.stops() {
+            self.0.read(WAIT, |record| note(shared, record))?;
+        }
+        Ok(())
+    }
+}

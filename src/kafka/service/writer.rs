@@ -1,0 +1,207 @@
+//! Writes what belongs together: in one transaction, or in an order in which nothing is lost.
+//!
+//! Knows producers. Must not know what the records mean.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+use crate::kafka::client::{Clients, Context};
+use crate::kafka::failure::{Failure, Next};
+use crate::kafka::settings::{Delivery, Topic};
+use crate::partition::Outgoing;
+
+/// A producer that cannot be settled within this is given up, for now.
+const SETTLED: Duration = Duration::from_secs(30);
+/// One try.
+const SETTLING: Duration = Duration::from_secs(2);
+/// A broker that is there takes offsets within this.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long the producer is polled at once: what was acknowledged meanwhile is seen at once.
+const POLL: Duration = Duration::from_millis(1);
+/// Without transactions, records that were not acknowledged within this count as not written.
+const ACKNOWLEDGED: Duration = Duration::from_secs(60);
+
+/// Notes what could not be delivered.
+struct Deliveries {
+    context: Context,
+    failed: Mutex<Option<KafkaError>>,
+}
+
+impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.context.log(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.context.generate_oauth_token(config)
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+}
+
+/// A producer that writes what belongs together.
+pub(super) struct Writer {
+    producer: BaseProducer<Deliveries>,
+    clients: Clients,
+}
+
+/// What is written together.
+pub(super) struct Together<'w> {
+    /// First what is told, then what is saved: in this order.
+    pub outputs: Vec<&'w Outgoing>,
+    pub state: Vec<&'w Outgoing>,
+    /// Where the group stands then.
+    pub offsets: TopicPartitionList,
+}
+
+impl Writer {
+    /// A new producer. With a transactional id, whoever had it before is fenced, and what it had open is settled.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be reached, or does not let us.
+    pub fn new(clients: &Clients, config: &ClientConfig, stops: impl Fn() -> bool) -> Result<Self, Failure> {
+        let context = Deliveries { context: clients.context(), failed: Mutex::default() };
+        let producer: BaseProducer<Deliveries> = config
+            .create_with_context(context)
+            .map_err(|error| Failure::new("make a producer", &error, None))?;
+        if config.get("transactional.id").is_some() {
+            let until = Instant::now() + SETTLED;
+            while let Err(error) = producer.init_transactions(SETTLING) {
+                let trouble = producer.context().context.trouble();
+                let failure =
+                    Failure::new("settle the transactions of the producer", &error, trouble.as_ref());
+                if failure.next != Next::Retry || stops() || Instant::now() > until {
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(Self { producer, clients: clients.clone() })
+    }
+
+    /// Writes records and offsets together. Exactly once: all or nothing. At least once: outputs, then state, then offsets,
+    /// each once the one before is safe.
+    ///
+    /// # Errors
+    ///
+    /// When it is not known to have been written: make a new writer, and ask where the group stands.
+    pub fn write<C: ConsumerContext>(
+        &self,
+        together: &Together<'_>,
+        consumer: &BaseConsumer<C>,
+    ) -> Result<(), Failure> {
+        let group = &self.clients.settings().group;
+        match self.clients.settings().delivery {
+            Delivery::ExactlyOnce => {
+                let failed = |doing: &str| {
+                    let doing = doing.to_owned();
+                    move |error: KafkaError| {
+                        Failure::new(&doing, &error, self.producer.context().context.trouble().as_ref())
+                    }
+                };
+                self.producer.begin_transaction().map_err(failed("begin a transaction"))?;
+                for record in together.outputs.iter().chain(&together.state) {
+                    self.send(record)?;
+                }
+                let member = consumer.group_metadata().ok_or_else(|| {
+                    Failure::new(
+                        &format!("write as a member of group {group}"),
+                        &KafkaError::Global(RDKafkaErrorCode::UnknownMemberId),
+                        None,
+                    )
+                })?;
+                self.drain(ACKNOWLEDGED)?;
+                self.producer
+                    .send_offsets_to_transaction(&together.offsets, &member, ANSWER)
+                    .map_err(failed(&format!("hand the offsets of group {group} to the transaction")))?;
+                // Bounded by the time-out of the transaction.
+                self.producer.commit_transaction(Timeout::Never).map_err(failed("commit the transaction"))
+            }
+            Delivery::AtLeastOnce => {
+                for records in [&together.outputs, &together.state] {
+                    records.iter().try_for_each(|record| self.send(record))?;
+                    self.drain(ACKNOWLEDGED)?;
+                }
+                let doing = format!("commit the offsets of group {group}");
+                consumer
+                    .commit(&together.offsets, CommitMode::Sync)
+                    .map_err(|error| Failure::new(&doing, &error, None))
+            }
+        }
+    }
+
+    fn send(&self, record: &Outgoing) -> Result<(), Failure> {
+        let topic = self.clients.settings().topics.of(record.topic);
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + 1);
+        for (key, value) in &record.headers {
+            headers = headers.insert(Header { key, value: Some(value.as_str()) });
+        }
+        if matches!(record.topic, Topic::Alerts | Topic::Risk | Topic::DeadLetters) {
+            // In a header, so that keys and values follow from the input alone.
+            headers = headers.insert(Header { key: "decided", value: Some(&now_ms().to_string()) });
+        }
+        loop {
+            let mut to = BaseRecord::to(topic).key(record.key.as_slice()).headers(headers.clone());
+            if let Some(value) = &record.value {
+                to = to.payload(value.as_slice());
+            }
+            if let Some(partition) = record.partition {
+                to = to.partition(partition);
+            }
+            match self.producer.send(to) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    self.producer.poll(POLL);
+                }
+                Err((error, _)) => return Err(Failure::new(&format!("write to {topic}"), &error, None)),
+            }
+        }
+    }
+
+    /// Waits until every record was acknowledged. Not `flush`, which looks only every tenth of a second.
+    fn drain(&self, within: Duration) -> Result<(), Failure> {
+        let until = Instant::now() + within;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() > until {
+                let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+                let trouble = self.producer.context().context.trouble();
+                return Err(Failure::new("write records", &error, trouble.as_ref()));
+            }
+            self.producer.poll(POLL);
+        }
+        let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failed.map_or(Ok(()), |error| Err(Failure::new("write records", &error, None)))
+    }
+}
+
+/// The host's clock. Milliseconds since 1970.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,340 @@
+//! A deployment of the service for tests: topics of its own, instances as processes, and what it must tell.
+//!
+//! Knows the service as its users do, and the oracle: one partition after the other, judged in one go with the pins that the
+//! service decided on. Must not know how a broker is started.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tiltmeter::config::Config;
+use tiltmeter::kafka::client::{Clients, Isolation};
+use tiltmeter::kafka::service::VersionStore;
+use tiltmeter::kafka::settings::Topic;
+use tiltmeter::kafka::verify::create;
+use tiltmeter::partition::{Copies, Incoming, Outgoing, Pace, PartitionSettings, Versions as _, restore};
+use tiltmeter::simulate::{Scenario, Simulation};
+use tiltmeter::time::EventTime;
+
+use super::rig::prefix;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Topics of its own, and what is written to them.
+pub struct Deployment {
+    pub brokers: String,
+    pub partitions: i32,
+    prefix: String,
+    folder: tempfile::TempDir,
+    more: String,
+}
+
+/// A record, as it was read: partition, offset, timestamp, key, value.
+pub type Record = (i32, i64, i64, Vec<u8>, Option<Vec<u8>>);
+
+impl Deployment {
+    /// Makes the topics. `more` is added to `[kafka]`.
+    pub fn new(name: &str, brokers: &str, partitions: i32, more: &str) -> Self {
+        let deployment = Self {
+            brokers: brokers.to_owned(),
+            partitions,
+            prefix: prefix(name),
+            folder: tempfile::tempdir().unwrap(),
+            more: more.to_owned(),
+        };
+        let clients = deployment.clients("maker");
+        let (_, verified) = create(&clients, partitions as u32, Some(1)).unwrap();
+        verified.unwrap();
+        deployment
+    }
+
+    fn configuration(&self, instance: &str) -> String {
+        let Self { brokers, prefix, more, .. } = self;
+        let topics: String = Topic::ALL
+            .iter()
+            .map(|topic| {
+                let setting = topic.setting().trim_start_matches("kafka.topics.");
+                format!("{setting} = \"{prefix}{}\"\n", topic.default_name())
+            })
+            .collect();
+        format!(
+            "[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
+             instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{more}\n[kafka.topics]\n{topics}"
+        )
+    }
+
+    fn config(&self, instance: &str) -> Config {
+        Config::parse(&self.configuration(instance), self.folder.path()).unwrap()
+    }
+
+    pub fn clients(&self, instance: &str) -> Clients {
+        Clients::new(self.config(instance).kafka(), Arc::new(|_, _| ())).unwrap()
+    }
+
+    pub fn topic(&self, topic: Topic) -> String {
+        format!("{}{}", self.prefix, topic.default_name())
+    }
+
+    /// Starts an instance.
+    pub fn start(&self, instance: &str) -> Instance {
+        let config = self.folder.path().join(format!("{instance}.toml"));
+        std::fs::write(&config, self.configuration(instance)).unwrap();
+        let log = self.folder.path().join(format!("{instance}.log"));
+        let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
+            .args(["run", "--log", "json", "-c"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Instance { child, log }
+    }
+
+    /// Writes events of a fleet that ends now, keyed by agent; each with its own time.
+    pub fn produce(&self, values: &[(String, EventTime, Vec<u8>)]) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "20")
+            .create()
+            .unwrap();
+        let topic = self.topic(Topic::Audit);
+        for (agent, time, value) in values {
+            while producer.send(BaseRecord::to(&topic).key(agent).payload(value).timestamp(time.0)).is_err() {
+                producer.poll(Duration::from_millis(10));
+            }
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Where the input ends.
+    pub fn ends(&self) -> Vec<i64> {
+        let consumer: BaseConsumer =
+            self.clients("ends").reader(Isolation::Uncommitted).unwrap().create().unwrap();
+        let topic = self.topic(Topic::Audit);
+        let end = |partition| consumer.fetch_watermarks(&topic, partition, PATIENCE).unwrap().1;
+        (0..self.partitions).map(end).collect()
+    }
+
+    /// Where the group stands.
+    pub fn committed(&self) -> Vec<i64> {
+        let consumer: BaseConsumer =
+            self.clients("ends").reader(Isolation::Committed).unwrap().create().unwrap();
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(&self.topic(Topic::Audit), 0, self.partitions - 1);
+        let found = consumer.committed_offsets(asked, PATIENCE).unwrap();
+        found.elements().iter().map(|place| place.offset().to_raw().unwrap_or(-1)).collect()
+    }
+
+    /// Waits until everything that was produced is judged. Panics with the logs if that never happens.
+    pub fn wait(&self, instances: &mut [&mut Instance]) {
+        let ends = self.ends();
+        let until = Instant::now() + PATIENCE;
+        while self.committed().iter().zip(&ends).any(|(stands, end)| stands < end) {
+            for instance in &mut *instances {
+                assert!(instance.is_running(), "an instance has ended:\n{}", instance.log());
+            }
+            let logs = || instances.iter().map(|instance| instance.log()).collect::<Vec<_>>().join("\n---\n");
+            assert!(Instant::now() < until, "{:?} of {ends:?}; logs:\n{}", self.committed(), logs());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// All records of a topic, in the order of their offsets.
+    pub fn read(&self, topic: Topic) -> Vec<Record> {
+        let reader: BaseConsumer =
+            self.clients("reader").reader(Isolation::Committed).unwrap().create().unwrap();
+        let name = self.topic(topic);
+        let partitions = reader.fetch_metadata(Some(&name), PATIENCE).unwrap().topics()[0].partitions().len();
+        let mut from = TopicPartitionList::new();
+        for partition in 0..partitions as i32 {
+            from.add_partition_offset(&name, partition, Offset::Beginning).unwrap();
+        }
+        reader.assign(&from).unwrap();
+        let (mut records, mut ended) = (Vec::new(), 0);
+        while ended < partitions {
+            match reader.poll(PATIENCE).unwrap() {
+                Ok(record) => records.push((
+                    record.partition(),
+                    record.offset(),
+                    record.timestamp().to_millis().unwrap_or_default(),
+                    record.key().unwrap_or_default().to_vec(),
+                    record.payload().map(<[u8]>::to_vec),
+                )),
+                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        records.sort_by_key(|(partition, offset, ..)| (*partition, *offset));
+        records
+    }
+
+    /// What one run without failures tells, given the pins that the service decided on: records by topic and key.
+    pub fn expected(&self) -> BTreeMap<(Topic, Vec<u8>), Vec<Vec<u8>>> {
+        let engine = self.config("oracle").settings().unwrap();
+        let share = engine.max_agents.div_ceil(self.partitions as usize);
+        let engine = tiltmeter::engine::Settings { max_agents: share, ..engine };
+        let versions = VersionStore::read(&self.clients("oracle"), engine.clone()).unwrap();
+        let (events, saved) = (self.read(Topic::Audit), self.read(Topic::Checkpoints));
+        let ends = self.committed();
+        let mut told = BTreeMap::new();
+        for number in 0..self.partitions {
+            // Deleted or not: what was decided was decided.
+            let pins: BTreeMap<Vec<u8>, Vec<u8>> = saved
+                .iter()
+                .filter(|(partition, _, _, key, _)| *partition == number && key.starts_with(b"pin|"))
+                .filter_map(|(_, _, _, key, value)| Some((key.clone(), value.clone()?)))
+                .collect();
+            let settings = PartitionSettings {
+                engine: engine.clone(),
+                number,
+                partitions: self.partitions,
+                topic: self.topic(Topic::Audit),
+                copies: Copies::One,
+            };
+            let first = versions.version(0).unwrap();
+            let mut partition = restore(settings, &pins, None, (0, i64::MAX), &versions, first).partition;
+            let records: Vec<Incoming<'_>> = events
+                .iter()
+                .filter(|(of, offset, ..)| *of == number && *offset < ends[number as usize])
+                .map(|(_, offset, timestamp_ms, key, value)| Incoming {
+                    offset: *offset,
+                    timestamp_ms: *timestamp_ms,
+                    key: Some(key),
+                    value: value.as_deref(),
+                })
+                .collect();
+            partition.take(&records, &versions).unwrap();
+            let pace = Pace { events: u64::MAX, every_ms: i64::MAX };
+            let outputs = partition.commit(pace, 0, false).unwrap().map(|commit| commit.outputs);
+            for Outgoing { topic, key, value, .. } in outputs.into_iter().flatten() {
+                told.entry((topic, key)).or_insert_with(Vec::new).push(value.unwrap());
+            }
+        }
+        told
+    }
+
+    /// Nothing is lost, nothing is told twice, nothing else is told, and what is told of one agent is in order.
+    pub fn check(&self) -> usize {
+        let mut expected = self.expected();
+        let mut told: BTreeMap<(Topic, Vec<u8>), Vec<Vec<u8>>> = BTreeMap::new();
+        for topic in [Topic::Alerts, Topic::Risk, Topic::DeadLetters, Topic::Journal, Topic::BaselineParts] {
+            for (_, _, _, key, value) in self.read(topic) {
+                told.entry((topic, key)).or_default().push(value.unwrap());
+            }
+        }
+        expected.retain(|(topic, _), _| *topic != Topic::Checkpoints);
+        let count = |all: &BTreeMap<_, Vec<Vec<u8>>>| all.values().map(Vec::len).sum::<usize>();
+        let (wanted, got) = (count(&expected), count(&told));
+        for (key, expected) in &expected {
+            let got = told.get(key).map_or(&[][..], Vec::as_slice);
+            assert!(
+                got == expected.as_slice(),
+                "{:?} {}: {} records instead of {} (all: {got_all} instead of {wanted}), {}",
+                key.0,
+                String::from_utf8_lossy(&key.1),
+                got.len(),
+                expected.len(),
+                difference(got, expected),
+                got_all = got_all(&told),
+            );
+        }
+        assert_eq!(got, wanted, "something else was told");
+        told.iter().filter(|((topic, _), _)| *topic == Topic::Alerts).map(|(_, values)| values.len()).sum()
+    }
+}
+
+fn got_all(told: &BTreeMap<(Topic, Vec<u8>), Vec<Vec<u8>>>) -> usize {
+    told.values().map(Vec::len).sum()
+}
+
+/// Where two lists begin to differ.
+fn difference(got: &[Vec<u8>], expected: &[Vec<u8>]) -> String {
+    let pairs = got.iter().zip(expected).zip(0..);
+    let differs = pairs.clone().find(|((got, expected), _)| got != expected);
+    let Some(((got, expected), place)) = differs else { return "one is longer".to_owned() };
+    let from = got.iter().zip(expected).position(|(a, b)| a != b).unwrap_or_default().saturating_sub(60);
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    format!(
+        "record {place}:\ngot: {}\n...{}\nexpected ...{}",
+        text(got),
+        text(&got[from..]),
+        text(&expected[from..])
+    )
+}
+
+/// A running instance; ends with SIGKILL when it is dropped.
+pub struct Instance {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Instance {
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let sent =
+            Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// SIGKILL, now.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; returns how long it took and the exit code.
+    pub fn stop(&mut self) -> (Duration, Option<i32>) {
+        let began = Instant::now();
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        (began.elapsed(), status.code())
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "log of the instance:\n{}", self.log());
+        }
+    }
+}
+
+/// Events of a fleet under attack whose last day is today, with every hundredth line broken.
+pub fn events(count: usize, agents: u32) -> Vec<(String, EventTime, Vec<u8>)> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let day = 24 * 3_600_000;
+    let start = EventTime((now.as_millis() as i64 / day - 3) * day);
+    let scenario = Scenario { agents, days: 3.0, attack_share: 0.1, start, ..Scenario::default() };
+    let simulation = Simulation::new(&scenario).unwrap().take(count);
+    simulation
+        .zip(0..)
+        .map(|(simulated, place)| {
+            let mut value = serde_json::to_vec(&simulated.event).unwrap();
+            if place % 100 == 57 {
+                value.truncate(value.len() / 2);
+            }
+            (simulated.event.agent_id.to_string(), simulated.event.time, value)
+        })
+        .collect()
+}
