@@ -170,11 +170,11 @@ impl Slice {
         }
 
         let under = (call.agent_type, version.baselines.version);
-        hour.assess(calibration, under);
+        let mut fell = hour.assess(calibration, under, None);
         if let Some(unit) = &mut session {
-            unit.assess(calibration, under);
+            fell |= unit.assess(calibration, under, Some(&hour));
         }
-        if raised_hour.iter().chain(&raised).any(Option::is_some) {
+        if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
                 session: session.as_ref(),
                 hour: &hour,
