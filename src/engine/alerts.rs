@@ -92,20 +92,16 @@ impl<'t> Moment<'_, 't> {
         let thresholds = self.version.thresholds(self.call.agent_type);
         let alerts = unit.unit_p <= thresholds.alert;
         let mut parts = [0.0; Detector::COUNT];
-        let mut families = [0.0; Family::COUNT];
         for share in &shares {
             if let Some(part) = parts.get_mut(share.detector as usize) {
                 *part += share.share as f32;
-            }
-            if let Some(part) = families.get_mut(share.family as usize) {
-                *part += share.share;
             }
         }
         let criticality = self.version.settings.levels.criticality(self.call.event.agent_type());
         let level = level::deserves(
             unit.unit_p,
             alerts,
-            &families,
+            &agreement(unit, &units.p(unit)),
             thresholds.low(),
             thresholds.calibrated,
             criticality,
@@ -386,6 +382,16 @@ impl<'t> Moment<'_, 't> {
             ..self.version.type_maturity(self.call.agent_type)
         }
     }
+}
+
+/// Each family's part if they all were one OR: two that say about the same agree, one that is much less probable than the
+/// others stands alone.
+fn agreement(unit: &Unit, p: &[f64; Family::COUNT]) -> SmallVec<[f64; Family::COUNT]> {
+    let mut terms = UnitKind::Hour.terms(p);
+    if unit.has_content() {
+        terms.extend(UnitKind::Session.terms(p));
+    }
+    combine::shares(&terms).collect()
 }
 
 fn leading(shares: &[Share]) -> Option<Family> {

@@ -117,6 +117,10 @@ pub(super) fn teach(
             *last = day;
         }
         add_peaks(delta.peaks_mut(), &unit);
+    } else if unit.has_content() {
+        // Sessions of one hour share its p: leaving out all but one would promise too much of the others.
+        let [.., joint] = &mut delta.peaks_mut().evidence;
+        joint.add(cell_of(unit.bits));
     }
     unit
 }
