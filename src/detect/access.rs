@@ -54,6 +54,9 @@ pub fn judge(
     KeyBits { space, key, bits, familiarity }
 }
 
+/// New resources of an hour that are no enumeration yet: a new task brings as many.
+pub const EVERYDAY_NEW: f64 = 12.0;
+
 /// What one more new resource adds to the surprise of all that are new in the running hour.
 ///
 /// * `used`: different resources of the hour so far, this one included; ≥ 1;

@@ -247,8 +247,8 @@ fn judge_novelty(
     if let Some(bits) = new_resource {
         watched.familiar.surprise(access::enumeration_bits(used, bits));
     }
-    let enumeration = watched.familiar.surprised();
-    let enumerates = new > 1.0 && enumeration > bits;
+    let enumeration = if new > access::EVERYDAY_NEW { watched.familiar.surprised() } else { 0.0 };
+    let enumerates = enumeration > bits;
     Novelty { bits: bits.max(enumeration), strongest, enumeration: enumerates.then_some((new, used)) }
 }
 
