@@ -72,3 +72,24 @@ pub const EVERYDAY_NEW: f64 = 12.0;
 pub fn enumeration_bits(used: f64, bits: f64) -> f64 {
     (bits - used.max(1.0).log2()).max(0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Surprise of an hour in which every so many-th resource is new, each with these bits.
+    fn surprise(resources: u32, every: u32, bits: f64) -> f64 {
+        (1..=resources).filter(|n| n % every == 0).map(|n| enumeration_bits(f64::from(n), bits)).sum()
+    }
+
+    #[test]
+    fn many_new_resources_at_once_say_more_than_any_of_them() {
+        assert!(surprise(40, 1, 10.0) > 200.0);
+    }
+
+    #[test]
+    fn a_long_hour_with_its_share_of_new_resources_says_little() {
+        let (long, short) = (surprise(4000, 50, 5.6), surprise(50, 50, 5.6));
+        assert!(long <= short + 1.0, "{long} {short}");
+    }
+}

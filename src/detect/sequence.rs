@@ -219,3 +219,51 @@ impl Progress {
         runs
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::vocabulary::Vocabulary;
+    use crate::event::AuditEvent;
+    use crate::identity::Identity;
+
+    /// Repetitions after so many calls of one action on one resource, with these page numbers.
+    fn repetitions(pages: impl Iterator<Item = u32>) -> f64 {
+        let mut vocabulary = Vocabulary::new(Identity::new([0; 16]), None);
+        let mut progress = Progress::AT_START;
+        let mut last = 0.0;
+        for page in pages {
+            let arguments = match page {
+                0 => String::new(),
+                page => format!(r#","arguments":[{{"name":"page","class":"num","hash":"{page:016x}"}}]"#),
+            };
+            let event = format!(
+                r#"{{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"list","resource":"crm"{arguments}}}"#
+            );
+            let event: AuditEvent<'_> = serde_json::from_str(&event).unwrap();
+            let call = vocabulary.call(&event);
+            let judged = judge(&Baselines::default(), None, &progress, &call);
+            progress.advance(&call, &judged);
+            last = judged.repetition;
+        }
+        last
+    }
+
+    #[test]
+    fn the_same_call_again_and_again_is_a_loop() {
+        assert_eq!(repetitions(std::iter::repeat_n(7, 100)), 99.0);
+    }
+
+    #[test]
+    fn turning_pages_is_no_loop() {
+        assert!(repetitions(1..=100) < EVERYDAY_REPETITIONS / 2.0);
+    }
+
+    #[test]
+    fn a_loop_that_leaves_an_argument_out_or_strays_now_and_then_is_still_one() {
+        let sometimes_without = (0..100).map(|call| if call % 3 == 0 { 0 } else { 7 });
+        assert_eq!(repetitions(sometimes_without), 99.0);
+        let strays = (0..200).map(|call| if call % 10 == 0 { 8 } else { 7 });
+        assert!(repetitions(strays) > EVERYDAY_REPETITIONS);
+    }
+}
