@@ -235,7 +235,7 @@ mod tests {
         for page in pages {
             let arguments = match page {
                 0 => String::new(),
-                page => format!(r#","arguments":[{{"name":"page","class":"num","hash":"{page:016x}"}}]"#),
+                page => format!(r#","arguments":[{{"name":"page","class":"num","hash":"{page:012x}"}}]"#),
             };
             let event = format!(
                 r#"{{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"list","resource":"crm"{arguments}}}"#
