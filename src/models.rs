@@ -35,8 +35,8 @@ pub struct CalibrationFile {
     pub made_by: String,
     /// Per family: peaks per stage, and where units ended.
     pub families: BTreeMap<String, FamilyFile>,
-    /// Cells of the combined evidence of sessions and of hours. 1/256 votes.
-    pub evidence: [Vec<u32>; 2],
+    /// Cells of the combined evidence of sessions, of hours, and of both together. 1/256 votes.
+    pub evidence: [Vec<u32>; 3],
 }
 
 /// One family in the calibration file.
@@ -89,12 +89,11 @@ impl CalibrationFile {
                 FamilyFile { stages: sketch.stages.iter().map(cells).collect(), ends: sketch.ends.to_vec() };
             (family.name().to_owned(), file)
         });
-        let [session, hour] = &peaks.evidence;
         Self {
             version: 1,
             made_by: made_by.to_owned(),
             families: families.collect(),
-            evidence: [cells(session), cells(hour)],
+            evidence: peaks.evidence.each_ref().map(cells),
         }
     }
 
@@ -110,8 +109,7 @@ impl CalibrationFile {
             }
             *to = sketch;
         }
-        let [session, hour] = &self.evidence;
-        peaks.evidence = [Histogram::from_cells(session), Histogram::from_cells(hour)];
+        peaks.evidence = self.evidence.each_ref().map(|cells| Histogram::from_cells(cells));
         peaks
     }
 }

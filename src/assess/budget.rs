@@ -12,6 +12,9 @@ use crate::identity::Key;
 pub const ALERTS_PER_DAY: f64 = 5.0;
 /// The threshold never lies above this, however few units there are.
 const LARGEST_THRESHOLD: f64 = 0.001;
+/// Units that fall below the threshold for each alert that opens. A session is judged with its hour and the hour by
+/// itself, and what both say is one alert; so are all the sessions of that hour.
+const UNITS_AN_ALERT: f64 = 2.0;
 /// Units a day that are assumed at least.
 const FEWEST_UNITS: f64 = 1000.0;
 /// p at or below this share of B/M always alerts, however many alerts there were: a flood must not hide the worst.
@@ -137,10 +140,10 @@ impl Budget {
     ///
     /// # Formula
     ///
-    /// h₀ = min(B/M, .001), M = max(units yesterday, units today, 1000): the budget B, spread over the units of a day
-    /// by a union bound; h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
+    /// h₀ = min(2·B/M, .001), M = max(units yesterday, units today, 1000): the budget B, spread over the units of a day,
+    /// two of which make an alert (measured: docs/adr); h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
     pub fn thresholds(&self, agent_type: Key) -> Thresholds {
-        let calibrated = (self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
+        let calibrated = (UNITS_AN_ALERT * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
         let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
         let tightened = self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
@@ -162,9 +165,9 @@ mod tests {
         let mut budget = Budget::new(5.0);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 10, Counted { units: 25_000, alerts: 0, confirmed: 0 });
-        assert_eq!(budget.thresholds(1).alert, 0.0002);
+        assert_eq!(budget.thresholds(1).alert, 0.0004);
         budget.count(1, 11, UNITS);
-        assert_eq!(budget.thresholds(1).alert, 0.0002, "yesterday still counts");
+        assert_eq!(budget.thresholds(1).alert, 0.0004, "yesterday still counts");
         budget.count(1, 12, UNITS);
         assert_eq!(budget.thresholds(1).alert, 0.001);
         budget.count(1, 20, UNITS);

@@ -188,7 +188,7 @@ impl Pooled {
 #[derive(Clone, Debug)]
 pub struct FleetCalibration {
     families: Vec<(Vec<Pooled>, [f64; STAGES])>,
-    evidence: [Pooled; 2],
+    evidence: [Pooled; 3],
     /// The peaks of all types together, kept for their memory.
     fleet: Peaks,
 }
@@ -199,7 +199,7 @@ impl FleetCalibration {
         let nothing = Histogram::default();
         let mut new = Self {
             families: vec![(Vec::new(), [0.0; STAGES]); Family::COUNT],
-            evidence: [Pooled::new(&nothing, &nothing), Pooled::new(&nothing, &nothing)],
+            evidence: std::array::from_fn(|_| Pooled::new(&nothing, &nothing)),
             fleet: Peaks::default(),
         };
         new.renew(types, shipped);
@@ -229,7 +229,7 @@ impl FleetCalibration {
 #[derive(Clone, Debug)]
 pub struct Calibration {
     families: Vec<FamilyScale>,
-    evidence: [Scale; 2],
+    evidence: [Scale; 3],
 }
 
 #[derive(Clone, Debug)]
@@ -243,10 +243,9 @@ impl Calibration {
     /// The calibration of a type; of a type never seen where `own` is none.
     pub fn new(own: Option<&Peaks>, fleet: &FleetCalibration) -> Self {
         let nothing = Histogram::default();
-        let [session, hour] = &fleet.evidence;
         let mut new = Self {
             families: vec![FamilyScale { stages: Vec::new(), prices: [1.0; STAGES] }; Family::COUNT],
-            evidence: [Scale::new(&nothing, session), Scale::new(&nothing, hour)],
+            evidence: fleet.evidence.each_ref().map(|pooled| Scale::new(&nothing, pooled)),
         };
         new.renew(own, fleet);
         new
@@ -298,11 +297,26 @@ impl Calibration {
         scale.map_or(0.0, |s| s.quantile(share))
     }
 
-    /// p of the combined evidence of a session unit (0) or an hour unit (1), whose families have the smallest p
-    /// `least`. In (0, 1]; never below `least`: a unit is not less probable than the most improbable thing in it.
+    /// p of the combined evidence of the families of a session (0) or of an hour (1), the smallest p of which is
+    /// `least`. In (0, 1]; never below `least`: an OR is not less probable than the most improbable thing in it.
     #[inline]
     pub fn evidence_p(&self, kind: usize, bits: f64, least: f64) -> f64 {
         self.evidence.get(kind).map_or(1.0, |scale| scale.p(bits)).max(least)
+    }
+
+    /// p of what the families of sessions and those of hours say together. In (0, 1].
+    ///
+    /// * `bits`: −log2 of the product of both p-values.
+    ///
+    /// # Formula
+    ///
+    /// The product is Fisher's statistic (*Statistical Methods for Research Workers*, 4th ed., §21.1); here it is
+    /// ranked among the units of the type, because what happens in a session and in its hour is not independent. Never
+    /// below the product itself, which two independent p-values do not reach.
+    #[inline]
+    pub fn joint_p(&self, bits: f64) -> f64 {
+        let [.., joint] = &self.evidence;
+        joint.p(bits).max((-bits).exp2())
     }
 }
 

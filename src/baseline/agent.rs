@@ -60,6 +60,8 @@ pub struct Familiar {
     kinds: [u32; 3],
     /// The same two, for the running hour alone.
     running: [(u16, u16); 3],
+    /// Surprise of the resources that were new in the running hour, together. Bits.
+    surprise: f32,
     /// The running hour. Hours since 1970.
     hour: i64,
 }
@@ -182,6 +184,16 @@ impl Familiar {
         self.running.get(space as usize).map_or((0.0, 0.0), |r| (f64::from(r.0), f64::from(r.1)))
     }
 
+    /// Adds to the surprise of the running hour's new resources. Bits, ≥ 0.
+    pub fn surprise(&mut self, bits: f64) {
+        self.surprise += bits as f32;
+    }
+
+    /// Surprise of the running hour's new resources together. Bits.
+    pub fn surprised(&self) -> f64 {
+        f64::from(self.surprise)
+    }
+
     /// Where a key lies.
     fn place(&self, short: u32) -> Option<usize> {
         let len = usize::from(self.len);
@@ -248,6 +260,7 @@ impl Familiar {
             return;
         }
         self.hour = hour;
+        self.surprise = 0.0;
         for ((hours, kinds), running) in self.hours.iter_mut().zip(&mut self.kinds).zip(&mut self.running) {
             *hours += u32::from(running.0);
             *kinds += u32::from(running.1);

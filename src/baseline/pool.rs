@@ -96,8 +96,8 @@ impl PeakSketch {
 pub struct Peaks {
     /// Per family, in the order of [`Family::ALL`].
     pub families: [PeakSketch; Family::COUNT],
-    /// Combined evidence at the end of session units and of hour units.
-    pub evidence: [Histogram; 2],
+    /// Combined evidence at the end of a unit: of the families of sessions, of those of hours, and of both together.
+    pub evidence: [Histogram; 3],
 }
 
 impl Peaks {

@@ -54,22 +54,42 @@ pub fn judge(
     KeyBits { space, key, bits, familiarity }
 }
 
-/// How unusual it is that this many of the resources used in the running hour were new to the agent.
+/// New resources of an hour that are no enumeration yet: a new task brings as many.
+pub const EVERYDAY_NEW: f64 = 12.0;
+
+/// What one more new resource adds to the surprise of all that are new in the running hour.
 ///
-/// * `used`, `new`: different resources of the hour, and how many of them were new;
-/// * `familiarity`: what the agent knew before the hour (of any key: only the totals matter).
+/// * `used`: different resources of the hour so far, this one included; ≥ 1;
+/// * `bits`: its own surprise, as of [`judge`].
 ///
 /// Returns bits, ≥ 0.
 ///
 /// # Formula
 ///
-/// Expected new ones μ = used·(θ + d·kinds)/(θ + n), the probability of a new key under the agent's own
-/// Pitman–Yor process; bits of k by the Chernoff bound, k·log2(k/μ) − (k − μ)/ln 2 (Mitzenmacher & Upfal,
-/// *Probability and Computing*, 2nd ed., theorem 5.4).
-pub fn enumeration_bits(used: f64, new: f64, familiarity: &Familiarity) -> f64 {
-    let expected = used * familiarity.novelty_rate(ACCESS_LAW);
-    if new <= expected {
-        return 0.0;
+/// max(0, bits − log2 used). Of n resources some k are new with probability at most Π(n·pᵢ)/k! (union bound over the
+/// k-subsets); that the n-th is set against the n so far stands for the factorial. Resources of which so many may be
+/// expected add nothing, so that a long hour is not unusual for being long.
+pub fn enumeration_bits(used: f64, bits: f64) -> f64 {
+    (bits - used.max(1.0).log2()).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Surprise of an hour in which every so many-th resource is new, each with these bits.
+    fn surprise(resources: u32, every: u32, bits: f64) -> f64 {
+        (1..=resources).filter(|n| n % every == 0).map(|n| enumeration_bits(f64::from(n), bits)).sum()
     }
-    new * (new / expected).log2() - (new - expected) / std::f64::consts::LN_2
+
+    #[test]
+    fn many_new_resources_at_once_say_more_than_any_of_them() {
+        assert!(surprise(40, 1, 10.0) > 200.0);
+    }
+
+    #[test]
+    fn a_long_hour_with_its_share_of_new_resources_says_little() {
+        let (long, short) = (surprise(4000, 50, 5.6), surprise(50, 50, 5.6));
+        assert!(long <= short + 1.0, "{long} {short}");
+    }
 }

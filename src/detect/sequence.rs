@@ -27,6 +27,11 @@ const DRIFT_BITS: f64 = 3.0;
 /// Repetitions in a row that are everyday retries and pages.
 const EVERYDAY_REPETITIONS: f64 = 32.0;
 
+/// What a call takes back of a loop that it continues with other values. Calls.
+const STEP_BACK: u32 = 2;
+/// Values of a call's arguments that are told apart, with a bit to start each.
+const VALUES: u32 = 0x1111_1111;
+
 /// Where a unit stands in its sequence.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Progress {
@@ -36,7 +41,10 @@ pub struct Progress {
     calls: u32,
     /// Last (action, resource) pairs, newest first; the upper half of their keys.
     recent: [u32; CYCLE],
-    /// Calls in a row that equal the one p calls before, for p = 1…[`CYCLE`].
+    /// Values of their arguments, as in [`values_of`].
+    values: [u32; CYCLE],
+    /// Calls that equal the one p calls before, for p = 1…[`CYCLE`]: none after another action or resource, fewer after
+    /// another value.
     runs: [u32; CYCLE],
     /// Surprise of the calls of the running loop together. Bits.
     loop_bits: f64,
@@ -81,7 +89,7 @@ pub fn judge(
     let excess = (bits - prediction.expected_bits).max(0.0);
     let (sum, calls) = (progress.sum + excess.min(DRIFT_BITS), f64::from(progress.calls) + 1.0);
     let repetition = progress
-        .runs_with(repeat_key(call))
+        .runs_with(repeat_key(call), values_of(call))
         .iter()
         .zip(1u32..)
         .map(|(&run, period)| f64::from(run / period))
@@ -133,6 +141,27 @@ fn repeat_key(call: &Call<'_, '_>) -> u32 {
     (mix(call.action, call.resource.unwrap_or(0)) >> 32) as u32
 }
 
+/// The values of a call's arguments, four bits each; 0 where none is known. An argument keeps its place by its name; two
+/// that share one are as good as one.
+fn values_of(call: &Call<'_, '_>) -> u32 {
+    let mut all = 0;
+    for argument in &call.arguments {
+        if let Some(value) = argument.value {
+            let lane = (argument.name >> 61) as u32 * 4;
+            let short = 1 + (mix(value, argument.name) >> 32) as u32 % 15;
+            all = (all & !(15 << lane)) | short << lane;
+        }
+    }
+    all
+}
+
+/// Whether no argument that both calls have differs. Who turns the pages of a listing, or goes through a list, repeats
+/// an action but not a call; an argument that is left out once says nothing.
+fn agree(values: u32, then: u32) -> bool {
+    let filled = |of: u32| (of | of >> 1 | of >> 2 | of >> 3) & VALUES;
+    filled(values) & filled(then) & filled(values ^ then) == 0
+}
+
 impl Progress {
     /// Before the first call.
     pub const AT_START: Self = Self {
@@ -140,6 +169,7 @@ impl Progress {
         sum: 0.0,
         calls: 0,
         recent: [0; CYCLE],
+        values: [0; CYCLE],
         runs: [0; CYCLE],
         loop_bits: 0.0,
     };
@@ -155,20 +185,85 @@ impl Progress {
         self.sum += judged.excess.min(DRIFT_BITS);
         self.calls = self.calls.saturating_add(1);
         let key = repeat_key(call);
-        self.runs = self.runs_with(key);
-        self.loop_bits =
-            if self.runs.iter().any(|&run| run > 0) { self.loop_bits + judged.bits } else { 0.0 };
+        let values = values_of(call);
+        let longest = |runs: &[u32; CYCLE]| f64::from(runs.iter().copied().max().unwrap_or(0));
+        let before = longest(&self.runs);
+        self.runs = self.runs_with(key, values);
+        let after = longest(&self.runs);
+        self.loop_bits = if after > before {
+            self.loop_bits + judged.bits
+        } else if before > 0.0 {
+            self.loop_bits * after / before
+        } else {
+            0.0
+        };
+        self.values.rotate_right(1);
+        if let Some(first) = self.values.first_mut() {
+            *first = values;
+        }
         self.recent.rotate_right(1);
         if let Some(first) = self.recent.first_mut() {
             *first = key;
         }
     }
 
-    fn runs_with(&self, key: u32) -> [u32; CYCLE] {
+    fn runs_with(&self, key: u32, values: u32) -> [u32; CYCLE] {
         let mut runs = self.runs;
-        for (run, &before) in runs.iter_mut().zip(&self.recent) {
-            *run = if before == key { run.saturating_add(1) } else { 0 };
+        for ((run, &before), &then) in runs.iter_mut().zip(&self.recent).zip(&self.values) {
+            *run = match before == key {
+                true if agree(values, then) => run.saturating_add(1),
+                true => run.saturating_sub(STEP_BACK),
+                false => 0,
+            };
         }
         runs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::vocabulary::Vocabulary;
+    use crate::event::AuditEvent;
+    use crate::identity::Identity;
+
+    /// Repetitions after so many calls of one action on one resource, with these page numbers.
+    fn repetitions(pages: impl Iterator<Item = u32>) -> f64 {
+        let mut vocabulary = Vocabulary::new(Identity::new([0; 16]), None);
+        let mut progress = Progress::AT_START;
+        let mut last = 0.0;
+        for page in pages {
+            let arguments = match page {
+                0 => String::new(),
+                page => format!(r#","arguments":[{{"name":"page","class":"num","hash":"{page:012x}"}}]"#),
+            };
+            let event = format!(
+                r#"{{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"list","resource":"crm"{arguments}}}"#
+            );
+            let event: AuditEvent<'_> = serde_json::from_str(&event).unwrap();
+            let call = vocabulary.call(&event);
+            let judged = judge(&Baselines::default(), None, &progress, &call);
+            progress.advance(&call, &judged);
+            last = judged.repetition;
+        }
+        last
+    }
+
+    #[test]
+    fn the_same_call_again_and_again_is_a_loop() {
+        assert_eq!(repetitions(std::iter::repeat_n(7, 100)), 99.0);
+    }
+
+    #[test]
+    fn turning_pages_is_no_loop() {
+        assert!(repetitions(1..=100) < EVERYDAY_REPETITIONS / 2.0);
+    }
+
+    #[test]
+    fn a_loop_that_leaves_an_argument_out_or_strays_now_and_then_is_still_one() {
+        let sometimes_without = (0..100).map(|call| if call % 3 == 0 { 0 } else { 7 });
+        assert_eq!(repetitions(sometimes_without), 99.0);
+        let strays = (0..200).map(|call| if call % 10 == 0 { 8 } else { 7 });
+        assert!(repetitions(strays) > EVERYDAY_REPETITIONS);
     }
 }

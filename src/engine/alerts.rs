@@ -7,7 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::explain::{Moment, kind_and_key, shown};
 use super::output::Output;
-use super::unit::{Lead, Unit, UnitKind, least};
+use super::unit::{Lead, Unit, UnitKind, judged_p};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
@@ -37,6 +37,15 @@ impl Units<'_> {
     /// The unit that is less probable.
     pub fn worse(&self) -> &Unit {
         self.session.filter(|s| s.unit_p <= self.hour.unit_p).unwrap_or(self.hour)
+    }
+
+    /// p of a unit's families, and of those of its hour.
+    fn p(&self, unit: &Unit) -> [f64; Family::COUNT] {
+        let mut p = unit.running_p();
+        if unit.kind == UnitKind::Session {
+            UnitKind::Hour.families().iter().for_each(|&family| set(&mut p, family, self.hour.p(family)));
+        }
+        p
     }
 
     /// What raised a family most.
@@ -72,7 +81,7 @@ impl<'t> Moment<'_, 't> {
     /// raises the agent's level.
     pub fn found(&self, watched: &mut Watched, units: &Units<'_>, out: &mut Vec<Output>) -> Told {
         let unit = units.worse();
-        let shares = Self::shares(unit);
+        let shares = self.shares(units, unit);
         let Some(family) = leading(&shares) else { return Told::Quiet };
         let (kind, key) = units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
         let now = self.now.of(self.call.event.time);
@@ -83,20 +92,16 @@ impl<'t> Moment<'_, 't> {
         let thresholds = self.version.thresholds(self.call.agent_type);
         let alerts = unit.unit_p <= thresholds.alert;
         let mut parts = [0.0; Detector::COUNT];
-        let mut families = [0.0; Family::COUNT];
         for share in &shares {
             if let Some(part) = parts.get_mut(share.detector as usize) {
                 *part += share.share as f32;
-            }
-            if let Some(part) = families.get_mut(share.family as usize) {
-                *part += share.share;
             }
         }
         let criticality = self.version.settings.levels.criticality(self.call.event.agent_type());
         let level = level::deserves(
             unit.unit_p,
             alerts,
-            &families,
+            &agreement(unit, &units.p(unit)),
             thresholds.low(),
             thresholds.calibrated,
             criticality,
@@ -240,13 +245,34 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    /// Each detector's share: a family's term in the harmonic sum, divided among its detectors by their bits.
-    fn shares(unit: &Unit) -> Shares {
-        let terms = Unit::terms(unit.kind, &unit.running_p());
-        let families = unit.kind.families().iter().copied();
+    /// Each detector's share: the part of its side (session or hour) in the bits of both, of that a family's term in the
+    /// harmonic sum, divided among its detectors by their bits.
+    fn shares(&self, units: &Units<'_>, unit: &Unit) -> Shares {
+        let p = units.p(unit);
+        let bits = |kind: UnitKind| -kind.p(self.calibration, &p).log2();
+        let mut sides: SmallVec<[(UnitKind, f64); 2]> = smallvec![(UnitKind::Hour, bits(UnitKind::Hour))];
+        if unit.has_content() {
+            sides.push((UnitKind::Session, bits(UnitKind::Session)));
+        }
+        let sum: f64 = sides.iter().map(|(_, bits)| bits).sum();
         let mut all = Shares::new();
-        for (family, share) in families.zip(combine::shares(&terms)) {
-            let lead = unit.leads.iter().find(|l| l.family == family);
+        for (side, bits) in sides.into_iter().filter(|(_, bits)| *bits > 0.0) {
+            Self::shares_of(units, side, bits / sum, &p, &mut all);
+        }
+        all
+    }
+
+    fn shares_of(
+        units: &Units<'_>,
+        side: UnitKind,
+        of_side: f64,
+        p: &[f64; Family::COUNT],
+        all: &mut Shares,
+    ) {
+        let families = side.families().iter().copied();
+        for (family, share) in families.zip(combine::shares(&side.terms(p))) {
+            let share = of_side * share;
+            let lead = units.lead(family);
             let parts: SmallVec<[(Detector, f64); 3]> = match (family, lead) {
                 (_, Some(lead)) if lead.bits.content(family).is_some_and(|c| c.bits > 0.0) => {
                     let nothing = Content::nothing(family);
@@ -269,7 +295,6 @@ impl<'t> Moment<'_, 't> {
                 all.push(Share { family, detector, share: share * bits / sum });
             }
         }
-        all
     }
 
     /// The unit judged again as if the leading field of this call had been an ordinary one.
@@ -282,7 +307,7 @@ impl<'t> Moment<'_, 't> {
     ) -> Option<Counterfactual> {
         let content_unit = units.content();
         let stage = content_unit.stage();
-        let mut p = unit.running_p();
+        let mut p = units.p(unit);
         let replaced = match family {
             Family::CallContent | Family::ToolValues | Family::BareContent => {
                 let lead = self.bits.content(family)?.lead?;
@@ -316,10 +341,7 @@ impl<'t> Moment<'_, 't> {
                     self.bits.novelty.bits - strongest.bits
                 };
                 let again = self.calibration.peak_p(family, units.hour.stage(), bits);
-                let novelty = again.min(at_family(&units.hour_before, family));
-                let mut hour = units.hour.running_p();
-                set(&mut hour, family, novelty);
-                p = hour;
+                set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 format!("{} by one that this agent uses every day", strongest.space.name())
             }
             Family::Bursts | Family::Failure => {
@@ -328,14 +350,12 @@ impl<'t> Moment<'_, 't> {
                     _ => "every refusal by a success",
                 };
                 let again = self.calibration.peak_p(family, units.hour.stage_of(family), 0.0);
-                p = units.hour.running_p();
                 set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()
             }
             Family::Rules | Family::Verdict => return None,
         };
-        let evidence = combine::harmonic_bits(Unit::terms(unit.kind, &p));
-        let again = self.calibration.evidence_p(unit.kind as usize, evidence, least(&p));
+        let again = judged_p(self.calibration, unit.has_content(), &p);
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
     }
 
@@ -362,6 +382,16 @@ impl<'t> Moment<'_, 't> {
             ..self.version.type_maturity(self.call.agent_type)
         }
     }
+}
+
+/// Each family's part if they all were one OR: two that say about the same agree, one that is much less probable than the
+/// others stands alone.
+fn agreement(unit: &Unit, p: &[f64; Family::COUNT]) -> SmallVec<[f64; Family::COUNT]> {
+    let mut terms = UnitKind::Hour.terms(p);
+    if unit.has_content() {
+        terms.extend(UnitKind::Session.terms(p));
+    }
+    combine::shares(&terms).collect()
 }
 
 fn leading(shares: &[Share]) -> Option<Family> {

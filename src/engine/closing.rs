@@ -89,8 +89,7 @@ pub(super) fn teach(
             delta.vote(Lesson::Value(held.contexts), held.value, 0.0);
         }
     }
-    let content_here = unit.kind == UnitKind::Session || unit.peaks(Family::Order).is_some();
-    if content_here {
+    if unit.has_content() {
         if version.of(watched.agent_type).is_some_and(TypeBaseline::carries_provenance) {
             unit.mark(Family::CallContent);
             unit.mark(Family::ToolValues);
@@ -118,6 +117,10 @@ pub(super) fn teach(
             *last = day;
         }
         add_peaks(delta.peaks_mut(), &unit);
+    } else if unit.has_content() {
+        // Sessions of one hour share its p: leaving out all but one would promise too much of the others.
+        let [.., joint] = &mut delta.peaks_mut().evidence;
+        joint.add(cell_of(unit.bits));
     }
     unit
 }
@@ -128,7 +131,13 @@ fn add_peaks(peaks: &mut Peaks, unit: &Unit) {
             sketch.add(cells);
         }
     }
-    if let Some(evidence) = peaks.evidence.get_mut(unit.kind as usize) {
-        evidence.add(cell_of(unit.bits));
+    let p = unit.running_p();
+    let [session, hour, joint] = &mut peaks.evidence;
+    if unit.has_content() {
+        session.add(cell_of(UnitKind::Session.bits(&p)));
+        joint.add(cell_of(unit.bits));
+    }
+    if unit.kind == UnitKind::Hour {
+        hour.add(cell_of(UnitKind::Hour.bits(&p)));
     }
 }

@@ -5,7 +5,7 @@
 use super::clock::Now;
 use super::plain::Plain;
 use super::slice::{Said, Slice};
-use super::unit::{UnitKind, least};
+use super::unit::UnitKind;
 use super::version::Version;
 use super::watched::Watched;
 use crate::assess::calibrate::Calibration;
@@ -16,7 +16,6 @@ use crate::baseline::rate::{PerScale, Scale};
 use crate::detect::frequency::{self, FrequencyBits};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::risk::Level;
-use crate::stats::combine;
 use crate::stats::quantile::cell_of;
 use crate::stats::rate::Vote;
 use crate::time::EventTime;
@@ -153,8 +152,7 @@ fn silence_p(calibration: &Calibration, bits: f64) -> f64 {
     if let Some(slot) = p.get_mut(Family::Bursts as usize) {
         *slot = calibration.peak_p(Family::Bursts, 0, bits);
     }
-    let terms = super::unit::Unit::terms(UnitKind::Hour, &p);
-    calibration.evidence_p(UnitKind::Hour as usize, combine::harmonic_bits(terms), least(&p))
+    UnitKind::Hour.p(calibration, &p)
 }
 
 /// Combined evidence of a unit in which one family alone has a p. Bits.

@@ -14,7 +14,7 @@ use super::version::Version;
 use super::watched::Watched;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content, Contents};
-use crate::baseline::agent::{Familiarity, KeySpace, shortened};
+use crate::baseline::agent::{KeySpace, shortened};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
 use crate::detect::failure::{self, FailureBits};
@@ -33,7 +33,7 @@ pub(super) const FINDING_P: f64 = 0.01;
 /// What a call says about the keys it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Novelty {
-    /// Sum over its keys, or the enumeration where that says more. Bits.
+    /// Sum over its keys, or what the hour's new resources say together where that is more. Bits.
     pub bits: f64,
     /// The key that says most.
     pub strongest: Option<KeyBits>,
@@ -170,11 +170,11 @@ impl Slice {
         }
 
         let under = (call.agent_type, version.baselines.version);
-        hour.assess(calibration, under);
+        let mut fell = hour.assess(calibration, under, None);
         if let Some(unit) = &mut session {
-            unit.assess(calibration, under);
+            fell |= unit.assess(calibration, under, Some(&hour));
         }
-        if raised_hour.iter().chain(&raised).any(Option::is_some) {
+        if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
                 session: session.as_ref(),
                 hour: &hour,
@@ -223,7 +223,7 @@ fn judge_novelty(
 ) -> Novelty {
     let mut bits = 0.0;
     let mut strongest: Option<KeyBits> = None;
-    let mut resource: Option<Familiarity> = None;
+    let mut new_resource = None;
     for (space, key) in access::keys(call) {
         let (familiarity, forgotten) = watched.familiar.meet_and_forget(space, key, hour);
         let judged = access::judge(baselines, own, space, key, familiarity);
@@ -232,7 +232,7 @@ fn judge_novelty(
             strongest = Some(judged);
         }
         if space == KeySpace::Resource {
-            resource = Some(familiarity);
+            new_resource = familiarity.first.then_some(judged.bits);
         }
         if let Some(delta) = &mut learn {
             if let Some(forgotten) = forgotten {
@@ -244,7 +244,10 @@ fn judge_novelty(
         }
     }
     let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
-    let enumeration = resource.map_or(0.0, |f| access::enumeration_bits(used, new, &f));
+    if let Some(bits) = new_resource {
+        watched.familiar.surprise(access::enumeration_bits(used, bits));
+    }
+    let enumeration = if new > access::EVERYDAY_NEW { watched.familiar.surprised() } else { 0.0 };
     let enumerates = enumeration > bits;
     Novelty { bits: bits.max(enumeration), strongest, enumeration: enumerates.then_some((new, used)) }
 }

@@ -50,16 +50,52 @@ impl UnitKind {
         }
     }
 
-    /// The families that belong to this kind of unit; those of sessions belong to the hour where events have no
-    /// session id.
+    /// The families that belong to this kind of unit; an hour has those of sessions too where events have no session id.
     pub fn families(self) -> &'static [Family] {
         match self {
             Self::Session => {
                 &[Family::CallContent, Family::ToolValues, Family::BareContent, Family::Order, Family::Loops]
             }
-            Self::Hour => &Family::ALL,
+            Self::Hour => &[Family::Novelty, Family::Bursts, Family::Failure],
         }
     }
+
+    /// The (weight, p) terms of the combined evidence of its families under these p-values, in the order of
+    /// [`UnitKind::families`]. The weights sum to one.
+    pub(super) fn terms(self, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); Family::COUNT]> {
+        self.weighed(p).collect()
+    }
+
+    fn weighed(self, p: &[f64; Family::COUNT]) -> impl Iterator<Item = (f64, f64)> {
+        let families = self.families();
+        let total: f64 = families.iter().map(|&f| weight(f)).sum();
+        families.iter().map(move |&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0)))
+    }
+
+    /// Combined evidence of its families under these p-values. Bits.
+    pub(super) fn bits(self, p: &[f64; Family::COUNT]) -> f64 {
+        combine::harmonic_bits(self.weighed(p))
+    }
+
+    /// Calibrated p of its families together, in (0, 1].
+    pub(super) fn p(self, calibration: &Calibration, p: &[f64; Family::COUNT]) -> f64 {
+        let least = self.weighed(p).fold(1.0, |least, (_, p)| p.min(least));
+        calibration.evidence_p(self as usize, self.bits(p), least)
+    }
+}
+
+/// What the families of sessions and those of hours say together, given the calibrated p of each. Bits.
+pub(super) fn joint_bits(session: f64, hour: f64) -> f64 {
+    (-session.log2() - hour.log2()).max(0.0)
+}
+
+/// p of a unit with content (or of an hour without) whose families, and those of its hour, have these p.
+pub(super) fn judged_p(calibration: &Calibration, has_content: bool, p: &[f64; Family::COUNT]) -> f64 {
+    let hour = UnitKind::Hour.p(calibration, p);
+    if !has_content {
+        return hour;
+    }
+    calibration.joint_p(joint_bits(UnitKind::Session.p(calibration, p), hour))
 }
 
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
@@ -69,11 +105,6 @@ fn weight(family: Family) -> f64 {
         Family::ToolValues => 0.5,
         _ => 1.0,
     }
-}
-
-/// The smallest p of any family.
-pub(super) fn least(p: &[f64; Family::COUNT]) -> f64 {
-    p.iter().copied().fold(1.0, f64::min)
 }
 
 /// Where an event stands in the input.
@@ -180,13 +211,15 @@ pub struct Unit {
     pub started: EventTime,
     /// Its last event.
     pub last: EventTime,
-    /// Combined evidence so far. Bits.
+    /// Combined evidence so far: of its families and of those of its hour. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
     pub unit_p: f64,
     /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
     /// since.
     assessed: (Key, u64),
+    /// p of the families of hours, as last looked at: its own in an hour, in a session those of its agent's hour.
+    hour_p: f64,
     heights: [Height; NEAR],
     /// How its calls ended; counted in hours.
     pub failures: Failures,
@@ -213,6 +246,7 @@ impl Unit {
             heights: Default::default(),
             failures: Failures::default(),
             assessed: NOT_ASSESSED,
+            hour_p: 1.0,
             course: None,
         }
     }
@@ -305,29 +339,35 @@ impl Unit {
         }
     }
 
-    /// The (weight, p) terms of the combined evidence under these p-values of its families, in the order of
-    /// [`UnitKind::families`]. The weights sum to one.
-    pub fn terms(kind: UnitKind, p: &[f64; Family::COUNT]) -> SmallVec<[(f64, f64); Family::COUNT]> {
-        Self::weighed(kind, p).collect()
+    /// Whether it has families of sessions: it is one, or an hour with calls that belong to none.
+    pub fn has_content(&self) -> bool {
+        self.kind == UnitKind::Session || self.course.is_some()
     }
 
-    fn weighed(kind: UnitKind, p: &[f64; Family::COUNT]) -> impl Iterator<Item = (f64, f64)> {
-        let families = kind.families();
-        let total: f64 = families.iter().map(|&f| weight(f)).sum();
-        families.iter().map(move |&f| (weight(f) / total, p.get(f as usize).copied().unwrap_or(1.0)))
-    }
-
-    /// Brings combined evidence and calibrated p up to date.
+    /// Brings combined evidence and calibrated p up to date. Returns whether p fell.
     ///
-    /// `under`: the agent type and version of the calibration. Nothing is done where nothing has changed.
-    pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64)) {
-        if self.assessed == under {
-            return;
+    /// * `under`: the agent type and version of the calibration;
+    /// * `hour`: the hour in which a session runs, assessed before it.
+    ///
+    /// Nothing is done where nothing has changed.
+    pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64), hour: Option<&Self>) -> bool {
+        let hour_p = hour.map(|hour| hour.hour_p);
+        if self.assessed == under && hour_p.is_none_or(|p| p == self.hour_p) {
+            return false;
         }
         self.assessed = under;
         let p = self.running_p();
-        self.bits = self.bits.max(combine::harmonic_bits(Self::weighed(self.kind, &p)));
-        self.unit_p = calibration.evidence_p(self.kind as usize, self.bits, least(&p));
+        self.hour_p = hour_p.unwrap_or_else(|| UnitKind::Hour.p(calibration, &p));
+        let before = self.unit_p;
+        if self.has_content() {
+            let session_p = UnitKind::Session.p(calibration, &p);
+            self.bits = self.bits.max(joint_bits(session_p, self.hour_p));
+            self.unit_p = calibration.joint_p(self.bits);
+        } else {
+            self.bits = self.bits.max(UnitKind::Hour.bits(&p));
+            self.unit_p = self.hour_p;
+        }
+        self.unit_p < before
     }
 
     /// Peaks per stage reached of a family, if the unit says anything about it.

@@ -128,3 +128,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn two_sides_that_are_a_little_odd_together_are_less_probable_than_either() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut peaks = Peaks::default();
+    for _ in 0..20_000 {
+        let (one, other): (f64, f64) = (rng.random(), rng.random());
+        peaks.evidence[2].add(cell_of(-one.log2() - other.log2()));
+    }
+    let fleet = FleetCalibration::new([&peaks].into_iter(), &Peaks::default());
+    let calibration = Calibration::new(Some(&peaks), &fleet);
+    let together = |one: f64, other: f64| calibration.joint_p(-one.log2() - other.log2());
+    assert!(together(1e-3, 1e-3) < 1e-4, "{}", together(1e-3, 1e-3));
+    // Both are independent here: Fisher's law, q(1 − ln q), is the truth.
+    for q in [0.1f64, 0.01, 0.001] {
+        let (measured, truth) = (together(q, 1.0), q * (1.0 - q.ln()));
+        assert!((measured / truth).ln().abs() < 0.2, "{q}: {measured} {truth}");
+    }
+}

@@ -47,9 +47,8 @@ fn a_runaway_loop_opens_an_alert() {
     for _ in 0..300 {
         call(&mut stuck, "get");
     }
-    // Three hundred times the same call is a loop, and an order that desks do not follow.
-    let found = [RiskEventType::AgentLoop, RiskEventType::UnusualActionSequence];
-    assert_eq!(check("sequence-attack", &stream), found.map(|risk| ("desk-1".to_owned(), risk)));
+    let found = check("sequence-attack", &stream);
+    assert_eq!(found, [("desk-1".to_owned(), RiskEventType::AgentLoop)]);
 }
 
 #[test]
