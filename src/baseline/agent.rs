@@ -164,6 +164,23 @@ impl Familiar {
         (familiarity, forgotten)
     }
 
+    /// What was learned counts for so much less: every key stays known, and new ones surprise less.
+    ///
+    /// * `by`: what hours are divided by, > 0.
+    pub fn discount(&mut self, by: u16) {
+        let room = self.cells.len() / 2;
+        if let Some(all_uses) = self.cells.get_mut(room..) {
+            for number in all_uses {
+                let uses = Uses::new(*number);
+                *number = Uses { hours: uses.hours.div_ceil(by), ..uses }.number();
+            }
+        }
+        // Never less than the sum over keys, each of which was rounded up.
+        for (hours, kinds) in self.hours.iter_mut().zip(self.kinds) {
+            *hours = (*hours).min(*hours / u32::from(by) + kinds);
+        }
+    }
+
     /// How familiar a key is, without using it.
     pub fn look(&self, space: KeySpace, key: u64) -> Familiarity {
         let known = self.place(shortened(space, key));

@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
+use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice, Stub};
 use super::storm::Storm;
 use super::version::Version;
@@ -56,6 +57,7 @@ struct Saved<V, S> {
     next_timer: Option<i64>,
     storm: Storm,
     decided: Recent,
+    registry: Registry,
     began: Option<i64>,
     budget: Budget,
     frozen: bool,
@@ -64,17 +66,19 @@ struct Saved<V, S> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SavedSlice<A, T> {
+struct SavedSlice<A, T, K> {
     agents: Vec<(Key, i64, A)>,
     evicted: u64,
     types: T,
     stubs: Vec<(Key, Stub)>,
     #[serde(with = "as_text")]
     pending: Vec<(Key, Vec<Verdict>)>,
+    known: Vec<(Key, K)>,
     timers: BTreeSet<(i64, Key)>,
     met: Recent,
     duplicates: u64,
     suppressed: u64,
+    held_back: u64,
     actions: Vec<Box<str>>,
     arguments: Vec<Box<str>>,
 }
@@ -101,6 +105,7 @@ impl Engine {
             next_timer: self.next_timer,
             storm: self.storm.clone(),
             decided: self.decided.clone(),
+            registry: self.version.registry.clone(),
             began: self.version.began,
             budget: self.version.budget.clone(),
             frozen: self.version.frozen,
@@ -116,7 +121,7 @@ impl Engine {
     ///
     /// When the bytes are no engine, or one under another key of the identity hash.
     pub fn restore(settings: Settings, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let saved: Saved<Baselines, SavedSlice<Watched, Types>> = postcard::from_bytes(bytes)?;
+        let saved: Saved<Baselines, SavedSlice<Watched, Types, Known>> = postcard::from_bytes(bytes)?;
         if saved.identity != settings.identity.of(PROBE) {
             return Err(CheckpointError::Key);
         }
@@ -130,6 +135,7 @@ impl Engine {
         version.budget.promise(version.settings.alerts_per_day);
         version.frozen = saved.frozen;
         version.began = saved.began;
+        version.registry = saved.registry;
         version.calibrate();
         Ok(Self {
             version,
@@ -147,11 +153,13 @@ impl Engine {
 /// Any name: its hash tells one key from another.
 const PROBE: &str = "tiltmeter";
 
-fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>> {
+fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>, &Known> {
     let mut stubs: Vec<(Key, Stub)> = slice.stubs.iter().map(|(key, stub)| (*key, *stub)).collect();
     stubs.sort_unstable_by_key(|(key, _)| *key);
     let mut pending: Vec<(Key, Vec<Verdict>)> = slice.pending.iter().map(|(k, v)| (*k, v.clone())).collect();
     pending.sort_unstable_by_key(|(key, _)| *key);
+    let mut known: Vec<(Key, &Known)> = slice.known.iter().map(|(key, known)| (*key, known)).collect();
+    known.sort_unstable_by_key(|(key, _)| *key);
     let (actions, arguments) = slice.vocabulary.names();
     SavedSlice {
         agents: slice.agents.iter().collect(),
@@ -159,16 +167,18 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>> {
         types: TypesRef(&slice.types),
         stubs,
         pending,
+        known,
         timers: slice.timers.clone(),
         met: slice.met.clone(),
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
+        held_back: slice.held_back,
         actions,
         arguments,
     }
 }
 
-fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slice {
+fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) -> Slice {
     let mut slice = Slice::new(settings);
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
@@ -179,10 +189,12 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slic
     }
     slice.stubs = saved.stubs.into_iter().collect();
     slice.pending = saved.pending.into_iter().collect();
+    slice.known = saved.known.into_iter().collect();
     slice.timers = saved.timers;
     slice.met = saved.met;
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
+    slice.held_back = saved.held_back;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);
     slice
 }

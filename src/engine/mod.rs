@@ -11,10 +11,12 @@ mod closing;
 mod course;
 mod explain;
 mod habits;
+mod held_back;
 mod judging;
 mod levels;
 pub mod output;
 mod plain;
+mod registry;
 mod slice;
 mod storm;
 mod turning;
@@ -34,6 +36,7 @@ use self::version::Version;
 use crate::assess::content::ContentSettings;
 use crate::baseline::pool::{Baselines, Peaks};
 use crate::detect::lexicon::Lexicon;
+use crate::detect::registry::RegistrySettings;
 use crate::detect::rules::Rules;
 use crate::event::AuditEvent;
 use crate::finding::Family;
@@ -66,6 +69,8 @@ pub struct Settings {
     pub levels: LevelSettings,
     /// Rules of the user.
     pub rules: Rules,
+    /// What is asked of the registry.
+    pub registry: RegistrySettings,
     /// Hash of the configuration, for the record.
     pub config: String,
 }

@@ -13,6 +13,7 @@ use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
 use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
+use super::registry::{self, KnownAgents};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
@@ -48,6 +49,8 @@ pub(super) struct Slice {
     pub stubs: HashMap<Key, Stub, RandomState>,
     /// Verdicts on agents that were never met.
     pub pending: HashMap<Key, Vec<Verdict>, RandomState>,
+    /// What people said of agents, and what those were seen as.
+    pub known: KnownAgents,
     /// Agents whose level may fall, by watched time.
     pub timers: BTreeSet<(i64, Key)>,
     /// Event ids met lately.
@@ -55,6 +58,8 @@ pub(super) struct Slice {
     pub duplicates: u64,
     /// Findings that a person declared safe.
     pub suppressed: u64,
+    /// Findings that maintenance, a suppression or a declared change kept quiet.
+    pub held_back: u64,
     /// Used while units close, kept for its memory.
     pub ended: Vec<Unit>,
     /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
@@ -113,10 +118,12 @@ impl Slice {
             types: HashMap::default(),
             stubs: HashMap::default(),
             pending: HashMap::default(),
+            known: HashMap::default(),
             timers: BTreeSet::new(),
             met: Recent::new(REMEMBERED_EVENTS),
             duplicates: 0,
             suppressed: 0,
+            held_back: 0,
             ended: Vec::new(),
             turning: Vec::new(),
             spare: Spare::default(),
@@ -181,6 +188,7 @@ impl Slice {
                 teach(version, delta, &mut watched, unit);
             }
             self.timers.remove(&(watched.timer, agent));
+            registry::forget(&mut self.known, agent);
             if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
                 watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::Settings;
 use super::clock::Now;
+use super::registry::Registry;
 use crate::alert::Maturity;
 use crate::assess::budget::{Budget, Thresholds};
 use crate::assess::calibrate::{Calibration, FleetCalibration};
@@ -30,6 +31,8 @@ pub struct Version {
     pub baselines: Baselines,
     /// Alerts and units counted, and the thresholds that follow.
     pub budget: Budget,
+    /// What people said of groups of agents.
+    pub(super) registry: Registry,
     /// Whether nothing is learned any more.
     pub frozen: bool,
     /// The first instant of all. Watched milliseconds.
@@ -49,6 +52,7 @@ impl Version {
             fleet_scale: Calibration::new(None, &fleet_calibration),
             baselines: Baselines::default(),
             budget: Budget::new(settings.alerts_per_day),
+            registry: Registry::default(),
             frozen: false,
             began: None,
             fleet_calibration,

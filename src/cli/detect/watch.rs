@@ -120,7 +120,11 @@ impl Watch {
                         *count += 1;
                     }
                 }
-                Output::Verdict(_) | Output::Digest(_) | Output::Eviction(_) => {}
+                Output::Verdict(_)
+                | Output::Digest(_)
+                | Output::Eviction(_)
+                | Output::HeldBack(_)
+                | Output::Rebaselined(_) => {}
             }
         }
         let (out, said) = (&mut self.out, &self.said);

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::condition::{Network, Test};
+use super::condition::Test;
 use super::*;
+use crate::network::Network;
 use crate::event::{Outcome, Text};
 use crate::pattern::Patterns;
 use crate::time::{DAY_MS, EventTime};
