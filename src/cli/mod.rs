@@ -9,9 +9,11 @@ mod detect;
 mod evaluate;
 mod explain;
 mod output;
+mod registry;
 mod simulate;
 mod source;
 mod train;
+mod verdict;
 
 use std::io;
 use std::process::ExitCode;
@@ -42,8 +44,10 @@ enum Command {
     Detect(detect::Detect),
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
+    Registry(registry::Registry),
     Simulate(simulate::Simulate),
     Train(train::Train),
+    Verdict(verdict::Give),
 }
 
 impl Cli {
@@ -56,8 +60,10 @@ impl Cli {
             Command::Detect(command) => command.run(),
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
+            Command::Registry(command) => command.run(),
             Command::Simulate(command) => command.run(),
             Command::Train(command) => command.run(),
+            Command::Verdict(command) => command.run(),
         };
         match result {
             Ok(code) => code,
