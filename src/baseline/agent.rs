@@ -360,4 +360,21 @@ mod tests {
         assert_eq!(familiar.look(KeySpace::Resource, 1 << 32).hours, 10.0);
         assert_eq!(familiar.meet(KeySpace::Resource, 1 << 32, 2000).all_hours, 1008.0);
     }
+
+    #[test]
+    fn what_is_discounted_stays_known_and_new_keys_surprise_less() {
+        let mut familiar = Familiar::default();
+        for hour in 0..40 {
+            familiar.meet(KeySpace::Resource, 1 << 32, hour);
+        }
+        familiar.meet(KeySpace::Resource, 2 << 32, 39);
+        let law = PitmanYor { discount: 0.5, strength: 1.0 };
+        let before = familiar.meet(KeySpace::Resource, 1 << 32, 40);
+        familiar.discount(4);
+        let known = familiar.look(KeySpace::Resource, 1 << 32);
+        assert_eq!((known.hours, known.all_hours, known.kinds, known.first), (11.0, 12.0, 2.0, false));
+        assert!(known.novelty_rate(law) > 2.0 * before.novelty_rate(law));
+        let once = familiar.look(KeySpace::Resource, 2 << 32);
+        assert_eq!((once.hours, once.first), (1.0, false));
+    }
 }

@@ -155,7 +155,9 @@ impl Detect {
         // Stable: what was said at the same time stays in its order.
         records.sort_by_key(|record| record.time);
         if records.iter().any(|record| matches!(record.kind, Control::Settings(_))) {
-            eprintln!("tiltmeter: control records of settings are for the service; --config says what holds here");
+            eprintln!(
+                "tiltmeter: control records of settings are for the service; --config says what holds here"
+            );
         }
         Ok(records)
     }

@@ -104,7 +104,7 @@ struct Add {
     #[arg(long, value_name = "PATTERN")]
     resource: Vec<String>,
 
-    /// Resources that their calls may send or pay to, as a pattern; may be given again. None: as --resource says.
+    /// Resources that their calls may send or pay to besides, as a pattern; may be given again. None: as --resource says.
     #[arg(long, value_name = "PATTERN")]
     destination: Vec<String>,
 
@@ -186,7 +186,8 @@ impl Said {
             Some(time) => Ok(time),
             None => {
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-                let since = since.context("this machine's clock stands before 1970; set it, or give --time")?;
+                let since =
+                    since.context("this machine's clock stands before 1970; set it, or give --time")?;
                 Ok(EventTime(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
             }
         }

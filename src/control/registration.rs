@@ -107,7 +107,8 @@ pub struct Scope {
     /// Patterns of resources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Patterns>,
-    /// Patterns of what calls that send or pay may go to, in place of `resources` for these.
+    /// Patterns of what calls that send or pay may go to, besides the `resources` that are listed. Left out: as `resources`
+    /// say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destinations: Option<Patterns>,
 }

@@ -59,7 +59,8 @@ impl Subject {
 /// In one normal form: subjects that say the same are written the same.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("agent_id", &self.agent_id), ("agent_type", &self.agent_type), ("tenant", &self.tenant)];
+        let parts =
+            [("agent_id", &self.agent_id), ("agent_type", &self.agent_type), ("tenant", &self.tenant)];
         let mut between = "";
         for (name, pattern) in parts {
             if let Some(pattern) = pattern {
@@ -87,8 +88,7 @@ mod tests {
 
     #[test]
     fn id_and_type_must_both_fit() {
-        let subject =
-            Subject { agent_type: Some(Pattern::new("mail")), ..Subject::of_agent("*-7", None) };
+        let subject = Subject { agent_type: Some(Pattern::new("mail")), ..Subject::of_agent("*-7", None) };
         assert!(subject.matches("mail-7", "mail", None));
         assert!(!subject.matches("mail-8", "mail", None) && !subject.matches("mail-7", "pay", None));
         assert_eq!(subject.to_string(), r#"agent_id "*-7", agent_type "mail""#);

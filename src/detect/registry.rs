@@ -182,17 +182,14 @@ impl<'s> Standing<'s> {
             found.push(Fact::Action);
         }
         if let Some(resource) = event.resource.as_deref() {
+            // What is sent may also stay where the agent is at home: an export into its own folder.
             let sends = matches!(verb, Verb::Egress | Verb::Pay) && scope.destinations.is_some();
-            let (limit, fact) = if sends {
-                (&scope.destinations, Fact::Destination)
-            } else {
-                (&scope.resources, Fact::Resource)
-            };
             let more = |scope: &Scope| {
-                granted(if sends { &scope.destinations } else { &scope.resources }, resource)
+                granted(&scope.resources, resource) || sends && granted(&scope.destinations, resource)
             };
-            if refuses(limit, resource) && !grants().any(|grant| more(&grant.scope)) {
-                found.push(fact);
+            let is_limited = sends || scope.resources.is_some();
+            if is_limited && !more(scope) && !grants().any(|grant| more(&grant.scope)) {
+                found.push(if sends { Fact::Destination } else { Fact::Resource });
             }
         }
         if let (Some(networks), Some(address)) = (&registration.networks, event.source_ip.as_deref()) {
@@ -279,7 +276,14 @@ pub fn sentence(
         Fact::Version => {
             let version = event.agent_version.as_deref().unwrap_or_default();
             let before = standing.expected_version().unwrap_or_default();
-            format!("it runs version {} instead of {}, and nobody declared the change{owner}", shown(version), shown(before))
+            format!(
+                "it runs version {} instead of {}, and nobody declared the change{owner}",
+                shown(version),
+                shown(before)
+            )
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,8 +154,7 @@ pub(super) fn look_up<'k>(
     };
     if !known.registration.as_ref().is_some_and(is_current) {
         let event = call.event;
-        let (agent_id, agent_type, tenant) =
-            (&*event.agent_id, event.agent_type(), event.tenant.as_deref());
+        let (agent_id, agent_type, tenant) = (&*event.agent_id, event.agent_type(), event.tenant.as_deref());
         let own = known.records.registration(agent_id, agent_type, tenant);
         let found = own.or_else(|| registry.records.registration(agent_id, agent_type, tenant));
         known.registration = Some((registry.changes, call.agent_type, found.cloned()));

@@ -57,25 +57,33 @@ fn opened(out: &[Output]) -> Vec<&Alert> {
     out.iter().filter_map(Output::alert).filter(|alert| alert.state == AlertState::Opened).collect()
 }
 
-fn any_time(kind: &str) -> Value {
+/// From the day of the case on.
+fn in_the_case(kind: &str) -> Value {
     json!({
-        "kind": kind, "id": "x", "agent_id": "*", "to_version": "2", "from": "2026-01-01T00:00:00Z",
+        "kind": kind, "id": "x", "agent_id": "*", "to_version": "2", "from": "2026-01-08T00:00:00Z",
         "until": "2026-03-01T00:00:00Z",
     })
 }
 
 #[test]
 fn during_maintenance_findings_are_recorded_and_no_level_rises() {
-    for name in ["access-attack", "sequence-attack", "provenance-attack", "frequency-attack", "failure-attack"] {
+    for name in
+        ["access-attack", "sequence-attack", "provenance-attack", "frequency-attack", "failure-attack"]
+    {
         let (_, plain) = said(name, &[]);
         assert!(!opened(&plain).is_empty(), "{name}");
-        let (engine, quiet) = said(name, &[any_time("maintenance")]);
-        let held: Vec<_> =
-            quiet.iter().filter_map(|o| if let Output::HeldBack(held) = o { Some(held) } else { None }).collect();
+        let (engine, quiet) = said(name, &[in_the_case("maintenance")]);
+        let held: Vec<_> = quiet
+            .iter()
+            .filter_map(|o| if let Output::HeldBack(held) = o { Some(held) } else { None })
+            .collect();
         assert!(!held.is_empty() && held.len() == quiet.len(), "{name}: {quiet:?}");
         assert!(engine.held_back() >= held.len() as u64);
         let family = opened(&plain)[0].family;
-        assert!(held.iter().any(|held| held.family == family && held.because_of == "maintenance"), "{held:?}");
+        assert!(
+            held.iter().any(|held| held.family == family && held.because_of == "maintenance"),
+            "{held:?}"
+        );
     }
 }
 
@@ -113,17 +121,17 @@ fn a_suppression_keeps_quiet_what_it_names_and_nothing_else() {
 #[test]
 fn a_declared_release_raises_no_alert_and_hides_no_hijacking() {
     for name in ["access-attack", "sequence-attack", "frequency-attack"] {
-        let (_, out) = said(name, &[any_time("declared_change")]);
+        let (_, out) = said(name, &[in_the_case("declared_change")]);
         assert_eq!(opened(&out), Vec::<&Alert>::new(), "{name}");
         assert!(out.iter().any(|o| matches!(o, Output::Rebaselined(_))), "{name}");
     }
-    let (_, out) = said("provenance-attack", &[any_time("declared_change")]);
+    let (_, out) = said("provenance-attack", &[in_the_case("declared_change")]);
     assert!(opened(&out).iter().any(|alert| alert.family == Family::CallContent), "{:?}", opened(&out));
 }
 
 #[test]
 fn an_agent_is_rebaselined_once_a_change_and_only_if_it_has_a_past() {
-    let (_, out) = said("access-attack", &[any_time("declared_change")]);
+    let (_, out) = said("access-attack", &[in_the_case("declared_change")]);
     let mut agents: Vec<_> = out
         .iter()
         .filter_map(|o| if let Output::Rebaselined(r) = o { Some(r.agent_id.clone()) } else { None })
@@ -175,11 +183,18 @@ fn threads_change_nothing_about_control() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/scenarios/registry-attack");
     let records = control::read(&folder.join("control.jsonl")).unwrap();
     // Enough events that threads are worth their start.
-    let many: Vec<_> = all.iter().cycle().take(all.len() * 8).cloned().enumerate().map(|(n, (mut event, position))| {
-        let round = (n / all.len()) as i64;
-        event.agent_id = format!("{}{}", &*event.agent_id, round).into();
-        (event, position)
-    }).collect();
+    let many: Vec<_> = all
+        .iter()
+        .cycle()
+        .take(all.len() * 8)
+        .cloned()
+        .enumerate()
+        .map(|(n, (mut event, position))| {
+            let round = (n / all.len()) as i64;
+            event.agent_id = format!("{}{}", &*event.agent_id, round).into();
+            (event, position)
+        })
+        .collect();
     let run = |threads| {
         let (mut engine, mut out) = (engine(), Vec::new());
         for (part, number) in many.chunks(many.len() / 3 + 1).zip(0..) {
@@ -199,7 +214,8 @@ fn threads_change_nothing_about_control() {
 /// A record of any kind about one of a few agents or groups; its time is `second` seconds after the first.
 fn any_record(second: u32) -> impl Strategy<Value = Value> {
     let whom = prop::sample::select(vec!["mail-helper-0", "mail-helper-1", "mail-*", "*"]);
-    let kind = prop::sample::select(vec!["registration", "grant", "declared_change", "maintenance", "suppression"]);
+    let kind =
+        prop::sample::select(vec!["registration", "grant", "declared_change", "maintenance", "suppression"]);
     (whom, kind, 0..3u8, any::<bool>()).prop_map(move |(agent_id, kind, id, other)| {
         json!({
             "time": format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60), "by": "ann", "kind": kind,
@@ -276,11 +292,33 @@ fn what_the_commands_write_is_what_detect_reads() {
     };
     let said = ["--by", "ann", "--time", "2026-01-01T00:00:00Z", "--to", "control.jsonl"];
     let say = |arguments: &[&str]| run(&[arguments, &said].concat());
-    say(&["registry", "add", "mail-helper-*", "--owner", "mail-team", "--action", "read_mail", "--action", "send_mail"]);
+    say(&[
+        "registry",
+        "add",
+        "mail-helper-*",
+        "--owner",
+        "mail-team",
+        "--action",
+        "read_mail",
+        "--action",
+        "send_mail",
+    ]);
     say(&["registry", "add", "mail-helper-9", "--owner", "old-team", "--network", "10.0.0.0/8"]);
     let later = ["--by", "ann", "--time", "2026-01-02T00:00:00Z", "--to", "control.jsonl"];
     run(&[&["registry", "deprovision", "mail-helper-9", "--control", "control.jsonl"][..], &later].concat());
-    run(&["verdict", "mail-helper-9", "dismiss", "--by", "ann", "--reason", "seen", "--time", "2026-01-08T11:00:00Z", "--to", "control.jsonl"]);
+    run(&[
+        "verdict",
+        "mail-helper-9",
+        "dismiss",
+        "--by",
+        "ann",
+        "--reason",
+        "seen",
+        "--time",
+        "2026-01-08T11:00:00Z",
+        "--to",
+        "control.jsonl",
+    ]);
     let shown = lines(&run(&["registry", "show", "--control", "control.jsonl", "mail-helper-9"]).stdout);
     assert_eq!(shown.len(), 2);
     let old = shown.iter().find(|record| record["agent_id"] == "mail-helper-9").unwrap();
@@ -291,7 +329,7 @@ fn what_the_commands_write_is_what_detect_reads() {
     let out = lines(&ran.stdout);
     let kinds: std::collections::BTreeSet<_> =
         out.iter().filter_map(|line| line["risk_event_type"].as_str()).collect();
-    assert_eq!(kinds, ["deprovisionedAgent", "outOfScopeAccess"].into());
+    assert_eq!(kinds, ["configurationDrift", "deprovisionedAgent", "outOfScopeAccess"].into());
     let verdict = out.iter().find(|line| line["schema"] == "tiltmeter.verdict.v1").unwrap();
     assert_eq!((&verdict["known"], &verdict["previous_level"]), (&true.into(), &"high".into()));
     let threaded = run(&["detect", "--threads", "3", "--control", "control.jsonl", "events.jsonl"]);

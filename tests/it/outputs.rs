@@ -198,7 +198,7 @@ fn said(events: &[AuditEvent<'_>]) -> Vec<Output> {
     for record in [
         serde_json::json!({
             "kind": "declared_change", "id": "c", "agent_id": &*first.agent_id, "tenant": "*", "to_version": "2",
-            "from": "2000-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z",
+            "from": first.time.plus_ms(DAY_MS), "until": "2100-01-01T00:00:00Z",
         }),
         serde_json::json!({
             "kind": "maintenance", "id": "m", "agent_id": "curious-149", "tenant": "*",

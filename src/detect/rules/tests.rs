@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::condition::Test;
 use super::*;
-use crate::network::Network;
 use crate::event::{Outcome, Text};
+use crate::network::Network;
 use crate::pattern::Patterns;
 use crate::time::{DAY_MS, EventTime};
 

@@ -1,11 +1,12 @@
 //! Tests of control records: faults, limits, and what is written is read.
 
 use super::*;
+use crate::control::{Lifecycle, Muted, Scope, Subject};
 use crate::finding::{Family, RiskEventType};
-use crate::control::{Lifecycle, Muted};
 use crate::network::Network;
 use crate::pattern::{Pattern, Patterns};
 use crate::risk::Criticality;
+use crate::wire::audit_event::TEXT_LIMIT_BYTES;
 
 const NOW: EventTime = EventTime(1_769_107_859_000);
 
@@ -69,7 +70,14 @@ fn all_kinds() -> Vec<Control> {
             until,
             reason: reason.clone(),
         }),
-        Control::Grant(Grant { subject: subject.clone(), scope, networks, from: Some(from), until, reason: reason.clone() }),
+        Control::Grant(Grant {
+            subject: subject.clone(),
+            scope,
+            networks,
+            from: Some(from),
+            until,
+            reason: reason.clone(),
+        }),
         Control::Maintenance(Maintenance { subject: subject.clone(), from, until, reason: reason.clone() }),
         suppression(Muted::Family(Family::Novelty)),
         suppression(Muted::RiskEventType(RiskEventType::OutOfScopeAccess)),
@@ -127,13 +135,23 @@ fn what_would_silently_do_nothing_or_too_much_is_refused() {
             "two suppressions",
         ),
         (
-            with("suppression", r#""agent_id":"a","owner":"b","reason":"","family":"rules","until":"2026-02-01T00:00:00Z""#),
+            with(
+                "suppression",
+                r#""agent_id":"a","owner":"b","reason":"","family":"rules","until":"2026-02-01T00:00:00Z""#,
+            ),
             "empty_field",
             "reason",
         ),
-        (with("suppression", r#""agent_id":"a","owner":"b","reason":"c","family":"rules""#), "missing_field", "until"),
         (
-            with("maintenance", r#""agent_id":"*","from":"2026-01-22T19:00:00Z","until":"2026-01-22T19:00:00Z""#),
+            with("suppression", r#""agent_id":"a","owner":"b","reason":"c","family":"rules""#),
+            "missing_field",
+            "until",
+        ),
+        (
+            with(
+                "maintenance",
+                r#""agent_id":"*","from":"2026-01-22T19:00:00Z","until":"2026-01-22T19:00:00Z""#,
+            ),
             "invalid_value",
             "not after",
         ),
@@ -142,7 +160,11 @@ fn what_would_silently_do_nothing_or_too_much_is_refused() {
         (with("registration", r#""agent_id":"a","agent_id":"b""#), "duplicate_field", "agent_id"),
         (with("registration", r#""agent_id":7"#), "wrong_type", "integer"),
         (r#"{"time":"2026-01-22T18:50:59Z","kind":"maintenance"}"#.to_owned(), "missing_field", "from"),
-        (r#"{"time":"1970-01-22T18:50:59Z","kind":"registration","agent_id":"a"}"#.to_owned(), "out_of_range", "2000"),
+        (
+            r#"{"time":"1970-01-22T18:50:59Z","kind":"registration","agent_id":"a"}"#.to_owned(),
+            "out_of_range",
+            "2000",
+        ),
         ("{".to_owned(), "not_json", "EOF"),
     ] {
         let (found, detail) = refused(&line);
@@ -154,7 +176,10 @@ fn what_would_silently_do_nothing_or_too_much_is_refused() {
 #[test]
 fn limits_hold() {
     let long = "x".repeat(TEXT_LIMIT_BYTES + 1);
-    assert_eq!(refused(&with("registration", &format!(r#""agent_id":"a","purpose":"{long}""#))).0, "too_long");
+    assert_eq!(
+        refused(&with("registration", &format!(r#""agent_id":"a","purpose":"{long}""#))).0,
+        "too_long"
+    );
     let many = vec![r#""read_*""#; LIST_LIMIT + 1].join(",");
     let scope = format!(r#""agent_id":"a","scope":{{"actions":[{many}]}}"#);
     assert_eq!(refused(&with("registration", &scope)).0, "too_many");
@@ -173,7 +198,10 @@ fn a_file_is_read_in_the_order_of_time_and_every_wrong_line_is_told() {
     let late = with("registration", r#""agent_id":"late""#);
     let early = late.replace("-22T", "-21T").replace("late", "early");
     let records = read(file(&format!("{late}\n\n{early}\r\n")).path()).unwrap();
-    assert_eq!(records.iter().map(ControlRecord::key).collect::<Vec<_>>(), ["agent_id \"early\"", "agent_id \"late\""]);
+    assert_eq!(
+        records.iter().map(ControlRecord::key).collect::<Vec<_>>(),
+        ["agent_id \"early\"", "agent_id \"late\""]
+    );
     let told = read(file("x\n{}\n").path()).unwrap_err().to_string();
     assert!(told.contains("line 1: not_json") && told.contains("line 2: missing_field"), "{told}");
 }

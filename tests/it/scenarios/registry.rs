@@ -67,7 +67,8 @@ fn ordinary(stream: &mut Stream) {
         for agent in 0..5 {
             let mut session = stream.session("mail-helper", agent, day, 9 * 60 + agent);
             for _ in 0..4 {
-                let fields = json!({ "resource": "mail/inbox", "source_ip": "10.1.2.3", "agent_version": "3" });
+                let fields =
+                    json!({ "resource": "mail/inbox", "source_ip": "10.1.2.3", "agent_version": "3" });
                 session.call("read_mail", fields);
             }
             session.call("send_mail", json!({ "resource": "example.com", "source_ip": "10.1.2.3" }));
@@ -90,15 +91,19 @@ fn whatever_is_not_as_it_was_registered_is_told() {
     // A version that nobody declared.
     stream.session("mail-helper", 2, CASE_DAY, 10 * 60).call("read_mail", json!({ "agent_version": "5" }));
     // The maintenance is over by then.
-    stream.session("mail-helper", 3, CASE_DAY, 13 * 60).call("read_mail", json!({ "resource": "hr/payroll" }));
+    stream
+        .session("mail-helper", 3, CASE_DAY, 13 * 60)
+        .call("read_mail", json!({ "resource": "hr/payroll" }));
     stream.session("mail-helper", 9, CASE_DAY, 9 * 60).call("read_mail", json!({}));
     stream.session("ledger", 0, CASE_DAY, 9 * 60).call("book", json!({}));
     stream.session("stranger", 0, CASE_DAY, 9 * 60).call("read_mail", json!({}));
     let mut session = stream.session("mail-helper", 0, CASE_DAY + 3, 9 * 60);
     session.call("read_mail", json!({ "resource": "mail/inbox" }));
     // The stream has to go on, or nobody was watched in between.
-    for hour in 1..3 * 24 {
-        stream.session("mail-helper", 4, CASE_DAY, 9 * 60 + hour * 55).call("read_mail", json!({}));
+    for hour in 1..=78 {
+        for agent in [1, 4] {
+            stream.session("mail-helper", agent, CASE_DAY, 9 * 60 + hour * 55).call("read_mail", json!({}));
+        }
     }
     use RiskEventType::{
         ConfigurationDrift, DeprovisionedAgent, DormantAgent, OutOfScopeAccess, UnregisteredAgent,
