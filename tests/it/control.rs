@@ -1,5 +1,6 @@
 //! Control records over whole streams: their order, duplicates, saved states, threads, and the commands that write them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output as Ran};
 
@@ -13,6 +14,7 @@ use tiltmeter::engine::{Engine, Output};
 use tiltmeter::event::AuditEvent;
 use tiltmeter::finding::Family;
 use tiltmeter::risk::Level;
+use tiltmeter::time::EventTime;
 use tiltmeter::wire::{audit_event, control};
 
 /// 2026-01-05, the first day of every scenario.
@@ -67,6 +69,7 @@ fn in_the_case(kind: &str) -> Value {
 
 #[test]
 fn during_maintenance_findings_are_recorded_and_no_level_rises() {
+    let case = EventTime::parse("2026-01-08T00:00:00Z").unwrap();
     for name in
         ["access-attack", "sequence-attack", "provenance-attack", "frequency-attack", "failure-attack"]
     {
@@ -77,13 +80,15 @@ fn during_maintenance_findings_are_recorded_and_no_level_rises() {
             .iter()
             .filter_map(|o| if let Output::HeldBack(held) = o { Some(held) } else { None })
             .collect();
-        assert!(!held.is_empty() && held.len() == quiet.len(), "{name}: {quiet:?}");
+        let rises = |output: &Output| match output {
+            Output::Risk(risk) => risk.as_of >= case && risk.level_uncapped > risk.previous_level,
+            _ => false,
+        };
+        assert!(opened(&quiet).is_empty() && !quiet.iter().any(rises), "{name}: {quiet:?}");
         assert!(engine.held_back() >= held.len() as u64);
         let family = opened(&plain)[0].family;
-        assert!(
-            held.iter().any(|held| held.family == family && held.because_of == "maintenance"),
-            "{held:?}"
-        );
+        let is_recorded = held.iter().any(|held| held.family == family && held.because_of == "maintenance");
+        assert!(is_recorded, "{name}: {held:?}");
     }
 }
 
@@ -132,15 +137,20 @@ fn a_declared_release_raises_no_alert_and_hides_no_hijacking() {
 #[test]
 fn an_agent_is_rebaselined_once_a_change_and_only_if_it_has_a_past() {
     let (_, out) = said("access-attack", &[in_the_case("declared_change")]);
-    let mut agents: Vec<_> = out
+    let case = EventTime::parse("2026-01-08T00:00:00Z").unwrap();
+    let text = scenario("access-attack");
+    let agents = |after: bool| -> BTreeSet<String> {
+        let chosen = events(&text).into_iter().filter(|(event, _)| (event.time >= case) == after);
+        chosen.map(|(event, _)| event.agent_id.to_string()).collect()
+    };
+    let expected: Vec<String> = agents(true).intersection(&agents(false)).cloned().collect();
+    let mut told: Vec<String> = out
         .iter()
         .filter_map(|o| if let Output::Rebaselined(r) = o { Some(r.agent_id.clone()) } else { None })
         .collect();
-    let all = agents.len();
-    agents.sort();
-    agents.dedup();
-    assert_eq!(agents.len(), all);
-    assert!(all > 3);
+    told.sort();
+    assert_eq!(told, expected);
+    assert!(!told.is_empty());
 }
 
 #[test]
@@ -327,8 +337,7 @@ fn what_the_commands_write_is_what_detect_reads() {
     std::fs::write(folder.path().join("events.jsonl"), scenario("registry-attack")).unwrap();
     let ran = run(&["detect", "--control", "control.jsonl", "events.jsonl"]);
     let out = lines(&ran.stdout);
-    let kinds: std::collections::BTreeSet<_> =
-        out.iter().filter_map(|line| line["risk_event_type"].as_str()).collect();
+    let kinds: BTreeSet<_> = out.iter().filter_map(|line| line["risk_event_type"].as_str()).collect();
     assert_eq!(kinds, ["configurationDrift", "deprovisionedAgent", "outOfScopeAccess"].into());
     let verdict = out.iter().find(|line| line["schema"] == "tiltmeter.verdict.v1").unwrap();
     assert_eq!((&verdict["known"], &verdict["previous_level"]), (&true.into(), &"high".into()));

@@ -197,8 +197,8 @@ fn said(events: &[AuditEvent<'_>]) -> Vec<Output> {
     let first = &events[0];
     for record in [
         serde_json::json!({
-            "kind": "declared_change", "id": "c", "agent_id": &*first.agent_id, "tenant": "*", "to_version": "2",
-            "from": first.time.plus_ms(DAY_MS), "until": "2100-01-01T00:00:00Z",
+            "kind": "declared_change", "id": "c", "agent_id": "*", "tenant": "*", "to_version": "2",
+            "from": events[events.len() - 1].time.plus_ms(-DAY_MS / 12), "until": "2100-01-01T00:00:00Z",
         }),
         serde_json::json!({
             "kind": "maintenance", "id": "m", "agent_id": "curious-149", "tenant": "*",
