@@ -194,9 +194,7 @@ impl<'s> Standing<'s> {
         }
         if let (Some(networks), Some(address)) = (&registration.networks, event.source_ip.as_deref()) {
             let holds = |networks: &[Network]| networks.iter().any(|network| network.holds(address));
-            if !holds(networks)
-                && !grants().any(|grant| grant.networks.as_deref().is_some_and(|networks| holds(networks)))
-            {
+            if !holds(networks) && !grants().any(|grant| grant.networks.as_deref().is_some_and(holds)) {
                 found.push(Fact::Network);
             }
         }

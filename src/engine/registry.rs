@@ -70,9 +70,17 @@ pub(super) struct Known {
     changed: Option<Box<str>>,
     /// What was held back of it lately.
     pub held: Held,
-    /// Its registration, as of a state of the registry and for a type. Not saved: it follows from the rest.
+    /// Its registration, once it was looked up. Not saved: it follows from the rest.
     #[serde(skip)]
-    registration: Option<(u64, Key, Option<Arc<Dated<Registration>>>)>,
+    found: Option<Found>,
+}
+
+/// A registration that was looked up, or that there is none.
+#[derive(Debug)]
+struct Found {
+    /// As of so many changes of the registry, and for this type.
+    under: (u64, Key),
+    registration: Option<Arc<Dated<Registration>>>,
 }
 
 /// What slices know of agents.
@@ -130,7 +138,7 @@ impl Slice {
             return Kept::NoRoom;
         }
         let known = self.known.entry(agent).or_default();
-        known.registration = None;
+        known.found = None;
         known.records.apply(record, MOST_OF_ONE)
     }
 }
@@ -149,15 +157,13 @@ pub(super) fn look_up<'k>(
         false if known.is_empty() => return None,
         false => known.get_mut(&watched.key)?,
     };
-    let is_current = |(changes, agent_type, _): &(u64, Key, _)| {
-        (*changes, *agent_type) == (registry.changes, call.agent_type)
-    };
-    if !known.registration.as_ref().is_some_and(is_current) {
+    let under = (registry.changes, call.agent_type);
+    if known.found.as_ref().is_none_or(|found| found.under != under) {
         let event = call.event;
         let (agent_id, agent_type, tenant) = (&*event.agent_id, event.agent_type(), event.tenant.as_deref());
         let own = known.records.registration(agent_id, agent_type, tenant);
-        let found = own.or_else(|| registry.records.registration(agent_id, agent_type, tenant));
-        known.registration = Some((registry.changes, call.agent_type, found.cloned()));
+        let registration = own.or_else(|| registry.records.registration(agent_id, agent_type, tenant));
+        known.found = Some(Found { under, registration: registration.cloned() });
     }
     Some(known)
 }
@@ -178,7 +184,7 @@ impl Known {
 
     /// The agent's registration, as of its latest event.
     pub fn registration(&self) -> Option<&Registration> {
-        self.registration.as_ref()?.2.as_deref().map(|dated| &dated.what)
+        self.found.as_ref()?.registration.as_deref().map(|dated| &dated.what)
     }
 
     /// How much harm the agent could do, as it was registered.

@@ -194,11 +194,12 @@ fn said(events: &[AuditEvent<'_>]) -> Vec<Output> {
     let (mut engine, mut out) = (Engine::new(config.settings().unwrap()), Vec::new());
     let decisions =
         [Decision::ConfirmCompromised, Decision::ConfirmSafe, Decision::Dismiss, Decision::Accept];
-    let first = &events[0];
+    let (first, last) = (&events[0], &events[events.len() - 1]);
     for record in [
         serde_json::json!({
-            "kind": "declared_change", "id": "c", "agent_id": "*", "tenant": "*", "to_version": "2",
-            "from": events[events.len() - 1].time.plus_ms(-DAY_MS / 12), "until": "2100-01-01T00:00:00Z",
+            "kind": "declared_change", "id": "c", "agent_id": "*", "tenant": "*",
+            "to_version": last.agent_version.as_deref().unwrap_or("2"),
+            "from": last.time.plus_ms(-DAY_MS / 12), "until": "2100-01-01T00:00:00Z",
         }),
         serde_json::json!({
             "kind": "maintenance", "id": "m", "agent_id": "curious-149", "tenant": "*",
