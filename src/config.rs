@@ -24,6 +24,7 @@ use self::reader::Reader;
 use crate::assess::budget::ALERTS_PER_DAY;
 use crate::assess::content::ContentSettings;
 use crate::baseline::pool::Peaks;
+use crate::detect::registry::{DORMANT_DAYS, RegistrySettings};
 use crate::detect::rules::{Rule, Rules};
 use crate::engine::Settings;
 use crate::identity::Identity;
@@ -98,6 +99,7 @@ pub struct Config {
     levels: LevelSettings,
     rules: Rules,
     kafka: KafkaSettings,
+    registry: RegistrySettings,
     settings: Vec<Setting>,
 }
 
@@ -224,6 +226,7 @@ impl Config {
             quarantine_p: self.quarantine_p,
             levels: self.levels.clone(),
             rules: self.rules.clone(),
+            registry: self.registry,
             config: self.hash(),
         })
     }
@@ -268,6 +271,19 @@ impl Config {
             levels: read_levels(from),
             rules: Rules::default(),
             kafka: kafka::read(from, folder),
+            registry: RegistrySettings {
+                require: from.flag(
+                    "registry.require",
+                    "tell of agents that nobody registered, once anybody has registered any",
+                    false,
+                ),
+                dormant_days: from.number(
+                    "registry.dormant_days",
+                    "days of silence after which a registered agent that acts again is told of; 0: never",
+                    0.0..=3650.0,
+                    DORMANT_DAYS,
+                ),
+            },
             settings: Vec::new(),
         }
         .with_rules(rules::read(from))

@@ -28,6 +28,8 @@ pub enum Family {
     Rules = 8,
     /// What a person said; not calibrated.
     Verdict = 9,
+    /// What the registry says an agent is and may do; not calibrated.
+    Registry = 10,
 }
 
 impl Family {
@@ -46,7 +48,7 @@ impl Family {
     ];
 
     /// Every family that an alert can be of, in order.
-    pub const TOLD: [Self; Self::COUNT + 2] = [
+    pub const TOLD: [Self; Self::COUNT + 3] = [
         Self::CallContent,
         Self::ToolValues,
         Self::BareContent,
@@ -57,6 +59,7 @@ impl Family {
         Self::Failure,
         Self::Rules,
         Self::Verdict,
+        Self::Registry,
     ];
 
     /// The name used in configuration, output and documentation.
@@ -72,6 +75,7 @@ impl Family {
             Self::Failure => "failure",
             Self::Rules => "rules",
             Self::Verdict => "verdict",
+            Self::Registry => "registry",
         }
     }
 }
@@ -92,14 +96,23 @@ pub enum Detector {
     Failure = 4,
     /// Rules of the user, and verdicts.
     Rules = 5,
+    /// What the registry says an agent is and may do.
+    Registry = 6,
 }
 
 impl Detector {
     /// Number of detectors.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
     /// Every detector, in order.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Provenance, Self::Sequence, Self::Access, Self::Frequency, Self::Failure, Self::Rules];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Provenance,
+        Self::Sequence,
+        Self::Access,
+        Self::Frequency,
+        Self::Failure,
+        Self::Rules,
+        Self::Registry,
+    ];
 
     /// The name used in configuration, output and documentation.
     pub fn name(self) -> &'static str {
@@ -110,6 +123,7 @@ impl Detector {
             Self::Frequency => "frequency",
             Self::Failure => "failure",
             Self::Rules => "rules",
+            Self::Registry => "registry",
         }
     }
 }
@@ -146,11 +160,21 @@ pub enum RiskEventType {
     SensitiveResourceAccess,
     /// A person said that the agent is compromised.
     AdminConfirmedAgentCompromised,
+    /// It did what it was not granted, or came from a network it was not granted.
+    OutOfScopeAccess,
+    /// An agent that nobody registered.
+    UnregisteredAgent,
+    /// An agent acts that had done nothing for very long.
+    DormantAgent,
+    /// An agent acts that should not be there any more.
+    DeprovisionedAgent,
+    /// An agent runs another version, and nobody declared the change.
+    ConfigurationDrift,
 }
 
 impl RiskEventType {
     /// Every kind, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::UntrustedArgumentOrigin,
         Self::UnfamiliarResourceAccess,
         Self::UnfamiliarToolUse,
@@ -165,6 +189,11 @@ impl RiskEventType {
         Self::HoneytokenAccess,
         Self::SensitiveResourceAccess,
         Self::AdminConfirmedAgentCompromised,
+        Self::OutOfScopeAccess,
+        Self::UnregisteredAgent,
+        Self::DormantAgent,
+        Self::DeprovisionedAgent,
+        Self::ConfigurationDrift,
     ];
 
     /// The name used in output and documentation.
@@ -184,6 +213,11 @@ impl RiskEventType {
             Self::HoneytokenAccess => "honeytokenAccess",
             Self::SensitiveResourceAccess => "sensitiveResourceAccess",
             Self::AdminConfirmedAgentCompromised => "adminConfirmedAgentCompromised",
+            Self::OutOfScopeAccess => "outOfScopeAccess",
+            Self::UnregisteredAgent => "unregisteredAgent",
+            Self::DormantAgent => "dormantAgent",
+            Self::DeprovisionedAgent => "deprovisionedAgent",
+            Self::ConfigurationDrift => "configurationDrift",
         }
     }
 
@@ -199,7 +233,14 @@ impl RiskEventType {
             Self::RequestSpike => &["ASI02", "ASI08"],
             Self::Silence => &["ASI10"],
             Self::FailedAccessAttempt => &["ASI03"],
-            Self::RuleMatched | Self::HoneytokenAccess | Self::SensitiveResourceAccess => &["ASI03", "ASI10"],
+            Self::RuleMatched
+            | Self::HoneytokenAccess
+            | Self::SensitiveResourceAccess
+            | Self::OutOfScopeAccess
+            | Self::UnregisteredAgent
+            | Self::DormantAgent
+            | Self::DeprovisionedAgent => &["ASI03", "ASI10"],
+            Self::ConfigurationDrift => &["ASI04", "ASI06"],
             Self::AdminConfirmedAgentCompromised => &[],
         }
     }
@@ -216,7 +257,14 @@ impl RiskEventType {
             Self::AgentLoop => &["AML.T0034.002"],
             Self::RequestSpike => &["AML.T0034.000", "AML.T0029", "AML.T0053"],
             Self::FailedAccessAttempt => &["AML.T0091.000", "AML.T0012", "AML.T0084"],
-            Self::RuleMatched | Self::HoneytokenAccess | Self::SensitiveResourceAccess => &["AML.T0012"],
+            Self::RuleMatched
+            | Self::HoneytokenAccess
+            | Self::SensitiveResourceAccess
+            | Self::OutOfScopeAccess
+            | Self::UnregisteredAgent
+            | Self::DormantAgent
+            | Self::DeprovisionedAgent => &["AML.T0012"],
+            Self::ConfigurationDrift => &["AML.T0081", "AML.T0109", "AML.T0110", "AML.T0104"],
             Self::Silence | Self::AdminConfirmedAgentCompromised => &[],
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Floors (a module imports only from lower ones; `tests/it/floors.rs` enforces it):
 //!
-//! 1. `event`, `time`, `finding`, `risk`, `pattern`, `stats`
+//! 1. `event`, `time`, `finding`, `risk`, `control`, `pattern`, `network`, `stats`
 //! 2. `baseline`
 //! 3. `detect`
 //! 4. `assess`
@@ -15,6 +15,7 @@ pub mod assess;
 pub mod baseline;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod detect;
 pub mod engine;
@@ -24,6 +25,7 @@ pub mod finding;
 pub mod identity;
 pub mod kafka;
 pub mod models;
+pub mod network;
 pub mod partition;
 pub mod pattern;
 pub mod risk;

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wildmatch::WildMatch;
 
 /// One pattern.
@@ -33,6 +34,31 @@ impl Pattern {
     pub fn matches(&self, name: &str) -> bool {
         self.0.matches(name)
     }
+
+    /// Whether it fits one name only: itself.
+    pub fn is_one_name(&self) -> bool {
+        !self.0.pattern_chars().iter().any(|c| matches!(c, '*' | '?'))
+    }
+}
+
+/// As it is written, `**` as `*`.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// As text.
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::new(&String::deserialize(deserializer)?))
+    }
 }
 
 /// As it is written, in quotes; `**`, which says no more than `*`, as `*`.
@@ -43,13 +69,19 @@ impl fmt::Debug for Pattern {
 }
 
 /// Some patterns; a name fits when it fits one of them. None: nothing fits.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Patterns(Vec<Pattern>);
 
 impl Patterns {
     /// Whether the whole of `name` fits one of the patterns.
     pub fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(name))
+    }
+
+    /// Each pattern.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Pattern> {
+        self.0.iter()
     }
 
     /// Whether there is no pattern.
@@ -94,6 +126,14 @@ mod tests {
             let (p, t): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
             prop_assert_eq!(Pattern::new(&pattern).matches(&text), fits(&p, &t), "{} {}", pattern, text);
         }
+    }
+
+    #[test]
+    fn a_pattern_is_written_as_it_is_read_and_knows_whether_it_is_one_name() {
+        let patterns: Patterns = serde_json::from_str(r#"["batch-*","probe"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&patterns).unwrap(), r#"["batch-*","probe"]"#);
+        assert_eq!(patterns.iter().map(Pattern::is_one_name).collect::<Vec<_>>(), [false, true]);
+        assert!(!Pattern::new("prob?").is_one_name());
     }
 
     #[test]

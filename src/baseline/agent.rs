@@ -166,6 +166,23 @@ impl Familiar {
         (familiarity, forgotten)
     }
 
+    /// What was learned counts for so much less: every key stays known, and new ones surprise less.
+    ///
+    /// * `by`: what hours are divided by, > 0.
+    pub fn discount(&mut self, by: u16) {
+        let room = self.cells.len() / 2;
+        if let Some(all_uses) = self.cells.get_mut(room..) {
+            for number in all_uses {
+                let uses = Uses::new(*number);
+                *number = Uses { hours: uses.hours.div_ceil(by), ..uses }.number();
+            }
+        }
+        // Never less than the sum over keys, each of which was rounded up.
+        for (hours, kinds) in self.hours.iter_mut().zip(self.kinds) {
+            *hours = (*hours).min(*hours / u32::from(by) + kinds);
+        }
+    }
+
     /// How familiar a key is, without using it.
     pub fn look(&self, space: KeySpace, key: u64) -> Familiarity {
         let known = self.place(shortened(space, key));
@@ -355,5 +372,22 @@ mod tests {
         assert_eq!((usize::from(familiar.len), familiar.cells.len()), (KEYS, 2 * KEYS));
         assert_eq!(familiar.look(KeySpace::Resource, 1 << 32).hours, 10.0);
         assert_eq!(familiar.meet(KeySpace::Resource, 1 << 32, 2000).all_hours, 1008.0);
+    }
+
+    #[test]
+    fn what_is_discounted_stays_known_and_new_keys_surprise_less() {
+        let mut familiar = Familiar::default();
+        for hour in 0..40 {
+            familiar.meet(KeySpace::Resource, 1 << 32, hour);
+        }
+        familiar.meet(KeySpace::Resource, 2 << 32, 39);
+        let law = PitmanYor { discount: 0.5, strength: 1.0 };
+        let before = familiar.meet(KeySpace::Resource, 1 << 32, 40);
+        familiar.discount(4);
+        let known = familiar.look(KeySpace::Resource, 1 << 32);
+        assert_eq!((known.hours, known.all_hours, known.kinds, known.first), (11.0, 12.0, 2.0, false));
+        assert!(known.novelty_rate(law) > 2.0 * before.novelty_rate(law));
+        let once = familiar.look(KeySpace::Resource, 2 << 32);
+        assert_eq!((once.hours, once.first), (1.0, false));
     }
 }

@@ -45,7 +45,13 @@ pub struct FailureHistory {
 impl FailureHistory {
     /// Lets everything fade by some days (the caller knows when it last did).
     pub fn fade(&mut self, days: i64) {
-        let left = (-(days.max(0) as f64) / HALF_LIFE_DAYS).exp2() as f32;
+        self.discount((-(days.max(0) as f64) / HALF_LIFE_DAYS).exp2() as f32);
+    }
+
+    /// What was learned counts for so much less.
+    ///
+    /// * `left`: part that stays, in (0, 1].
+    pub fn discount(&mut self, left: f32) {
         self.denied *= left;
         self.attempts *= left;
     }

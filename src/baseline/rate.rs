@@ -106,6 +106,16 @@ impl Rate {
         vote
     }
 
+    /// What was learned counts for so much less: the agent is about to change, and its past is only a first guess.
+    ///
+    /// * `left`: part that stays, in (0, 1].
+    pub fn discount(&mut self, left: f32) {
+        self.exposure *= left;
+        for counts in [&mut self.counts.five_minutes, &mut self.counts.hour] {
+            counts.learned *= left;
+        }
+    }
+
     /// Ends the day of the agent's last events, if it is over at `watched_ms`, and returns what it has to say of
     /// that day: once. An agent that did nothing all day says nothing, and neither does one that was there for
     /// less than an hour.

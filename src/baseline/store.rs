@@ -69,6 +69,11 @@ impl<T> Store<T> {
         store
     }
 
+    /// Entries that it holds at most.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -15,8 +15,10 @@ use anyhow::Context;
 use self::watch::Watch;
 use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
+use crate::control::{Control, ControlRecord};
 use crate::engine::Engine;
 use crate::identity::Identity;
+use crate::wire::control;
 use crate::wire::dead_letter::DeadLetters;
 use crate::wire::state::{self, State};
 use crate::wire::verdict;
@@ -52,6 +54,12 @@ pub struct Detect {
     /// accept), by, reason. Each takes effect before the first event at or after its time.
     #[arg(long, value_name = "FILE")]
     verdicts: Option<PathBuf>,
+
+    /// What people told the detector, one JSON object a line: registrations, grants, declared changes, maintenance,
+    /// suppressions, verdicts (schemas/agent-control.v1.schema.json). Each takes effect before the first event at or after
+    /// its time; what is older than the input holds from the start.
+    #[arg(long, value_name = "FILE")]
+    control: Option<PathBuf>,
 
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
@@ -93,7 +101,7 @@ impl Detect {
                  conversations without one; set [agents] identity_key_file before alerts leave this machine"
             );
         }
-        let verdicts = self.verdicts.as_deref().map(verdict::read).transpose()?.unwrap_or_default();
+        let control = self.control_records()?;
         if self.threads > 1 && !self.source.is_native() {
             eprintln!(
                 "tiltmeter: --threads {} is for audit events; other formats are read on one thread",
@@ -111,7 +119,7 @@ impl Detect {
             })?,
             None => Engine::new(settings),
         };
-        let mut watch = Watch::new(engine, self.threads.into(), verdicts, dead, events.bar());
+        let mut watch = Watch::new(engine, self.threads.into(), control, dead, events.bar());
         if let Some(path) = &self.units {
             is_no_input("--units", path, &self.files)?;
             watch.keep_units(path)?;
@@ -131,12 +139,27 @@ impl Detect {
             state::write(path, &State { key, engine: watch.engine.save()? })?;
             if waiting > 0 {
                 eprintln!(
-                    "tiltmeter: {waiting} verdicts lie after the last event; give them again with the next input"
+                    "tiltmeter: {waiting} verdicts and other control records lie after the last event; give them again with the next input"
                 );
             }
         }
         all_read(&unreadable)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What people said, in the order of time: verdicts and other control records.
+    fn control_records(&self) -> anyhow::Result<Vec<ControlRecord>> {
+        let mut records = self.control.as_deref().map(control::read).transpose()?.unwrap_or_default();
+        let verdicts = self.verdicts.as_deref().map(verdict::read).transpose()?.unwrap_or_default();
+        records.extend(verdicts.into_iter().map(ControlRecord::from));
+        // Stable: what was said at the same time stays in its order.
+        records.sort_by_key(|record| record.time);
+        if records.iter().any(|record| matches!(record.kind, Control::Settings(_))) {
+            eprintln!(
+                "tiltmeter: control records of settings are for the service; --config says what holds here"
+            );
+        }
+        Ok(records)
     }
 
     /// The key of the identity hash where the configuration names none but there is a state: that of the state, or a

@@ -9,6 +9,7 @@ mod detect;
 mod evaluate;
 mod explain;
 mod output;
+mod registry;
 #[cfg(feature = "kafka")]
 mod run;
 mod simulate;
@@ -16,6 +17,7 @@ mod source;
 #[cfg(feature = "kafka")]
 mod topics;
 mod train;
+mod verdict;
 
 use std::io;
 use std::process::ExitCode;
@@ -48,10 +50,12 @@ enum Command {
     Explain(explain::Explain),
     #[cfg(feature = "kafka")]
     Run(run::Run),
+    Registry(registry::Registry),
     Simulate(simulate::Simulate),
     #[cfg(feature = "kafka")]
     Topics(topics::Topics),
     Train(train::Train),
+    Verdict(verdict::Give),
 }
 
 impl Cli {
@@ -66,10 +70,12 @@ impl Cli {
             Command::Explain(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Run(command) => command.run(),
+            Command::Registry(command) => command.run(),
             Command::Simulate(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Topics(command) => command.run(),
             Command::Train(command) => command.run(),
+            Command::Verdict(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -295,12 +295,13 @@ impl<'t> Reader<'t> {
             Some(near) if is_table => format!("{told}: did you mean [{near}]?"),
             Some(near) => format!("{told}: did you mean {}?", shown_name(near)),
             None => {
-                let mut here: Vec<&str> = known
-                    .iter()
-                    .filter_map(|known| known.strip_prefix(prefix))
-                    .filter_map(|rest| rest.split('.').next())
-                    .collect();
-                here.dedup();
+                let mut here: Vec<&str> = Vec::new();
+                let below = known.iter().filter_map(|known| known.strip_prefix(prefix));
+                for name in below.filter_map(|rest| rest.split('.').next()) {
+                    if !here.contains(&name) {
+                        here.push(name);
+                    }
+                }
                 format!("{told}: remove it; known here: {}", here.join(", "))
             }
         }

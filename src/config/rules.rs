@@ -10,10 +10,11 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use super::reader::{Reader, number, texts, whole};
 use super::spelling::{cut, nearest};
-use crate::detect::rules::condition::{Condition, Network, Test};
+use crate::detect::rules::condition::{Condition, Test};
 use crate::detect::rules::field::{Field, FieldKind};
 use crate::detect::rules::state::EXACT;
 use crate::detect::rules::{LONGEST_NAME, MOST_RULES, Rule, RuleKind, Threshold};
+use crate::network::Network;
 use crate::pattern::Patterns;
 use crate::risk::Level;
 use crate::time::{DAY_MS, parse_span_ms};

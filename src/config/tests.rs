@@ -40,7 +40,8 @@ fn every_setting_reaches_the_engine() {
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
          destructive = 7\n\
          [levels]\nobserve_only = [\"batch-*\"]\nobserve_first_days = 0\nnever_block = [\"pump-7\"]\n\
-         criticality = { \"pay*\" = \"high\", \"*-test\" = \"low\" }",
+         criticality = { \"pay*\" = \"high\", \"*-test\" = \"low\" }\n\
+         [registry]\nrequire = true\ndormant_days = 12",
     );
     let settings = config.settings().unwrap();
     assert_eq!((settings.alerts_per_day, settings.max_agents, settings.quarantine_p), (1.0, 1_007, 0.5));
@@ -55,6 +56,7 @@ fn every_setting_reaches_the_engine() {
         verb_weights: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
     };
     assert_eq!(settings.content, expected);
+    assert_eq!(settings.registry, RegistrySettings { require: true, dormant_days: 12.0 });
     let levels = config.levels();
     assert!(levels.observe_only.matches("batch-7") && !levels.observe_only.matches("pump-7"));
     assert!(levels.never_block.matches("pump-7") && !levels.never_block.matches("pump-71"));

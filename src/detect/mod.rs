@@ -7,6 +7,7 @@ pub mod failure;
 pub mod frequency;
 pub mod lexicon;
 pub mod provenance;
+pub mod registry;
 pub mod rules;
 pub mod sequence;
 pub mod vocabulary;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use smallvec::{SmallVec, smallvec};
 
 use super::explain::{Moment, kind_and_key, shown};
+use super::held_back::HeldFinding;
 use super::output::Output;
 use super::unit::{Lead, Unit, UnitKind, judged_p};
 use super::watched::{OpenAlert, Watched};
@@ -70,6 +71,8 @@ pub(super) enum Told {
     Quiet,
     /// A person said that such things are safe.
     Suppressed,
+    /// Maintenance, a suppression or a declared change keeps it quiet.
+    HeldBack,
     /// It opened an alert.
     Opened,
     /// It belongs to an open alert.
@@ -79,7 +82,13 @@ pub(super) enum Told {
 impl<'t> Moment<'_, 't> {
     /// A unit became a finding, or a worse one: scores it, opens or updates its alert if it is improbable enough, and
     /// raises the agent's level.
-    pub fn found(&self, watched: &mut Watched, units: &Units<'_>, out: &mut Vec<Output>) -> Told {
+    pub fn found(
+        &self,
+        watched: &mut Watched,
+        units: &Units<'_>,
+        held: &mut SmallVec<[HeldFinding; 1]>,
+        out: &mut Vec<Output>,
+    ) -> Told {
         let unit = units.worse();
         let shares = self.shares(units, unit);
         let Some(family) = leading(&shares) else { return Told::Quiet };
@@ -91,6 +100,13 @@ impl<'t> Moment<'_, 't> {
         }
         let thresholds = self.version.thresholds(self.call.agent_type);
         let alerts = unit.unit_p <= thresholds.alert;
+        if let Some(excuse) = self.excuse(family, kind, time) {
+            held.push(match alerts {
+                true => self.held_unit(family, kind, unit.id, unit.unit_p, &excuse),
+                false => HeldFinding::quiet(),
+            });
+            return Told::HeldBack;
+        }
         let mut parts = [0.0; Detector::COUNT];
         for share in &shares {
             if let Some(part) = parts.get_mut(share.detector as usize) {
@@ -98,6 +114,8 @@ impl<'t> Moment<'_, 't> {
             }
         }
         let criticality = self.version.settings.levels.criticality(self.call.event.agent_type());
+        let registered = self.standing.as_ref().and_then(|standing| standing.registration);
+        let criticality = registered.map_or(criticality, |of| of.criticality.max(criticality));
         let level = level::deserves(
             unit.unit_p,
             alerts,
@@ -289,6 +307,7 @@ impl<'t> Moment<'_, 't> {
                 (Family::Bursts, _) => smallvec![(Detector::Frequency, 1.0)],
                 (Family::Failure, _) => smallvec![(Detector::Failure, 1.0)],
                 (Family::Rules | Family::Verdict, _) => smallvec![(Detector::Rules, 1.0)],
+                (Family::Registry, _) => smallvec![(Detector::Registry, 1.0)],
             };
             let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
             for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
@@ -353,7 +372,7 @@ impl<'t> Moment<'_, 't> {
                 set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()
             }
-            Family::Rules | Family::Verdict => return None,
+            Family::Rules | Family::Verdict | Family::Registry => return None,
         };
         let again = judged_p(self.calibration, unit.has_content(), &p);
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })

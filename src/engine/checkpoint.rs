@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
 use super::member::Part;
+use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice, Stub};
 use super::storm::Storm;
 use super::version::Version;
@@ -59,6 +60,7 @@ struct Saved<V, S> {
     uncounted: u32,
     next_timer: Option<i64>,
     storm: Storm,
+    registry: Registry,
     version: V,
     slices: Vec<S>,
 }
@@ -80,19 +82,21 @@ struct Alone<T> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct SavedSlice<A, T> {
+struct SavedSlice<A, T, K> {
     agents: Vec<(Key, i64, A)>,
     evicted: u64,
     types: T,
     stubs: Vec<(Key, Stub)>,
     #[serde(with = "as_text")]
     pending: Vec<(Key, Vec<Verdict>)>,
+    known: Vec<(Key, K)>,
     timers: BTreeSet<(i64, Key)>,
     met: Recent,
     decided: Recent,
     duplicates: u64,
     suppressed: u64,
     count_from: u64,
+    held_back: u64,
     actions: Vec<Box<str>>,
     arguments: Vec<Box<str>>,
 }
@@ -118,6 +122,7 @@ impl Engine {
             uncounted: self.uncounted,
             next_timer: self.next_timer,
             storm: self.storm.clone(),
+            registry: (*self.registry).clone(),
             version: save_version(&self.version),
             slices: self.slices.iter().map(save_slice).collect(),
         };
@@ -130,7 +135,8 @@ impl Engine {
     ///
     /// When the bytes are no engine, or one under another key of the identity hash.
     pub fn restore(settings: Settings, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let saved: Saved<SavedVersion<Baselines>, SavedSlice<Watched, Types>> = postcard::from_bytes(bytes)?;
+        let saved: Saved<SavedVersion<Baselines>, SavedSlice<Watched, Types, Known>> =
+            postcard::from_bytes(bytes)?;
         if saved.identity != settings.identity.of(PROBE) {
             return Err(CheckpointError::Key);
         }
@@ -138,7 +144,7 @@ impl Engine {
             return Err(CheckpointError::Slices(saved.slices.len()));
         }
         let slices = saved.slices.into_iter().map(|slice| restore_slice(&settings, slice)).collect();
-        Ok(Self {
+        let mut engine = Self {
             version: Arc::new(restore_version(settings, saved.version)),
             slices,
             clock: saved.clock,
@@ -146,8 +152,11 @@ impl Engine {
             uncounted: saved.uncounted,
             next_timer: saved.next_timer,
             storm: saved.storm,
+            registry: Arc::new(saved.registry),
             member: None,
-        })
+        };
+        engine.read_registry();
+        Ok(engine)
     }
 
     /// One slice as bytes, from 0 to [`SLICES`] (excluded). Linear in its size.
@@ -168,12 +177,14 @@ impl Engine {
     /// When the bytes are no slice, or one under another key of the identity hash. The slice stays as it is then.
     pub fn restore_slice(&mut self, number: usize, bytes: &[u8]) -> Result<(), CheckpointError> {
         let settings = &self.version.settings;
-        let Alone { identity, saved } = postcard::from_bytes::<Alone<SavedSlice<Watched, Types>>>(bytes)?;
+        let Alone { identity, saved } =
+            postcard::from_bytes::<Alone<SavedSlice<Watched, Types, Known>>>(bytes)?;
         if identity != settings.identity.of(PROBE) {
             return Err(CheckpointError::Key);
         }
         let slice = self.slices.get_mut(number).ok_or(CheckpointError::NoSlice(number))?;
         *slice = restore_slice(settings, saved);
+        slice.registry = Arc::clone(&self.registry);
         Ok(())
     }
 }
@@ -246,11 +257,13 @@ impl Part {
 /// Any name: its hash tells one key from another.
 const PROBE: &str = "tiltmeter";
 
-fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>> {
+fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>, &Known> {
     let mut stubs: Vec<(Key, Stub)> = slice.stubs.iter().map(|(key, stub)| (*key, *stub)).collect();
     stubs.sort_unstable_by_key(|(key, _)| *key);
     let mut pending: Vec<(Key, Vec<Verdict>)> = slice.pending.iter().map(|(k, v)| (*k, v.clone())).collect();
     pending.sort_unstable_by_key(|(key, _)| *key);
+    let mut known: Vec<(Key, &Known)> = slice.known.iter().map(|(key, known)| (*key, known)).collect();
+    known.sort_unstable_by_key(|(key, _)| *key);
     let (actions, arguments) = slice.vocabulary.names();
     SavedSlice {
         agents: slice.agents.iter().collect(),
@@ -258,18 +271,20 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>> {
         types: TypesRef(&slice.types),
         stubs,
         pending,
+        known,
         timers: slice.timers.clone(),
         met: slice.met.clone(),
         decided: slice.decided.clone(),
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
         count_from: slice.count_from,
+        held_back: slice.held_back,
         actions,
         arguments,
     }
 }
 
-fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slice {
+fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) -> Slice {
     let mut slice = Slice::new(settings);
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
@@ -280,12 +295,14 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types>) -> Slic
     }
     slice.stubs = saved.stubs.into_iter().collect();
     slice.pending = saved.pending.into_iter().collect();
+    slice.known = saved.known.into_iter().collect();
     slice.timers = saved.timers;
     slice.met = saved.met;
     slice.decided = saved.decided;
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
     slice.count_from = saved.count_from;
+    slice.held_back = saved.held_back;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);
     slice
 }

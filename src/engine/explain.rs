@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::clock::Now;
 use super::judging::CallBits;
+use super::registry::Registry;
 use super::unit::{Lead, Position, Unit};
 use super::version::Version;
 use crate::alert::{Evidence, Observation};
@@ -15,7 +16,10 @@ use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::TypeBaseline;
 use crate::baseline::rate::Rate;
+use crate::control::DeclaredChange;
 use crate::detect::provenance::{Alphabet, Party, Symbol};
+use crate::detect::registry::Standing;
+use crate::detect::registry::records::Dated;
 use crate::detect::vocabulary::Vocabulary;
 use crate::detect::{Call, failure, frequency, provenance, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
@@ -27,6 +31,8 @@ const SHOWN_CHARS: usize = 80;
 /// Everything that is known at the moment a call is judged.
 pub(super) struct Moment<'m, 't> {
     pub version: &'m Version,
+    /// What people said of groups of agents.
+    pub registry: &'m Registry,
     pub own: Option<&'m TypeBaseline>,
     pub vocabulary: &'m Vocabulary,
     pub calibration: &'m Calibration,
@@ -34,6 +40,10 @@ pub(super) struct Moment<'m, 't> {
     pub call: &'m Call<'m, 't>,
     pub position: Position,
     pub bits: CallBits,
+    /// What people said of the agent; none where they said nothing.
+    pub standing: Option<Standing<'m>>,
+    /// The declared change that the agent goes through.
+    pub change: Option<&'m Dated<DeclaredChange>>,
 }
 
 impl<'t> Moment<'_, 't> {
@@ -228,7 +238,7 @@ impl<'t> Moment<'_, 't> {
                     });
                 }
             }
-            Family::Rules | Family::Verdict => {}
+            Family::Rules | Family::Verdict | Family::Registry => {}
             Family::Novelty => {
                 if let Some((new, used)) = bits.novelty.enumeration {
                     let sentence =
@@ -358,7 +368,7 @@ pub(super) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
         },
         Family::Bursts => (RiskEventType::RequestSpike, 0),
         Family::Failure => (RiskEventType::FailedAccessAttempt, lead.action),
-        Family::Rules | Family::Verdict => (RiskEventType::RuleMatched, 0),
+        Family::Rules | Family::Verdict | Family::Registry => (RiskEventType::RuleMatched, 0),
     }
 }
 

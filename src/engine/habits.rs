@@ -3,7 +3,9 @@
 //! Knows one agent's counts. Must not know what it called.
 
 use super::clock::Now;
+use super::held_back::{self, HeldFinding, Whom};
 use super::plain::Plain;
+use super::registry::Known;
 use super::slice::{Said, Slice};
 use super::unit::UnitKind;
 use super::version::Version;
@@ -15,7 +17,8 @@ use crate::baseline::pool::Habits;
 use crate::baseline::rate::{PerScale, Scale};
 use crate::detect::frequency::{self, FrequencyBits};
 use crate::finding::{Detector, Family, RiskEventType};
-use crate::risk::Level;
+use crate::risk::{Criticality, Level};
+use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::stats::rate::Vote;
 use crate::time::EventTime;
@@ -103,7 +106,9 @@ impl Slice {
                 continue;
             }
             let alerts = p <= thresholds.alert;
-            let criticality = version.settings.levels.criticality(&watched.type_name);
+            let known = self.known.get(&key);
+            let registered = known.map_or(Criticality::Low, Known::criticality);
+            let criticality = version.settings.levels.criticality(&watched.type_name).max(registered);
             let level =
                 level::deserves(p, alerts, &[1.0], thresholds.low(), thresholds.calibrated, criticality);
             let then = now.of(now.time);
@@ -114,6 +119,19 @@ impl Slice {
             let kind = RiskEventType::Silence;
             if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, 0, now.time)) {
                 self.suppressed += 1;
+                continue;
+            }
+            let whom = Whom::of(watched);
+            let records = [known.map(|known| &known.records), Some(&self.registry.records)];
+            if let Some(excuse) = whom.excuse(records, Family::Bursts, kind, then.time) {
+                let identity = &version.settings.identity;
+                let about = mix(identity.of("silence"), watched.latest.0 as u64);
+                let held = match alerts {
+                    true => whom.held(identity, about, then.time, Family::Bursts, kind, p, &excuse),
+                    false => HeldFinding::quiet(),
+                };
+                self.held_back += held_back::record(&mut self.known, key, [held], &mut out);
+                said.extend(out.drain(..).map(|output| (then.time, key, output)));
                 continue;
             }
             let risk = watched.risk_mut();

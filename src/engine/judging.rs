@@ -7,7 +7,9 @@ use super::alerts::{Told, Units};
 use super::clock::Now;
 use super::course::{Course, HeldValue};
 use super::explain::Moment;
+use super::held_back;
 use super::output::Output;
+use super::registry;
 use super::slice::{Arrival, OfType, Slice};
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
@@ -25,6 +27,7 @@ use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::stats::key::mix;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
@@ -104,6 +107,12 @@ impl Slice {
             watched.agent_type = call.agent_type;
             watched.type_name = Arc::clone(&of_type.name);
         }
+        let instant = now.of(time);
+        let mut held = SmallVec::new();
+        let mut known = registry::look_up(version, &self.registry, &mut self.known, watched, call);
+        if let Some(known) = &mut known {
+            known.change(version, &self.registry, watched, call, instant, out);
+        }
         let times = call.event.count.unwrap_or(1).max(1);
         watched.events += times;
         let times = u32::try_from(times).unwrap_or(u32::MAX);
@@ -128,7 +137,7 @@ impl Slice {
             judge_novelty(&version.baselines, own, watched, call, hour_number, learn)
         };
         let before_hour = hour.running_p();
-        let at = now.of(time).at;
+        let at = instant.at;
         let habits = version.baselines.habits(own);
         watched.speak(time.day(), (!version.frozen).then_some(&mut *delta));
         let frequency = watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta));
@@ -153,8 +162,20 @@ impl Slice {
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
 
-        let moment =
-            Moment { version, own, vocabulary: &self.vocabulary, calibration, now, call, position, bits };
+        let standing = known.as_deref().map(|known| known.standing(version, &self.registry, at));
+        let moment = Moment {
+            version,
+            registry: &self.registry,
+            own,
+            vocabulary: &self.vocabulary,
+            calibration,
+            now,
+            call,
+            position,
+            bits,
+            change: standing.as_ref().and_then(|standing| standing.change(call.event, instant.time)),
+            standing,
+        };
         if let Some(id) = arrival.event
             && own.is_some_and(|own| own.carries_provenance())
         {
@@ -182,7 +203,7 @@ impl Slice {
                 hour_before: before_hour,
             };
             if units.worse().unit_p <= FINDING_P {
-                let told = moment.found(watched, &units, out);
+                let told = moment.found(watched, &units, &mut held, out);
                 of_type.counted.alerts += u32::from(told == Told::Opened);
                 self.suppressed += u64::from(told == Told::Suppressed);
                 Self::set_timer(&mut self.timers, watched);
@@ -190,8 +211,18 @@ impl Slice {
         }
 
         if !version.settings.rules.is_empty() {
-            moment.judge_rules(watched, out);
+            moment.judge_rules(watched, &mut held, out);
             Self::set_timer(&mut self.timers, watched);
+        }
+        if moment.standing.is_some() {
+            moment.judge_registry(watched, &mut held, out);
+            Self::set_timer(&mut self.timers, watched);
+        }
+        if let Some(known) = known {
+            known.see(call, at);
+        }
+        if !held.is_empty() {
+            self.held_back += held_back::record(&mut self.known, watched.key, held, out);
         }
 
         let judgement = judgement(session.as_ref(), &hour);

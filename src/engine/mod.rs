@@ -11,11 +11,13 @@ mod closing;
 mod course;
 mod explain;
 mod habits;
+mod held_back;
 mod judging;
 mod levels;
 pub mod member;
 pub mod output;
 mod plain;
+mod registry;
 mod slice;
 mod storm;
 mod turning;
@@ -34,11 +36,13 @@ use std::sync::Arc;
 
 use self::clock::{Now, StreamClock};
 use self::member::Member;
+use self::registry::Registry;
 use self::slice::{Arrival, Slice};
 use self::unit::{Position, UnitKind};
 use crate::assess::content::ContentSettings;
 use crate::baseline::pool::{Baselines, Peaks};
 use crate::detect::lexicon::Lexicon;
+use crate::detect::registry::RegistrySettings;
 use crate::detect::rules::Rules;
 use crate::event::AuditEvent;
 use crate::finding::Family;
@@ -67,6 +71,8 @@ pub struct Settings {
     pub levels: LevelSettings,
     /// Rules of the user.
     pub rules: Rules,
+    /// What is asked of the registry.
+    pub registry: RegistrySettings,
     /// Hash of the configuration, for the record.
     pub config: String,
 }
@@ -104,6 +110,8 @@ pub struct Engine {
     /// When a level may fall next. Watched milliseconds.
     next_timer: Option<i64>,
     storm: Storm,
+    /// What people said of groups of agents; every slice reads it.
+    registry: Arc<Registry>,
     /// What is otherwise where the engine judges one partition and versions come from elsewhere.
     member: Option<Member>,
 }
@@ -119,6 +127,7 @@ impl Engine {
             uncounted: 0,
             next_timer: None,
             storm: Storm::default(),
+            registry: Arc::default(),
             member: None,
         }
     }

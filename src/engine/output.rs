@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::verdicts::VerdictRecord;
 use crate::alert::Alert;
+use crate::finding::{Family, RiskEventType};
 use crate::risk::RiskUpdate;
 use crate::time::EventTime;
 
@@ -25,6 +26,76 @@ pub enum Output {
     Digest(Box<Digest>),
     /// An agent made room for others.
     Eviction(Box<Eviction>),
+    /// A finding was not told because a person said that such findings should not be.
+    HeldBack(Box<HeldBack>),
+    /// An agent went through a declared change.
+    Rebaselined(Box<Rebaselined>),
+}
+
+/// Name and version of the schema of a finding that was held back.
+pub const HELD_BACK_SCHEMA: &str = "tiltmeter.held-back.v1";
+
+/// A finding that would have been an alert, but for maintenance, a suppression or a declared change. It raises no level.
+/// Told once a unit; of what is certain once an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// [`HELD_BACK_SCHEMA`].
+    pub schema: String,
+    /// The agent.
+    pub agent_id: String,
+    /// Its tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Its type.
+    pub agent_type: String,
+    /// Event time of the call that decided it.
+    pub time: EventTime,
+    /// The family that says most.
+    pub family: Family,
+    /// What kind of risk it is.
+    pub risk_event_type: RiskEventType,
+    /// p of the unit, in (0, 1]; 1 where no p speaks.
+    pub p: f64,
+    /// `maintenance`, `suppression` or `declared_change`.
+    pub because_of: String,
+    /// Id of that control record.
+    pub control_id: String,
+    /// Who answers for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Name and version of the schema of a baseline begun anew.
+pub const REBASELINED_SCHEMA: &str = "tiltmeter.rebaselined.v1";
+
+/// An agent acts for the first time under a declared change: what it was used to counts for less from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebaselined {
+    /// [`REBASELINED_SCHEMA`].
+    pub schema: String,
+    /// The agent.
+    pub agent_id: String,
+    /// Its tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Its type.
+    pub agent_type: String,
+    /// Event time of that call.
+    pub time: EventTime,
+    /// The version before, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_version: Option<String>,
+    /// The version now.
+    pub to_version: String,
+    /// Until when what is new about it is not told.
+    pub until: EventTime,
+    /// Id of the control record that declared it.
+    pub control_id: String,
+    /// Who declared it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Name and version of the schema of a digest.

@@ -5,6 +5,7 @@
 use super::alerts::alert_id;
 use super::clock::Instant;
 use super::explain::{Moment, shown};
+use super::held_back::HeldFinding;
 use super::output::Output;
 use super::version::Version;
 use super::watched::{OpenAlert, Watched};
@@ -14,9 +15,11 @@ use crate::detect::rules::{Hit, RuleKind};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::risk::{Cause, Level};
 use crate::time::EventTime;
+use smallvec::SmallVec;
 
-/// What a rule of each level adds to the score, as the bits of a finding: rules are certain, the level says how bad.
-const RULE_BITS: [f64; 4] = [0.0, 7.0, 14.0, 40.0];
+/// What something certain of each level (a rule, a fact of the registry) adds to the score, as the bits of a finding: the
+/// level says how bad it is.
+pub(super) const FIXED_BITS: [f64; 4] = [0.0, 7.0, 14.0, 40.0];
 
 /// What is to be told.
 pub(super) struct Plain<'p> {
@@ -118,27 +121,43 @@ impl Watched {
 
 impl Moment<'_, '_> {
     /// Runs the rules of the user over the call; they are told beside the budget.
-    pub fn judge_rules(&self, watched: &mut Watched, out: &mut Vec<Output>) {
-        let mut hits = smallvec::SmallVec::new();
+    pub fn judge_rules(
+        &self,
+        watched: &mut Watched,
+        held: &mut SmallVec<[HeldFinding; 1]>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut hits = SmallVec::new();
         self.version.settings.rules.judge(self.call.event, &mut watched.rules, &mut hits);
         if hits.is_empty() {
             return;
         }
         let now = self.now.of(self.call.event.time);
         for hit in hits {
-            self.tell_hit(watched, now, hit, out);
+            self.tell_hit(watched, now, hit, held, out);
         }
         watched.settle_because(Cause::Rule, self.version, now, out);
     }
 
-    fn tell_hit(&self, watched: &mut Watched, now: Instant, hit: Hit, out: &mut Vec<Output>) {
+    fn tell_hit(
+        &self,
+        watched: &mut Watched,
+        now: Instant,
+        hit: Hit,
+        held: &mut SmallVec<[HeldFinding; 1]>,
+        out: &mut Vec<Output>,
+    ) {
         let kind = match hit.kind {
             RuleKind::When => RiskEventType::RuleMatched,
             RuleKind::Honeytoken => RiskEventType::HoneytokenAccess,
             RuleKind::Sensitive => RiskEventType::SensitiveResourceAccess,
         };
         let name = self.version.settings.rules.iter().nth(hit.rule).map_or("", |rule| &*rule.name);
-        let bits = RULE_BITS.get(hit.level as usize).copied().unwrap_or(0.0);
+        if let Some(excuse) = self.excuse(Family::Rules, kind, now.time) {
+            held.push(self.held_fact(Family::Rules, kind, name, &excuse));
+            return;
+        }
+        let bits = FIXED_BITS.get(hit.level as usize).copied().unwrap_or(0.0);
         if bits > 0.0 {
             let mut parts = [0.0; Detector::COUNT];
             if let Some(part) = parts.get_mut(Detector::Rules as usize) {

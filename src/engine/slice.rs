@@ -13,6 +13,7 @@ use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
 use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
+use super::registry::{self, KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
@@ -50,6 +51,8 @@ pub(super) struct Slice {
     pub stubs: HashMap<Key, Stub, RandomState>,
     /// Verdicts on agents that were never met.
     pub pending: HashMap<Key, Vec<Verdict>, RandomState>,
+    /// What people said of agents, and what those were seen as.
+    pub known: KnownAgents,
     /// Agents whose level may fall, by watched time.
     pub timers: BTreeSet<(i64, Key)>,
     /// Event ids met lately.
@@ -59,6 +62,8 @@ pub(super) struct Slice {
     pub duplicates: u64,
     /// Findings that a person declared safe.
     pub suppressed: u64,
+    /// Findings that maintenance, a suppression or a declared change kept quiet.
+    pub held_back: u64,
     /// Used while units close, kept for its memory.
     pub ended: Vec<Unit>,
     /// Units that end in an hour's turn, with deadline and agent, kept for its memory.
@@ -69,6 +74,8 @@ pub(super) struct Slice {
     pub closed: Option<Vec<ClosedUnit>>,
     /// Whether what happens now has happened to it already: it was saved later than the slices beside it.
     pub asleep: bool,
+    /// What people said of groups of agents; the same in all slices.
+    pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
     pub count_from: u64,
 }
@@ -121,16 +128,19 @@ impl Slice {
             types: HashMap::default(),
             stubs: HashMap::default(),
             pending: HashMap::default(),
+            known: HashMap::default(),
             timers: BTreeSet::new(),
             met: Recent::new(REMEMBERED_EVENTS),
             decided: Recent::new(REMEMBERED_VERDICTS),
             duplicates: 0,
             suppressed: 0,
+            held_back: 0,
             ended: Vec::new(),
             turning: Vec::new(),
             spare: Spare::default(),
             closed: None,
             asleep: false,
+            registry: Arc::default(),
             count_from: 0,
         }
     }
@@ -193,6 +203,7 @@ impl Slice {
                 teach(version, delta, &mut watched, unit);
             }
             self.timers.remove(&(watched.timer, agent));
+            registry::forget(&mut self.known, agent);
             if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
                 watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }

@@ -87,6 +87,8 @@ pub(super) struct Chunk {
     pub moment: Moment,
     /// The version by which it was judged.
     pub version: u64,
+    /// The first control record that had not been pinned.
+    pub next_control: i64,
     /// This piece, from 0.
     pub number: u32,
     /// All pieces.
@@ -120,6 +122,7 @@ pub(super) struct Whole {
     pub as_of: Position,
     pub moment: Moment,
     pub version: u64,
+    pub next_control: i64,
     pub copy: u8,
     pub bytes: Vec<u8>,
 }
@@ -177,12 +180,12 @@ pub(super) fn whole(records: &BTreeMap<Vec<u8>, Vec<u8>>, slice: usize) -> Optio
 
 fn whole_copy(records: &BTreeMap<Vec<u8>, Vec<u8>>, slice: usize, copy: u8) -> Option<Whole> {
     let chunk = |number| unframed::<Chunk>(records.get(&slice_key(slice, copy, number))?).ok();
-    let Chunk { as_of, moment, version, of, bytes: mut pieces, .. } = chunk(0)?;
+    let Chunk { as_of, moment, version, next_control, of, bytes: mut pieces, .. } = chunk(0)?;
     for number in 1..of {
         let next = chunk(number).filter(|next| (next.as_of, next.number, next.of) == (as_of, number, of))?;
         pieces.extend_from_slice(&next.bytes);
     }
-    Some(Whole { as_of, moment, version, copy, bytes: unpacked(&pieces).ok()? })
+    Some(Whole { as_of, moment, version, next_control, copy, bytes: unpacked(&pieces).ok()? })
 }
 
 /// All pins that can be read, in their order.

@@ -116,9 +116,9 @@ impl Partition {
         let copy = self.settings.copies.after(saved.copy);
         let pieces = packed(&self.engine.save_slice(slice)?)?;
         let of = pieces.len() as u32;
-        let (moment, version) = (self.engine.moment(), self.version());
+        let (moment, version, next_control) = (self.engine.moment(), self.version(), self.next_control);
         for (bytes, number) in pieces.into_iter().zip(0..) {
-            let chunk = Chunk { as_of: self.position, moment, version, number, of, bytes };
+            let chunk = Chunk { as_of: self.position, moment, version, next_control, number, of, bytes };
             state.push(self.saved_record(slice_key(slice, copy, number), Some(framed(&chunk)?)));
         }
         let mut chunks = saved.chunks;

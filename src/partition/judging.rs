@@ -8,15 +8,15 @@ use std::sync::Arc;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
-use super::{Partition, Versions};
+use super::{Common, Partition};
 use crate::alert::AlertState;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
 use crate::engine::{Output, SLICES};
 use crate::event::AuditEvent;
-use crate::risk::Verdict;
 use crate::time::EventTime;
 use crate::wire::audit_event;
+use crate::wire::control;
 use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
 use crate::wire::input::Line;
 
@@ -47,9 +47,6 @@ pub enum JudgingError {
     /// A pin names a version that is not there.
     #[error("version {0} of what is normal is not there yet")]
     NoVersion(u64),
-    /// A pin says what this version does not understand.
-    #[error("the control record at offset {0} cannot be read: {1}")]
-    Control(i64, serde_json::Error),
     /// Judging ended in a panic. What the partition holds may be wrong: it has to be put back, and the record at
     /// `suspect` passed over if it is known.
     #[error("judging the records from offset {from} on ended in a panic; they are looked at one by one")]
@@ -67,7 +64,7 @@ impl Partition {
     /// # Errors
     ///
     /// When a pin cannot happen, or judging panics. What came before has happened.
-    pub fn take(&mut self, records: &[Incoming<'_>], versions: &impl Versions) -> Result<(), JudgingError> {
+    pub fn take(&mut self, records: &[Incoming<'_>], versions: &impl Common) -> Result<(), JudgingError> {
         let mut rest = records;
         while let Some(first) = rest.iter().position(|record| record.offset >= self.position.offset) {
             rest = rest.get(first..).unwrap_or_default();
@@ -91,7 +88,7 @@ impl Partition {
     /// # Errors
     ///
     /// When it cannot happen. Then nothing has.
-    pub fn pin(&mut self, pin: Pin, versions: &impl Versions) -> Result<(), JudgingError> {
+    pub fn pin(&mut self, pin: Pin, versions: &impl Common) -> Result<(), JudgingError> {
         self.happen(&pin, versions)?;
         self.pins.push_back((self.position, pin));
         self.position.pins += 1;
@@ -104,7 +101,7 @@ impl Partition {
     }
 
     /// The pins happen that stand before the record at `offset`.
-    fn happen_until(&mut self, offset: i64, versions: &impl Versions) -> Result<(), JudgingError> {
+    fn happen_until(&mut self, offset: i64, versions: &impl Common) -> Result<(), JudgingError> {
         loop {
             let first = self.pins.front().map_or(self.position.pins, |(position, _)| position.pins);
             let place = self.position.pins.saturating_sub(first) as usize;
@@ -119,7 +116,7 @@ impl Partition {
         }
     }
 
-    fn happen(&mut self, pin: &Pin, versions: &impl Versions) -> Result<(), JudgingError> {
+    fn happen(&mut self, pin: &Pin, versions: &impl Common) -> Result<(), JudgingError> {
         self.speak();
         let mut said = std::mem::take(&mut self.said);
         match pin {
@@ -128,10 +125,11 @@ impl Partition {
                 self.engine.adopt(version);
             }
             Pin::Control { at, json } => {
-                let verdict: Verdict =
-                    serde_json::from_str(json).map_err(|error| JudgingError::Control(*at, error))?;
                 self.next_control = self.next_control.max(at + 1);
-                self.engine.verdict(&verdict, &mut said);
+                // Whoever read it from its topic has said so if it is of no use.
+                if let Ok(record) = control::decode(json.as_bytes()) {
+                    self.engine.control(&record, &mut said);
+                }
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
@@ -257,6 +255,8 @@ impl Partition {
                 Output::Digest(digest) => (Topic::Alerts, digest.agent_type.clone()),
                 Output::Verdict(record) => (Topic::Journal, record.verdict.agent_id.clone()),
                 Output::Eviction(eviction) => (Topic::Journal, eviction.agent_id.clone()),
+                Output::HeldBack(held) => (Topic::Journal, held.agent_id.clone()),
+                Output::Rebaselined(told) => (Topic::Journal, told.agent_id.clone()),
             };
             let partition = (topic == Topic::Journal).then_some(self.settings.number);
             self.outgoing.push(Outgoing { partition, ..Outgoing::new(topic, key, value) });
@@ -286,7 +286,7 @@ impl Partition {
     /// # Errors
     ///
     /// When pins that stand before it cannot happen.
-    pub fn pass_over(&mut self, record: &Incoming<'_>, versions: &impl Versions) -> Result<(), JudgingError> {
+    pub fn pass_over(&mut self, record: &Incoming<'_>, versions: &impl Common) -> Result<(), JudgingError> {
         let refusal = Refusal::new(
             Reason::Panic,
             "judging it ended in a panic; please report it with the event, without what is confidential",
@@ -309,8 +309,12 @@ pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
 }
 
 /// No version but the first: where versions are frozen.
-impl Versions for Arc<crate::engine::Version> {
+impl Common for Arc<crate::engine::Version> {
     fn version(&self, number: u64) -> Option<Arc<crate::engine::Version>> {
         (number == self.number()).then(|| Arc::clone(self))
+    }
+
+    fn control(&self, _: i64) -> Vec<Arc<str>> {
+        Vec::new()
     }
 }

@@ -47,10 +47,13 @@ pub struct PartitionSettings {
     pub copies: Copies,
 }
 
-/// Versions of what is normal, by their number.
-pub trait Versions {
+/// What all partitions have in common: versions of what is normal, and what people decided.
+pub trait Common {
     /// The version with a number, if it is still there.
     fn version(&self, number: u64) -> Option<Arc<Version>>;
+
+    /// The control records before an offset of their topic, in its order, as JSON.
+    fn control(&self, until: i64) -> Vec<Arc<str>>;
 }
 
 /// What happened in a partition so far.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::position::Position;
-use super::{Counts, Partition, PartitionSettings, Versions};
+use super::{Common, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
+use crate::wire::control;
 
 /// An agent whose counters were lost counts on from here for each position before: more than one record or pin can have
 /// told.
@@ -30,6 +31,7 @@ pub struct Restored {
 /// * `records`: its checkpoint records by their key, of which the latest counts.
 /// * `committed`: where the partition stands; none where nothing was committed.
 /// * `log`: the first record there is, and the end of the log.
+/// * `common`: versions, and control records; the latter complete up to now.
 /// * `newest`: the version that holds where nothing else is known.
 ///
 /// What was lost makes agents less well known, and is said; it never makes an alert id or a sequence number be used
@@ -39,7 +41,7 @@ pub fn restore(
     records: &BTreeMap<Vec<u8>, Vec<u8>>,
     committed: Option<Position>,
     log: (i64, i64),
-    versions: &impl Versions,
+    common: &impl Common,
     newest: Arc<Version>,
 ) -> Restored {
     let mut missing = Vec::new();
@@ -79,21 +81,21 @@ pub fn restore(
         settings,
     };
     // Where every slice stands: the moment and the version of the oldest hold when the records are read again.
-    let mut oldest: Option<(Position, Moment, u64)> = None;
-    let mut is_older = |as_of: Position, moment: Moment, version: u64| {
+    let mut oldest: Option<(Position, Moment, u64, i64)> = None;
+    let mut is_older = |as_of: Position, moment: Moment, version: u64, next_control: i64| {
         if oldest.is_none_or(|(oldest, ..)| as_of < oldest) {
-            oldest = Some((as_of, moment, version));
+            oldest = Some((as_of, moment, version, next_control));
         }
     };
     for slice in 0..SLICES {
         let saved = match checkpoint::whole(records, slice) {
             Some(whole) if partition.put_back(slice, &whole) => {
                 let as_of = if anew { stands } else { whole.as_of };
-                is_older(as_of, whole.moment, whole.version);
+                is_older(as_of, whole.moment, whole.version, whole.next_control);
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
             }
             None if was_saved >> slice & 1 == 0 && told.is_some() && !anew => {
-                is_older(origin.0, Moment::default(), origin.1);
+                is_older(origin.0, Moment::default(), origin.1, 0);
                 Saved { as_of: origin.0, ..Saved::default() }
             }
             found => {
@@ -115,10 +117,11 @@ pub fn restore(
             partition.counts.lost_slices, partition.settings.number
         ));
     }
-    if let Some((as_of, moment, number)) = oldest {
+    if let Some((as_of, moment, number, next_control)) = oldest {
         partition.position = as_of;
+        partition.next_control = next_control;
         partition.engine.set_moment(moment);
-        match versions.version(number) {
+        match common.version(number) {
             Some(version) => partition.engine.adopt(version),
             None => missing.push(format!("version {number} of what is normal is gone: a later one holds")),
         }
@@ -127,6 +130,12 @@ pub fn restore(
                 "partition {} begins at {start}, after the oldest saved slice ({}): what was between is gone",
                 partition.settings.number, as_of.offset
             ));
+        }
+    }
+    // What people said of groups of agents follows from their records alone.
+    for json in common.control(partition.next_control) {
+        if let Ok(record) = control::decode(json.as_bytes()) {
+            partition.engine.control_of_groups(&record);
         }
     }
     if !anew {

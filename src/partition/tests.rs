@@ -26,9 +26,13 @@ struct World {
     agent_ids: Vec<String>,
 }
 
-impl Versions for World {
+impl Common for World {
     fn version(&self, number: u64) -> Option<Arc<Version>> {
         self.versions.iter().find(|version| version.number() == number).map(Arc::clone)
+    }
+
+    fn control(&self, _: i64) -> Vec<Arc<str>> {
+        Vec::new()
     }
 }
 

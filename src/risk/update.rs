@@ -32,6 +32,8 @@ pub enum Cause {
     Finding,
     /// A user rule matched.
     Rule,
+    /// The agent is not what the registry says, or does what it was not granted.
+    Registry,
     /// Nothing happened for long enough, so that the level stepped down.
     Decay,
     /// A person gave a verdict.

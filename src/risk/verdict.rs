@@ -21,6 +21,9 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// Every decision, in order.
+    pub const ALL: [Self; 4] = [Self::ConfirmCompromised, Self::ConfirmSafe, Self::Dismiss, Self::Accept];
+
     /// The name used in input, output and documentation.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 pub mod annotate;
 pub mod audit_event;
+pub mod control;
 pub mod dead_letter;
 pub mod input;
 pub mod sources;

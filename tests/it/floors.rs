@@ -13,6 +13,8 @@ use source::{PathUse, paths, tests_in_files, without_comments_and_strings, witho
 /// Each top-level module and its floor. A module imports from lower floors and from its own.
 const FLOORS: &[(&str, u8)] = &[
     ("alert", 1),
+    ("control", 1),
+    ("network", 1),
     ("risk", 1),
     ("event", 1),
     ("identity", 1),
@@ -72,7 +74,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("hmac", &["wire"]),
     ("hostname", &["kafka"]),
     ("indicatif", &["cli"]),
-    ("ipnet", &["detect::rules"]),
+    ("ipnet", &["network"]),
     ("jiff", &["time", "cli::simulate"]),
     ("memchr", &["wire::input"]),
     ("postcard", &["engine::checkpoint", "partition::checkpoint", "kafka"]),

@@ -12,6 +12,7 @@ mod annotate;
 mod bad_input;
 mod cli;
 mod configuration_docs;
+mod control;
 mod demo;
 mod determinism;
 mod evaluation_docs;

@@ -11,25 +11,38 @@ use jsonschema::Validator;
 use jsonschema::error::ValidationErrorKind as Kind;
 use serde_json::Value;
 use tiltmeter::config::Config;
+use tiltmeter::control::Control;
 use tiltmeter::engine::unit::Position;
 use tiltmeter::engine::{Engine, Output};
 use tiltmeter::event::AuditEvent;
+use tiltmeter::finding::{Family, RiskEventType};
 use tiltmeter::risk::{Decision, Verdict};
 use tiltmeter::simulate::{Scenario, Simulation};
 use tiltmeter::time::DAY_MS;
 use tiltmeter::wire::audit_event::decode;
-use tiltmeter::wire::verdict;
+use tiltmeter::wire::{control, verdict};
 
 /// Schemas with examples that this file tests.
-const SCHEMAS: [&str; 5] = ["agent-risk", "verdict", "verdict-record", "alert-digest", "eviction"];
+const SCHEMAS: [&str; 8] = [
+    "agent-risk",
+    "verdict",
+    "verdict-record",
+    "alert-digest",
+    "eviction",
+    "agent-control",
+    "held-back",
+    "rebaselined",
+];
 
 /// The schema of each output, by the name that it carries.
-const WRITTEN: [(&str, &str); 5] = [
+const WRITTEN: [(&str, &str); 7] = [
     ("tiltmeter.agent-alert.v1", "agent-alerts"),
     ("tiltmeter.agent-risk.v1", "agent-risk"),
     ("tiltmeter.verdict.v1", "verdict-record"),
     ("tiltmeter.alert-digest.v1", "alert-digest"),
     ("tiltmeter.eviction.v1", "eviction"),
+    ("tiltmeter.held-back.v1", "held-back"),
+    ("tiltmeter.rebaselined.v1", "rebaselined"),
 ];
 
 /// A decoy that all agents touch at once is what makes the storm; tables this small make the evictions.
@@ -110,6 +123,27 @@ fn the_reader_of_verdicts_agrees_with_their_schema() {
 }
 
 #[test]
+fn the_reader_of_control_records_agrees_with_their_schema() {
+    let mut kinds = BTreeSet::new();
+    for (example, line) in examples("agent-control") {
+        let read = control::decode(line.trim_end().as_bytes());
+        let refused_for = read.as_ref().err().map(|refusal| refusal.reason.label());
+        assert_eq!(refused_for, stated(&example), "{example}: {read:?}");
+        kinds.extend(read.map(|record| record.kind.name()));
+    }
+    assert_eq!(kinds, Control::NAMES.into(), "an example of each kind");
+    let schema = text_of("agent-control");
+    assert_eq!(schema["properties"]["kind"]["enum"], serde_json::json!(Control::NAMES));
+    for name in ["agent-control", "held-back"] {
+        let schema = text_of(name);
+        let families = Family::TOLD.map(Family::name);
+        assert_eq!(schema["properties"]["family"]["enum"], serde_json::json!(families));
+        let kinds = RiskEventType::ALL.map(RiskEventType::name);
+        assert_eq!(schema["properties"]["risk_event_type"]["enum"], serde_json::json!(kinds));
+    }
+}
+
+#[test]
 fn every_field_of_a_schema_is_described() {
     fn undescribed(at: &str, value: &Value, found: &mut Vec<String>) {
         let Value::Object(map) = value else { return };
@@ -160,6 +194,22 @@ fn said(events: &[AuditEvent<'_>]) -> Vec<Output> {
     let (mut engine, mut out) = (Engine::new(config.settings().unwrap()), Vec::new());
     let decisions =
         [Decision::ConfirmCompromised, Decision::ConfirmSafe, Decision::Dismiss, Decision::Accept];
+    let (first, last) = (&events[0], &events[events.len() - 1]);
+    for record in [
+        serde_json::json!({
+            "kind": "declared_change", "id": "c", "agent_id": "*", "tenant": "*",
+            "to_version": last.agent_version.as_deref().unwrap_or("2"),
+            "from": last.time.plus_ms(-DAY_MS / 12), "until": "2100-01-01T00:00:00Z",
+        }),
+        serde_json::json!({
+            "kind": "maintenance", "id": "m", "agent_id": "curious-149", "tenant": "*",
+            "from": "2000-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z",
+        }),
+    ] {
+        let mut record = record;
+        record["time"] = serde_json::to_value(first.time).unwrap();
+        engine.control(&control::decode(record.to_string().as_bytes()).unwrap(), &mut out);
+    }
     let mut left = decisions.iter();
     let mut decided = BTreeSet::new();
     for (event, line) in events.iter().zip(1..) {

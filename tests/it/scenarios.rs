@@ -17,11 +17,13 @@ use tiltmeter::engine::unit::Position;
 use tiltmeter::engine::{Engine, Output};
 use tiltmeter::finding::RiskEventType;
 use tiltmeter::wire::audit_event::decode;
+use tiltmeter::wire::control;
 
 mod access;
 mod failure;
 mod frequency;
 mod provenance;
+mod registry;
 pub mod rules;
 mod sequence;
 mod stream;
@@ -51,6 +53,31 @@ fn check_under(name: &str, stream: &Stream, config: &Config) -> Vec<Alert> {
     let alerts = judge(&std::fs::read_to_string(events).unwrap(), config);
     let told: String = alerts.iter().map(|alert| format!("{}\n", rounded(alert))).collect();
     expect_file![folder(name).join("expected.jsonl")].assert_eq(&told);
+    alerts.into_iter().filter(|alert| alert.state == AlertState::Opened).collect()
+}
+
+/// The same with control records, which all lie before the first event. Beside the alerts, what else is said of the records
+/// (`said.jsonl`) is compared.
+fn check_said(name: &str, stream: &Stream, records: &[Value], config: &Config) -> Vec<Alert> {
+    let place = folder(name);
+    expect_file![place.join("events.jsonl")].assert_eq(&stream.lines());
+    let records: String = records.iter().map(|record| format!("{record}\n")).collect();
+    expect_file![place.join("control.jsonl")].assert_eq(&records);
+    let mut engine = Engine::new(config.settings().unwrap());
+    let mut said = Vec::new();
+    for record in records.lines() {
+        engine.control(&control::decode(record.as_bytes()).unwrap(), &mut said);
+    }
+    for (line, number) in stream.lines().lines().zip(1..) {
+        engine.judge(&decode(line.as_bytes()).unwrap(), Position { source: 0, line: number }, &mut said);
+    }
+    engine.finish(&mut said);
+    let about_records = said.iter().filter(|o| matches!(o, Output::HeldBack(_) | Output::Rebaselined(_)));
+    let lines: String = about_records.map(|output| serde_json::to_string(output).unwrap() + "\n").collect();
+    expect_file![place.join("said.jsonl")].assert_eq(&lines);
+    let alerts: Vec<Alert> = said.into_iter().filter_map(Output::into_alert).collect();
+    let told: String = alerts.iter().map(|alert| format!("{}\n", rounded(alert))).collect();
+    expect_file![place.join("expected.jsonl")].assert_eq(&told);
     alerts.into_iter().filter(|alert| alert.state == AlertState::Opened).collect()
 }
 

@@ -7,7 +7,7 @@ use super::*;
 const MINUTE: i64 = 60_000;
 
 fn finding(unit: u64, p: f64) -> Finding {
-    Finding { unit, p, parts: [0.5, 0.0, 0.5, 0.0, 0.0, 0.0], kind: RiskEventType::AgentLoop, key: unit }
+    Finding { unit, p, parts: [0.5, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0], kind: RiskEventType::AgentLoop, key: unit }
 }
 
 #[test]
@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn the_points_of_the_detectors_sum_to_the_score(
-        units in prop::collection::vec((0..9u64, 0.0..60.0f64, 0..48i64, prop::array::uniform6(0.0..1.0f32)), 0..20)
+        units in prop::collection::vec((0..9u64, 0.0..60.0f64, 0..48i64, prop::array::uniform7(0.0..1.0f32)), 0..20)
     ) {
         let mut risk = Risk::default();
         let mut now = 0;

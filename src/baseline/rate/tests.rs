@@ -247,3 +247,23 @@ fn a_silence_goes_on_after_the_day_was_ended() {
     let silence = rate.silence(10 * DAY_MS + 5 * HOUR_MS, &priors.hour).unwrap();
     assert!(silence.hours == 5 && silence.bits > 12.0, "{silence:?}");
 }
+
+#[test]
+fn what_is_discounted_keeps_its_rate_and_gives_way_sooner() {
+    let prior = Prior { shape: 1.0, exposure: 0.5, dispersion: 0.2 };
+    let priors = PerScale { five_minutes: prior, hour: prior };
+    let lived = || {
+        let mut rate = Rate::born(0);
+        (0..240).for_each(|hour| _ = rate.count(hour * HOUR_MS, 24, &priors));
+        rate
+    };
+    let (old, mut new) = (lived(), lived());
+    new.discount(0.25);
+    let mean = |rate: &Rate| rate.per_window(Scale::Hour, &prior).mean();
+    assert!((mean(&old) / mean(&new) - 1.0).abs() < 0.05, "{} {}", mean(&old), mean(&new));
+    let after = |mut rate: Rate| {
+        (240..288).for_each(|hour| _ = rate.count(hour * HOUR_MS, 96, &priors));
+        mean(&rate)
+    };
+    assert!(after(new) > after(old) + 10.0);
+}

@@ -55,6 +55,18 @@ impl Watch {
                 number(self.engine.suppressed(), "finding")
             );
         }
+        if self.engine.held_back() > 0 {
+            eprintln!(
+                "tiltmeter: {} not told because of maintenance, a suppression or a declared change",
+                number(self.engine.held_back(), "finding")
+            );
+        }
+        if self.engine.refused_records() > 0 {
+            eprintln!(
+                "tiltmeter: {} had no effect, because there are too many; join some as patterns",
+                number(self.engine.refused_records(), "control record")
+            );
+        }
         if self.engine.evicted() > 0 {
             eprintln!(
                 "tiltmeter: {} forgotten to make room for others; raise [agents] max",

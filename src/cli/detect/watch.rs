@@ -13,11 +13,12 @@ use super::batch::Batch;
 use crate::alert::AlertState;
 use crate::cli::output::{Output as Writer, OutputError};
 use crate::cli::source::Visitor;
+use crate::control::ControlRecord;
 use crate::engine::unit::Position;
 use crate::engine::{ClosedUnit, Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
-use crate::risk::{Level, Verdict};
+use crate::risk::Level;
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
@@ -34,8 +35,8 @@ pub(super) struct Watch {
     batch: Batch,
     /// Time of the last event.
     reached: EventTime,
-    /// Verdicts that have not taken effect yet, latest first.
-    verdicts: Vec<Verdict>,
+    /// Control records that have not taken effect yet, latest first.
+    control: Vec<ControlRecord>,
     /// What is not yet written; kept between events so that its memory is.
     said: Vec<Output>,
     out: Writer,
@@ -56,17 +57,17 @@ impl Watch {
     pub fn new(
         engine: Engine,
         threads: usize,
-        mut verdicts: Vec<Verdict>,
+        mut control: Vec<ControlRecord>,
         dead: DeadLetters,
         bar: ProgressBar,
     ) -> Self {
-        verdicts.reverse();
+        control.reverse();
         Self {
             engine,
             threads,
             batch: Batch::default(),
             reached: EventTime(i64::MIN),
-            verdicts,
+            control,
             said: Vec::new(),
             out: Writer::stdout(),
             dead,
@@ -120,7 +121,11 @@ impl Watch {
                         *count += 1;
                     }
                 }
-                Output::Verdict(_) | Output::Digest(_) | Output::Eviction(_) => {}
+                Output::Verdict(_)
+                | Output::Digest(_)
+                | Output::Eviction(_)
+                | Output::HeldBack(_)
+                | Output::Rebaselined(_) => {}
             }
         }
         let (out, said) = (&mut self.out, &self.said);
@@ -132,15 +137,15 @@ impl Watch {
         Ok(())
     }
 
-    /// Verdicts up to an instant take effect.
+    /// Control records up to an instant take effect.
     fn decide(&mut self, until: EventTime) {
-        while let Some(verdict) = self.verdicts.pop_if(|verdict| verdict.time <= until) {
-            self.engine.verdict(&verdict, &mut self.said);
+        while let Some(record) = self.control.pop_if(|record| record.time <= until) {
+            self.engine.control(&record, &mut self.said);
         }
     }
 
-    /// The end of the input: everything closes, unless it goes on with a later call. Returns how many verdicts wait
-    /// for that.
+    /// The end of the input: everything closes, unless it goes on with a later call. Returns how many control records
+    /// wait for that.
     pub fn finish(&mut self, goes_on: bool) -> anyhow::Result<usize> {
         self.judge_batch()?;
         if goes_on {
@@ -154,7 +159,7 @@ impl Watch {
         if let Some(file) = &mut self.units {
             file.flush().context("cannot write the file of --units")?;
         }
-        Ok(self.verdicts.len())
+        Ok(self.control.len())
     }
 
     /// Decodes the lines that wait, on all threads, and judges them.
@@ -169,8 +174,8 @@ impl Watch {
         }
         self.events += events.len() as u64;
         let mut rest = events.as_slice();
-        // A verdict takes effect before the first event at or after its time.
-        while let Some(time) = self.verdicts.last().map(|verdict| verdict.time)
+        // A record takes effect before the first event at or after its time.
+        while let Some(time) = self.control.last().map(|record| record.time)
             && let Some(place) = rest.iter().position(|(event, _)| event.time >= time)
         {
             let (before, after) = rest.split_at(place);

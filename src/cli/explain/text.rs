@@ -96,6 +96,10 @@ impl Page {
     }
 
     fn probability(&mut self, alert: &Alert) {
+        if alert.threshold >= 1.0 {
+            let certain = "not asked: what a rule, a person or the registry says is certain";
+            return self.item("how rare", certain);
+        }
         let what = if alert.session_id.is_some() { "sessions" } else { "hours" };
         self.item(
             "how rare",

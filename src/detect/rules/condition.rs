@@ -8,10 +8,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::field::{Field, Value};
 use crate::event::AuditEvent;
+use crate::network::Network;
 use crate::pattern::Patterns;
 
 /// What is asked of one field of an event.
@@ -44,22 +43,6 @@ pub enum Test {
     Not(Vec<Test>),
 }
 
-/// A network of IP addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Network(IpNet);
-
-impl Network {
-    /// Reads `10.0.0.0/8`, `2001:db8::/32` or a single address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-        net.map(|net: IpNet| Self(net.trunc()))
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        self.0.contains(&address)
-    }
-}
-
 impl Condition {
     /// Whether it holds for an event. Allocates nothing.
     pub fn holds(&self, event: &AuditEvent<'_>) -> bool {
@@ -90,10 +73,9 @@ impl Test {
                 starts.iter().any(|start| text.starts_with(&**start))
             }
             (Self::Glob(patterns), Value::Text(text)) => patterns.matches(text),
-            // `::ffff:10.0.0.1` is how a dual-stack host writes 10.0.0.1.
-            (Self::Cidr(networks), Value::Text(text)) => text.parse().is_ok_and(|address: IpAddr| {
-                networks.iter().any(|network| network.contains(address.to_canonical()))
-            }),
+            (Self::Cidr(networks), Value::Text(text)) => text
+                .parse()
+                .is_ok_and(|address: IpAddr| networks.iter().any(|network| network.contains(address))),
             (Self::Above(limit), Value::Number(number)) => number > *limit,
             (Self::Below(limit), Value::Number(number)) => number < *limit,
             (Self::Not(tests), _) => !tests.iter().all(|test| test.holds(value)),
@@ -124,12 +106,6 @@ impl fmt::Display for Test {
             Self::Below(limit) => write!(f, "below {limit}"),
             Self::Not(tests) => write!(f, "not ({})", Joined(tests, " and ")),
         }
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

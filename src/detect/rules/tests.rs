@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::condition::{Network, Test};
+use super::condition::Test;
 use super::*;
 use crate::event::{Outcome, Text};
+use crate::network::Network;
 use crate::pattern::Patterns;
 use crate::time::{DAY_MS, EventTime};
 

@@ -23,7 +23,7 @@ use crate::engine::member::Part;
 use crate::kafka::client::{Begin, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
-use crate::partition::{Outgoing, Versions};
+use crate::partition::{Common, Outgoing};
 use crate::time::{EventTime, HOUR_MS};
 
 /// How long a poll waits.

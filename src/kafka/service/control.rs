@@ -27,6 +27,12 @@ impl ControlTail {
         records.range(offset..).next().map(|(offset, json)| (*offset, Arc::clone(json)))
     }
 
+    /// All records before an offset, in their order.
+    pub fn until(&self, offset: i64) -> Vec<Arc<str>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.range(..offset).map(|(_, json)| Arc::clone(json)).collect()
+    }
+
     fn add(&self, offset: i64, value: Option<&[u8]>) {
         if let Some(json) = value.and_then(|value| std::str::from_utf8(value).ok()) {
             self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, json.into());

@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use super::client::{Clients, Severity};
 use super::failure::Failure;
 use super::verify::Verified;
-use crate::engine::Settings;
-use crate::partition::Counts;
+use crate::engine::{Settings, Version};
+use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
 use self::pulse::Pulse;
@@ -88,6 +88,16 @@ impl Shared {
     /// What each of our partitions does.
     pub fn partitions(&self) -> BTreeMap<i32, PartitionStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Common for Shared {
+    fn version(&self, number: u64) -> Option<Arc<Version>> {
+        self.versions.version(number)
+    }
+
+    fn control(&self, until: i64) -> Vec<Arc<str>> {
+        self.control.until(until)
     }
 }
 

@@ -61,7 +61,7 @@ fn read(shared: &Shared, partition: i32) -> Result<Restored, Failure> {
             Delivery::AtLeastOnce => Copies::Two,
         },
     };
-    Ok(restore(settings, &records, committed, log, &shared.versions, shared.versions.newest()))
+    Ok(restore(settings, &records, committed, log, shared, shared.versions.newest()))
 }
 
 /// Where the group stands on a partition, once no transaction is open on it.

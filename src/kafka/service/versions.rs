@@ -19,7 +19,7 @@ use crate::engine::{Settings, Version};
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
-use crate::partition::{Outgoing, Versions};
+use crate::partition::{Common, Outgoing};
 
 /// Versions that are kept: those of more than a day, one an hour, or of some hours of a first day.
 pub(super) const KEPT: u64 = 40;
@@ -146,7 +146,7 @@ impl VersionStore {
     }
 }
 
-impl Versions for VersionStore {
+impl Common for VersionStore {
     fn version(&self, number: u64) -> Option<Arc<Version>> {
         let ready = self.lock().ready.get(&number).map(Arc::clone);
         let made = ready.or_else(|| self.make(number));
@@ -156,6 +156,10 @@ impl Versions for VersionStore {
             let after = self.lock().manifests.range(number..).next().map(|(number, _)| *number)?;
             self.make(after)
         })
+    }
+
+    fn control(&self, _: i64) -> Vec<Arc<str>> {
+        Vec::new()
     }
 }
 

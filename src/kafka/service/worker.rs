@@ -289,7 +289,7 @@ impl Worker<'_> {
             JudgingError::Panic { from, .. } => {
                 self.suspects.insert(number, Suspect::From(from));
             }
-            JudgingError::NoVersion(_) | JudgingError::Control(..) => {}
+            JudgingError::NoVersion(_) => {}
         }
         self.restore_anew(number);
     }
@@ -543,22 +543,22 @@ fn take(
     shared: &Shared,
 ) -> Result<bool, JudgingError> {
     match suspect {
-        None => partition.take(records, &shared.versions)?,
+        None => partition.take(records, shared)?,
         Some(Suspect::Record(offset)) => {
             let place = records.partition_point(|record| record.offset < offset);
             let (before, after) = records.split_at(place);
-            partition.take(before, &shared.versions)?;
+            partition.take(before, shared)?;
             if let Some((record, after)) = after.split_first() {
                 if record.offset == offset && partition.next_offset() <= offset {
-                    partition.pass_over(record, &shared.versions)?;
+                    partition.pass_over(record, shared)?;
                 }
-                partition.take(after, &shared.versions)?;
+                partition.take(after, shared)?;
             }
             return Ok(!after.is_empty());
         }
         Some(Suspect::From(offset)) => {
             for record in records {
-                partition.take(std::slice::from_ref(record), &shared.versions)?;
+                partition.take(std::slice::from_ref(record), shared)?;
             }
             return Ok(partition.next_offset() > offset.saturating_add(BATCH as i64));
         }
@@ -569,17 +569,17 @@ fn take(
 /// What is new is pinned where the partition stands.
 fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
     if newest > partition.version() {
-        partition.pin(Pin::Version(newest), &shared.versions)?;
+        partition.pin(Pin::Version(newest), shared)?;
     }
     while let Some((at, json)) = shared.control.from(partition.next_control()) {
-        partition.pin(Pin::Control { at, json: json.to_string() }, &shared.versions)?;
+        partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
     }
     if shared.clients.settings().record_time == RecordTime::Broker
         && let Some(end) = shared.pulse.take(partition.number())
         && partition.next_offset() >= end.offset
         && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
     {
-        partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), &shared.versions)?;
+        partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
     }
     Ok(())
 }

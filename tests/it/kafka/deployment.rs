@@ -19,7 +19,7 @@ use tiltmeter::kafka::client::{Clients, Isolation};
 use tiltmeter::kafka::service::VersionStore;
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::kafka::verify::create;
-use tiltmeter::partition::{Copies, Incoming, Outgoing, Pace, PartitionSettings, Versions as _, restore};
+use tiltmeter::partition::{Common as _, Copies, Incoming, Outgoing, Pace, PartitionSettings, restore};
 use tiltmeter::simulate::{Scenario, Simulation};
 use tiltmeter::time::EventTime;
 

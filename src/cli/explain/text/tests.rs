@@ -122,6 +122,13 @@ fn an_alert_reads_like_this() {
 }
 
 #[test]
+fn what_is_certain_is_not_called_rare() {
+    let page = render(&Alert { p: 1.0, threshold: 1.0, ..alert() }, 0, &Style::PLAIN);
+    assert!(page.contains("what a rule, a person or the registry says is certain"), "{page}");
+    assert!(!page.contains("of its type look like this"), "{page}");
+}
+
+#[test]
 fn a_sparse_alert_leaves_nothing_dangling() {
     let sparse = Alert {
         state: AlertState::Updated,
