@@ -100,7 +100,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
     ("wildmatch", &["pattern"]),
-    ("zstd", &["partition", "wire::input", "wire::state"]),
+    ("zstd", &["partition", "kafka::service", "wire::input", "wire::state"]),
 ];
 
 /// Files of `detect` that watch no behaviour of their own: what names mean.

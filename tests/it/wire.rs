@@ -55,7 +55,8 @@ fn every_example_is_read_or_refused_for_the_reason_its_name_states() {
     for (name, line) in &examples {
         assert_eq!(refused_for(line), stated(name), "{name}: {:?}", decode(line).err());
     }
-    for reason in Reason::ALL {
+    // No example can make judging panic.
+    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Panic) {
         assert!(
             examples.iter().any(|(name, _)| stated(name) == Some(reason.label())),
             "no example of {reason}"

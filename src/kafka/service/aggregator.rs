@@ -140,7 +140,7 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
 /// The newest version there is, and how far parts are in it.
 fn begin(shared: &Shared) -> Result<State, Failure> {
     // Read anew: the tail of this instance may be behind the one before us.
-    let store = VersionStore::read(&shared.clients, shared.engine.clone())?;
+    let store = VersionStore::read(&shared.clients, shared.engine.clone(), false)?;
     let Manifest { next, merged, number, .. } = store.manifest();
     let newest = store.version(number).unwrap_or_else(|| store.newest());
     let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());

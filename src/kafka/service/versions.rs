@@ -59,13 +59,26 @@ struct Known {
 impl VersionStore {
     /// All versions that there are now.
     ///
+    /// * `deleted`: and those that were deleted, as far as the broker still has them.
+    ///
     /// # Errors
     ///
     /// When the topic cannot be read.
-    pub fn read(clients: &Clients, settings: Settings) -> Result<Self, Failure> {
+    pub fn read(clients: &Clients, settings: Settings, deleted: bool) -> Result<Self, Failure> {
         let store = Self::new(settings);
         let topic = clients.settings().topics.of(Topic::Baselines);
-        read_all(clients, topic, 0, || false, |record| drop(store.take(record)))?;
+        read_all(
+            clients,
+            topic,
+            0,
+            || false,
+            |record| {
+                if record.value.is_some() || !deleted {
+                    // Whoever judges by it says what is wrong with it.
+                    let _ = store.take(record);
+                }
+            },
+        )?;
         Ok(store)
     }
 

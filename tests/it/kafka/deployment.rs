@@ -66,7 +66,7 @@ impl Deployment {
             })
             .collect();
         format!(
-            "[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
+            "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
              heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{more}\n[kafka.topics]\n{topics}"
         )
@@ -185,7 +185,7 @@ impl Deployment {
         let engine = self.config("oracle").settings().unwrap();
         let share = engine.max_agents.div_ceil(self.partitions as usize);
         let engine = tiltmeter::engine::Settings { max_agents: share, ..engine };
-        let versions = VersionStore::read(&self.clients("oracle"), engine.clone()).unwrap();
+        let versions = VersionStore::read(&self.clients("oracle"), engine.clone(), true).unwrap();
         let (events, saved) = (self.read(Topic::Audit), self.read(Topic::Checkpoints));
         let ends = self.committed();
         let mut told = BTreeMap::new();
@@ -265,6 +265,14 @@ fn difference(got: &[Vec<u8>], expected: &[Vec<u8>]) -> String {
     let differs = pairs.clone().find(|((got, expected), _)| got != expected);
     let Some(((got, expected), place)) = differs else { return "one is longer".to_owned() };
     let from = got.iter().zip(expected).position(|(a, b)| a != b).unwrap_or_default().saturating_sub(60);
+    if let (Ok(got), Ok(expected)) = (zstd::decode_all(got.as_slice()), zstd::decode_all(expected.as_slice()))
+    {
+        let read = |bytes: &[u8]| format!("{:?}", tiltmeter::engine::member::Part::restore(bytes).unwrap());
+        let (got, expected) = (read(&got), read(&expected));
+        let from = got.bytes().zip(expected.bytes()).position(|(a, b)| a != b).unwrap_or_default();
+        let cut = |text: &str| text.chars().skip(from.saturating_sub(400)).take(800).collect::<String>();
+        return format!("part:\n{}\n----\n{}", cut(&got), cut(&expected));
+    }
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     format!(
         "record {place}:\ngot: {}\n...{}\nexpected ...{}",
@@ -325,7 +333,7 @@ pub fn events(count: usize, agents: u32) -> Vec<(String, EventTime, Vec<u8>)> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let day = 24 * 3_600_000;
     let start = EventTime((now.as_millis() as i64 / day - 3) * day);
-    let scenario = Scenario { agents, days: 3.0, attack_share: 0.1, start, ..Scenario::default() };
+    let scenario = Scenario { agents, days: 3.0, attack_share: 0.2, start, ..Scenario::default() };
     let simulation = Simulation::new(&scenario).unwrap().take(count);
     simulation
         .zip(0..)
