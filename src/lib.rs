@@ -8,7 +8,7 @@
 //! 4. `assess`
 //! 5. `engine`
 //! 6. `wire`, `models`, `simulate`, `kafka`
-//! 7. `config`, `evaluate`, `train`, `demo`, `cli`
+//! 7. `config`, `evaluate`, `train`, `demo`, `http`, `cli`
 
 pub mod alert;
 pub mod assess;
@@ -22,6 +22,8 @@ pub mod engine;
 pub mod evaluate;
 pub mod event;
 pub mod finding;
+#[cfg(feature = "kafka")]
+pub mod http;
 pub mod identity;
 pub mod kafka;
 pub mod models;

@@ -3,6 +3,7 @@
 //! Knows options, signals and what is logged. Must not know a broker.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
 use crate::kafka::service::Service;
@@ -38,6 +40,11 @@ pub struct Run {
     /// Configuration file; without it every setting has its default.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Answers `GET /healthz` (it lives) and `GET /readyz` (its partitions are at work; 503 and the reason otherwise) at this
+    /// address; without it nothing is answered.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
 
     /// Form of the log on standard error: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "FORM", value_enum)]
@@ -73,6 +80,11 @@ impl Run {
         let form = self.log.unwrap_or(if io::stderr().is_terminal() { LogForm::Text } else { LogForm::Json });
         let log: Log = Arc::new(move |severity, line| write(form, severity, line));
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
+        let readiness = Readiness::not_yet("the broker is waited for");
+        if let Some(address) = self.listen {
+            let address = http::serve(address, readiness.clone())?;
+            log(Severity::Info, &format!("answers at http://{address}/readyz"));
+        }
         let ends = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&ends);
         ctrlc::set_handler(move || told.store(true, Ordering::Relaxed))?;
@@ -93,8 +105,10 @@ impl Run {
         );
         let service = Service::start(clients, engine, verified)?;
         while !ends.load(Ordering::Relaxed) && !service.has_failed() {
+            readiness.set(service.why_not_ready());
             thread::sleep(LOOK);
         }
+        readiness.set(Some("it ends".to_owned()));
         log(Severity::Info, "ends: what was taken is written, partitions are given up");
         service.stop()?;
         Ok(ExitCode::SUCCESS)

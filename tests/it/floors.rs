@@ -35,6 +35,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("evaluate", 7),
     ("train", 7),
     ("demo", 7),
+    ("http", 7),
     ("cli", 7),
     ("lib", 7),
     ("main", 7),
@@ -61,6 +62,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 /// Each outside package, and the modules (by the start of their path) that may import it. Empty: any.
 const PACKAGES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "main"]),
+    ("axum", &["http"]),
     ("base64", &["wire", "kafka"]),
     ("clap", &["cli", "main"]),
     ("console", &["cli"]),
@@ -97,6 +99,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("strsim", &["wire", "simulate", "config", "cli"]),
     ("thin_vec", &[]),
     ("thiserror", &[]),
+    ("tokio", &["http"]),
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
     ("wildmatch", &["pattern"]),

@@ -18,7 +18,7 @@ mod worker;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use crate::engine::{Settings, Version};
 use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
-use self::pulse::Pulse;
+use self::pulse::{AlarmKind, Pulse};
 pub use self::versions::VersionStore;
 
 /// How long a stop may take.
@@ -46,6 +46,8 @@ pub(in crate::kafka::service) struct Shared {
     pub pulse: Pulse,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
+    /// Consumers that the group has given something, or nothing.
+    joined: AtomicU32,
 }
 
 /// What a partition does, for whoever asks.
@@ -69,6 +71,17 @@ impl Shared {
     /// Whether the service is to end.
     pub fn stops(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a consumer has joined the group for the first time.
+    pub fn join(&self) {
+        self.joined.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells the operator: a line in the log, and a record in the topic of status.
+    pub fn alarm(&self, kind: AlarmKind, partition: Option<i32>, sentence: &str) {
+        self.say(Severity::Error, sentence);
+        self.pulse.alarm(kind, partition, sentence);
     }
 
     /// Passes a line on.
@@ -124,6 +137,7 @@ impl Service {
             pulse: Pulse::default(),
             status: Mutex::default(),
             stop: AtomicBool::new(false),
+            joined: AtomicU32::new(0),
             clients,
             engine,
             verified,
@@ -153,6 +167,18 @@ impl Service {
     /// What each of our partitions does.
     pub fn partitions(&self) -> BTreeMap<i32, PartitionStatus> {
         self.shared.partitions()
+    }
+
+    /// Why the instance is not ready; none if it is. One that the group gives no partition is ready to take over.
+    pub fn why_not_ready(&self) -> Option<String> {
+        let joined = self.shared.joined.load(Ordering::Relaxed);
+        let threads = self.shared.clients.settings().threads;
+        if joined < threads {
+            return Some("the group is being joined".to_owned());
+        }
+        let partitions = self.shared.partitions();
+        let restoring = partitions.values().filter(|partition| partition.restoring).count();
+        (restoring > 0).then(|| format!("{restoring} of {} partitions are being put back", partitions.len()))
     }
 
     /// The newest version of what is normal.

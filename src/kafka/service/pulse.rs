@@ -37,10 +37,43 @@ const STALLED_BEATS: u32 = 1;
 /// Name and version of the schema of a heartbeat.
 const SCHEMA: &str = "tiltmeter.heartbeat.v1";
 
-/// Where partitions ended, and when that was.
+/// Name and version of the schema of an operator alert.
+const ALARM_SCHEMA: &str = "tiltmeter.operator-alert.v1";
+/// Alarms that wait to be sent, at most; what is beyond is in the log alone.
+const MOST_ALARMS: usize = 1024;
+/// Of the records between two heartbeats, at most this share may be dead letters, if there were at least so many.
+const DEAD_SHARE: (f64, u64) = (0.2, 100);
+
+/// Where partitions ended, and when that was; and what the operator has to be told.
 #[derive(Default)]
 pub(super) struct Pulse {
     ends: Mutex<BTreeMap<i32, End>>,
+    alarms: Mutex<Vec<Alarm>>,
+}
+
+/// What an operator is told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AlarmKind {
+    /// Something was not seen, or is known less well than it was.
+    CoverageGap,
+    /// A partition stands before an open transaction.
+    Stalled,
+    /// Too many records could not be used.
+    DeadLetters,
+    /// Judging a record ended in a panic.
+    Panic,
+}
+
+/// A record for the operator.
+#[derive(Serialize)]
+struct Alarm {
+    schema: &'static str,
+    kind: AlarmKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<i32>,
+    instance: String,
+    sentence: String,
 }
 
 /// Where a partition ended.
@@ -56,6 +89,15 @@ impl Pulse {
     /// Takes out what is known of a partition since it was asked last.
     pub fn take(&self, partition: i32) -> Option<End> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).remove(&partition)
+    }
+
+    /// Leaves something for the operator, to be sent soon.
+    pub fn alarm(&self, kind: AlarmKind, partition: Option<i32>, sentence: &str) {
+        let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        if alarms.len() < MOST_ALARMS {
+            let (instance, sentence) = (String::new(), sentence.to_owned());
+            alarms.push(Alarm { schema: ALARM_SCHEMA, kind, partition, instance, sentence });
+        }
     }
 
     fn put(&self, partition: i32, end: End) {
@@ -133,13 +175,16 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
     let committed = Watermarks::new(&shared.clients, Isolation::Committed)?;
     let mut stalled: BTreeMap<i32, (i64, u32)> = BTreeMap::new();
+    let mut counted: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
     let mut next = Instant::now() + FIRST;
     while !shared.stops() {
+        send_alarms(shared, &producer);
         if Instant::now() < next {
             thread::sleep(LOOK);
             continue;
         }
         next = Instant::now() + BEAT;
+        look_at_dead_letters(shared, &mut counted);
         if let Err(failure) = beat(shared, &producer, &seen, &committed, &mut stalled) {
             shared.say(Severity::Warning, &failure.to_string());
         }
@@ -169,8 +214,9 @@ fn beat(
         let since = stalled.entry(*partition).or_default();
         *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
         if stands && since.1 == STALLED_BEATS {
-            shared.say(
-                Severity::Error,
+            shared.alarm(
+                AlarmKind::Stalled,
+                Some(*partition),
                 &format!(
                     "{audit} [{partition}] stands at {stable} before a transaction that is open, {} records before its end: \
                      nothing behind it is judged until its producer ends it or the broker gives it up",
@@ -180,6 +226,41 @@ fn beat(
         }
     }
     Ok(())
+}
+
+/// Sends what the operator has to be told; what cannot be sent is in the log.
+fn send_alarms(shared: &Shared, producer: &BaseProducer<Acknowledged>) {
+    let alarms = std::mem::take(&mut *shared.pulse.alarms.lock().unwrap_or_else(PoisonError::into_inner));
+    let topic = shared.clients.settings().topics.of(Topic::Status);
+    for mut alarm in alarms {
+        shared.clients.instance().clone_into(&mut alarm.instance);
+        let key = alarm.partition.map_or_else(String::new, |partition| partition.to_string());
+        if let Ok(value) = serde_json::to_vec(&alarm) {
+            let _ = producer.send(BaseRecord::to(topic).key(&key).payload(&value));
+        }
+    }
+    producer.poll(Duration::ZERO);
+}
+
+/// Tells of a partition of whose records too many could not be used since the last heartbeat.
+fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, (u64, u64)>) {
+    let (share, least) = DEAD_SHARE;
+    for (partition, status) in shared.partitions() {
+        let now = (status.counts.events, status.counts.dead_letters);
+        let (events, dead) = counted.insert(partition, now).unwrap_or(now);
+        let (events, dead) = (now.0.saturating_sub(events), now.1.saturating_sub(dead));
+        if dead >= least && dead as f64 > share * (events + dead) as f64 {
+            shared.alarm(
+                AlarmKind::DeadLetters,
+                Some(partition),
+                &format!(
+                    "{dead} of {} records of partition {partition} could not be used since the last heartbeat: look into {}",
+                    events + dead,
+                    shared.clients.settings().topics.of(Topic::DeadLetters)
+                ),
+            );
+        }
+    }
 }
 
 /// Sends a heartbeat; returns when the broker says it was written.

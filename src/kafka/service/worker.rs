@@ -13,6 +13,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::assignment::{Decided, Membership};
+use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
 use super::writer::{Together, Writer, now_ms};
 use super::{PartitionStatus, Shared};
@@ -59,6 +60,7 @@ struct Worker<'s> {
     last_commit: Instant,
     said: Option<Instant>,
     pace: Pace,
+    joined: bool,
 }
 
 /// Where judging ended in a panic.
@@ -102,6 +104,7 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         last_commit: Instant::now(),
         said: None,
         pace: Pace { events: SLICE_AFTER, every_ms },
+        joined: false,
     };
     while !shared.stops() {
         worker.turn()?;
@@ -185,6 +188,9 @@ impl Worker<'_> {
     fn decide(&mut self, decided: Decided) -> Result<(), Failure> {
         match decided {
             Decided::Assigned(partitions) => {
+                if !std::mem::replace(&mut self.joined, true) {
+                    self.shared.join();
+                }
                 let mut paused = TopicPartitionList::new();
                 for place in partitions.elements() {
                     let _ = paused.add_partition_offset(place.topic(), place.partition(), Offset::End);
@@ -246,7 +252,7 @@ impl Worker<'_> {
             match restored {
                 Ok(Restored { partition, missing }) => {
                     for sentence in missing {
-                        self.shared.say(Severity::Warning, &sentence);
+                        self.shared.alarm(AlarmKind::CoverageGap, Some(number), &sentence);
                     }
                     self.read_from(number, partition.next_offset())?;
                     self.slots.insert(number, Slot::Running(Box::new(partition)));
@@ -281,7 +287,11 @@ impl Worker<'_> {
 
     /// A partition that cannot go on is put back.
     fn mend(&mut self, number: i32, error: JudgingError) {
-        self.shared.say(Severity::Warning, &format!("partition {number}: {error}"));
+        let sentence = format!("partition {number}: {error}");
+        match error {
+            JudgingError::Panic { .. } => self.shared.alarm(AlarmKind::Panic, Some(number), &sentence),
+            JudgingError::NoVersion(_) => self.shared.say(Severity::Warning, &sentence),
+        }
         match error {
             JudgingError::Panic { suspect: Some(offset), .. } => {
                 self.suspects.insert(number, Suspect::Record(offset));
