@@ -140,6 +140,21 @@ impl Engine {
         }
     }
 
+    /// All agents of a slice count their alerts and risk updates on from `count` more: some of what they had told since is
+    /// gone. Linear in the agents.
+    pub fn count_further(&mut self, slice: usize, count: u64) {
+        let Some(slice) = self.slices.get_mut(slice) else { return };
+        slice.count_from = slice.count_from.saturating_add(count);
+        for (_, watched) in slice.agents.iter_mut() {
+            watched.alerts_opened = watched.alerts_opened.saturating_add(count);
+            watched.seq = watched.seq.saturating_add(count);
+        }
+        for stub in slice.stubs.values_mut() {
+            stub.alerts_opened = stub.alerts_opened.saturating_add(count);
+            stub.seq = stub.seq.saturating_add(count);
+        }
+    }
+
     /// The caps on storms, which follow from what was told.
     pub fn storm(&self) -> &Storm {
         &self.storm

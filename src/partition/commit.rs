@@ -112,7 +112,10 @@ impl Partition {
 
     /// Saves one slice as of now.
     fn save_slice(&mut self, slice: usize, state: &mut Vec<Outgoing>) -> Result<(), CommitError> {
-        let Some(saved) = self.saved.get(slice).copied() else { return Ok(()) };
+        // What sleeps was saved later than this, and cannot be saved as of now.
+        let Some(saved) = self.saved.get(slice).copied().filter(|saved| saved.as_of <= self.position) else {
+            return Ok(());
+        };
         let copy = self.settings.copies.after(saved.copy);
         let pieces = packed(&self.engine.save_slice(slice)?)?;
         let of = pieces.len() as u32;

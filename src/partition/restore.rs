@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
+use super::pin::{Pin, PinRecord};
 use super::position::Position;
-use super::{Common, Counts, Partition, PartitionSettings};
+use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
 use crate::wire::control;
@@ -90,19 +91,26 @@ pub fn restore(
     for slice in 0..SLICES {
         let saved = match checkpoint::whole(records, slice) {
             Some(whole) if partition.put_back(slice, &whole) => {
-                let as_of = if anew { stands } else { whole.as_of };
+                // Behind the end of the log nothing of this partition was ever saved: it is another's.
+                let foreign = anew || whole.as_of.offset > end;
+                let as_of = if foreign { stands } else { whole.as_of };
                 is_older(as_of, whole.moment, whole.version, whole.next_control);
+                if as_of.offset < start && told.is_some() {
+                    partition.engine.count_further(slice, counted(stands));
+                }
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
             }
             None if was_saved >> slice & 1 == 0 && told.is_some() && !anew => {
                 is_older(origin.0, Moment::default(), origin.1, 0);
+                if origin.0.offset < start {
+                    partition.engine.count_from(slice, counted(stands));
+                }
                 Saved { as_of: origin.0, ..Saved::default() }
             }
             found => {
                 if told.is_some() && (found.is_some() || was_saved >> slice & 1 == 1) {
                     partition.counts.lost_slices += 1;
-                    let before = u64::try_from(stands.offset).unwrap_or_default() + stands.pins + 1;
-                    partition.engine.count_from(slice, before.saturating_mul(TOLD_AT_MOST));
+                    partition.engine.count_from(slice, counted(stands));
                 }
                 Saved { as_of: stands, chunks: chunks(records, slice), ..Saved::default() }
             }
@@ -139,19 +147,56 @@ pub fn restore(
         }
     }
     if !anew {
-        let from = partition.position;
-        let pins = checkpoint::pins(records).into_iter().map(|record| (record.position, record.pin));
-        partition.pins = pins.filter(|(position, _)| *position >= from).collect();
+        let ahead = told.is_none() || partition.settings.copies == Copies::Two;
+        let lost = partition.put_pins_back(checkpoint::pins(records), stands, ahead);
+        if lost > 0 {
+            missing.push(format!(
+                "{lost} of the pins of partition {} were lost or damaged: what they did to agents is forgotten",
+                partition.settings.number
+            ));
+        }
     }
     partition.pace.pins_written = partition.pins.back().map_or(stands.pins, |(at, _)| at.pins + 1);
     Restored { partition, missing }
 }
 
 impl Partition {
+    /// Puts back the pins from where the partition begins to read again; returns how many were lost. In place of each stands
+    /// one that does nothing: the others keep their numbers.
+    ///
+    /// * `ahead`: whether pins can be known that stand behind `stands`.
+    fn put_pins_back(&mut self, records: Vec<PinRecord>, stands: Position, ahead: bool) -> usize {
+        let mut known: BTreeMap<u64, PinRecord> =
+            records.into_iter().map(|record| (record.position.pins, record)).collect();
+        let mut offset = self.position.offset;
+        let mut lost = 0;
+        for pins in self.position.pins.. {
+            let fits = |at: Position| at.offset >= offset && (ahead || at < stands);
+            match known.remove(&pins).filter(|record| fits(record.position)) {
+                Some(PinRecord { position, pin }) => {
+                    offset = position.offset;
+                    self.pins.push_back((position, pin));
+                }
+                None if pins < stands.pins => {
+                    lost += 1;
+                    self.pins.push_back((Position { offset, pins }, Pin::Skip(0)));
+                }
+                None => break,
+            }
+        }
+        lost
+    }
+
     /// Puts a slice back; returns whether that went well.
     fn put_back(&mut self, slice: usize, whole: &Whole) -> bool {
         self.engine.restore_slice(slice, &whole.bytes).is_ok()
     }
+}
+
+/// No agent has counted so far where a partition stands.
+fn counted(stands: Position) -> u64 {
+    let before = u64::try_from(stands.offset).unwrap_or_default() + stands.pins + 1;
+    before.saturating_mul(TOLD_AT_MOST)
 }
 
 /// Pieces of each copy that there are, whole or not.

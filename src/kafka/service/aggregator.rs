@@ -30,14 +30,23 @@ use crate::time::{EventTime, HOUR_MS};
 const POLL: Duration = Duration::from_millis(100);
 /// Before it is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Pins reach back as far as what is judged again when a partition is put back; that takes its time.
+const REPLAYS: u32 = 3;
 /// How long the others wait for a partition. Milliseconds of the clock.
 const LATEST_MS: i64 = HOUR_MS;
 
 /// A part that waits.
 struct Waiting {
     part: Part,
-    /// Offset of its last piece.
+    /// Offset of its first piece.
     offset: i64,
+}
+
+/// A part that is not whole yet.
+struct Pieces {
+    /// Offset of its first piece.
+    offset: i64,
+    by_number: BTreeMap<i64, Vec<u8>>,
 }
 
 /// What the aggregator knows.
@@ -46,10 +55,14 @@ struct State {
     /// Parts by instant and partition.
     waiting: BTreeMap<(i64, i32), Waiting>,
     /// Pieces of parts that are not whole yet.
-    pieces: BTreeMap<(i64, i32), BTreeMap<usize, Vec<u8>>>,
-    /// Parts behind the committed offset that are in the version.
-    merged: Vec<i64>,
+    pieces: BTreeMap<(i64, i32), Pieces>,
+    /// Until when what each partition handed over is in the version. Instants of a partition only grow: what is not later
+    /// was handed over twice, because it was not known to have been written, or is read again.
+    merged: BTreeMap<i32, i64>,
+    /// The offset before which everything is in the version.
     next: i64,
+    /// One after the last record that was read.
+    read: i64,
 }
 
 /// Merges as long as the group lets it. Trouble is told, and it begins anew.
@@ -80,6 +93,15 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
     consumer
         .subscribe(&[topic])
         .map_err(|error| Failure::new(&format!("subscribe to {topic}"), &error, None))?;
+    let merged = merge(shared, &consumer, topic);
+    // However it ends: a consumer that is dropped waits until everything is given up.
+    consumer.context().close();
+    merged
+}
+
+/// Merges while the partition is ours.
+fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str) -> Result<(), Failure> {
+    let settings = shared.clients.settings();
     let mut active: Option<(State, Writer)> = None;
     while !shared.stops() {
         let mut pieces = Vec::new();
@@ -130,10 +152,9 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
         }
         while let Some(boundary) = state.ready(shared.verified.partitions as usize) {
             state.merge(boundary);
-            state.write(shared, writer, &consumer)?;
+            state.write(shared, writer, consumer)?;
         }
     }
-    consumer.context().close();
     Ok(())
 }
 
@@ -145,7 +166,7 @@ fn begin(shared: &Shared) -> Result<State, Failure> {
     let newest = store.version(number).unwrap_or_else(|| store.newest());
     let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());
     let version = copied.unwrap_or_else(|| Version::new(shared.engine.clone()));
-    Ok(State { version, waiting: BTreeMap::new(), pieces: BTreeMap::new(), merged, next })
+    Ok(State { version, waiting: BTreeMap::new(), pieces: BTreeMap::new(), merged, next, read: next })
 }
 
 impl State {
@@ -157,15 +178,17 @@ impl State {
             || numbers.next().and_then(Result::ok).ok_or_else(|| format!("key {key:?} of no kind"));
         let (partition, boundary, piece, of) = (number()?, number()?, number()?, number()?);
         let id = (boundary, i32::try_from(partition).map_err(|error| error.to_string())?);
-        let pieces = self.pieces.entry(id).or_default();
-        pieces.insert(usize::try_from(piece).unwrap_or_default(), value);
-        if pieces.len() < usize::try_from(of).unwrap_or_default() {
+        self.read = self.read.max(offset + 1);
+        if self.merged.get(&id.1).is_some_and(|until| boundary <= *until) || self.waiting.contains_key(&id) {
             return Ok(());
         }
-        let packed: Vec<u8> = self.pieces.remove(&id).unwrap_or_default().into_values().flatten().collect();
-        if self.merged.contains(&offset) {
+        let pieces = self.pieces.entry(id).or_insert_with(|| Pieces { offset, by_number: BTreeMap::new() });
+        pieces.by_number.insert(piece, value);
+        if (pieces.by_number.len() as i64) < of {
             return Ok(());
         }
+        let Some(Pieces { offset, by_number }) = self.pieces.remove(&id) else { return Ok(()) };
+        let packed: Vec<u8> = by_number.into_values().flatten().collect();
         let bytes = zstd::decode_all(packed.as_slice()).map_err(|error| error.to_string())?;
         let part = Part::restore(&bytes).map_err(|error| error.to_string())?;
         self.waiting.insert(id, Waiting { part, offset });
@@ -186,10 +209,9 @@ impl State {
     fn merge(&mut self, boundary: i64) {
         let later = self.waiting.split_off(&(boundary, i32::MAX));
         let now = std::mem::replace(&mut self.waiting, later);
-        let (mut parts, offsets): (Vec<Part>, Vec<i64>) =
-            now.into_values().map(|waiting| (waiting.part, waiting.offset)).unzip();
+        self.merged.extend(now.keys().map(|(until, partition)| (*partition, *until)));
+        let mut parts: Vec<Part> = now.into_values().map(|waiting| waiting.part).collect();
         self.version.merge(EventTime(boundary), &mut parts);
-        self.merged.extend(offsets);
     }
 
     /// Writes the version, and how far parts are in it.
@@ -200,12 +222,12 @@ impl State {
         consumer: &BaseConsumer<Membership>,
     ) -> Result<(), Failure> {
         // What waits is read again by whoever comes after us.
-        let waits = self.waiting.values().map(|waiting| waiting.offset).min();
-        let reached = self.merged.iter().max().map_or(self.next, |offset| offset + 1).max(self.next);
-        self.next = waits.map_or(reached, |waits| waits.min(reached));
-        self.merged.retain(|offset| *offset >= self.next);
+        let waiting = self.waiting.values().map(|waiting| waiting.offset);
+        let waits = waiting.chain(self.pieces.values().map(|pieces| pieces.offset)).min();
+        self.next = waits.unwrap_or(self.read).max(self.next);
         let mut records = versions::records(&self.version, self.next, self.merged.clone())?;
-        for outlived in versions::outlived(&shared.versions) {
+        let rest = Duration::from_secs(u64::from(shared.clients.settings().max_replay_secs)) * REPLAYS;
+        for outlived in versions::outlived(&shared.versions, rest) {
             records.extend(versions::deletion(&shared.versions, outlived));
         }
         let topic = shared.clients.settings().topics.of(Topic::BaselineParts);

@@ -14,6 +14,9 @@ use crate::kafka::settings::Topic;
 /// Between two looks whether the service ends.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// The longest control record that is looked at. Bytes.
+const LARGEST_BYTES: usize = 256 << 10;
+
 /// All control records, by their offset.
 #[derive(Default)]
 pub(super) struct ControlTail {
@@ -35,6 +38,8 @@ impl ControlTail {
 
     fn add(&self, offset: i64, value: Option<&[u8]>) {
         if let Some(json) = value.and_then(|value| std::str::from_utf8(value).ok()) {
+            // It is written down again wherever it is pinned, and has to fit there; nothing of use is so long.
+            let json = if json.len() > LARGEST_BYTES { "" } else { json };
             self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, json.into());
         }
     }

@@ -21,13 +21,21 @@ use crate::partition::{Copies, PartitionSettings, Position, Restored, restore};
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// Before what did not work is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// Begins to put a partition back; what arrives is the partition, or why it cannot be.
 pub(super) fn begin(shared: &Arc<Shared>, partition: i32) -> Receiver<Result<Restored, Failure>> {
     let (done, waits) = mpsc::channel();
     let shared = Arc::clone(shared);
     thread::spawn(move || {
+        let restored = read(&shared, partition);
+        if restored.is_err() {
+            // Whoever waits begins anew at once.
+            thread::sleep(PAUSE);
+        }
         // Whoever waited may have given up.
-        let _ = done.send(read(&shared, partition));
+        let _ = done.send(restored);
     });
     waits
 }

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +36,10 @@ pub(super) struct Manifest {
     pub number: u64,
     /// Pieces.
     pub pieces: u32,
-    /// The first part (by its offset) that is not in it, and those behind that are.
+    /// The offset before which all parts are in it.
     pub next: i64,
-    pub merged: Vec<i64>,
+    /// Until when what each partition handed over is in it.
+    pub merged: BTreeMap<i32, i64>,
 }
 
 /// Versions by their number.
@@ -50,7 +51,8 @@ pub struct VersionStore {
 struct Known {
     /// Pieces of versions, whole or not.
     pieces: BTreeMap<(u64, u32), Vec<u8>>,
-    manifests: BTreeMap<u64, Manifest>,
+    /// With when we heard of them.
+    manifests: BTreeMap<u64, (Manifest, Instant)>,
     /// Versions that were put together.
     ready: BTreeMap<u64, Arc<Version>>,
     newest: Arc<Version>,
@@ -101,7 +103,7 @@ impl VersionStore {
 
     /// The manifest of the newest version; that of nothing if there is none.
     pub(super) fn manifest(&self) -> Manifest {
-        self.lock().manifests.last_key_value().map(|(_, manifest)| manifest.clone()).unwrap_or_default()
+        self.lock().manifests.last_key_value().map(|(_, (manifest, _))| manifest.clone()).unwrap_or_default()
     }
 
     /// Takes in a record of the topic; says what is wrong with it.
@@ -117,7 +119,7 @@ impl VersionStore {
             (["m", version], Some(value)) => {
                 let version = number(version)?;
                 let manifest: Manifest = postcard::from_bytes(value).map_err(|error| error.to_string())?;
-                self.lock().manifests.insert(version, manifest);
+                self.lock().manifests.insert(version, (manifest, Instant::now()));
                 // Made here, so that nobody waits for it while judging.
                 let made = self.make(version).ok_or_else(|| format!("version {version} is not whole"))?;
                 let mut known = self.lock();
@@ -145,7 +147,7 @@ impl VersionStore {
     fn make(&self, number: u64) -> Option<Arc<Version>> {
         let packed: Vec<u8> = {
             let known = self.lock();
-            let pieces = known.manifests.get(&number)?.pieces;
+            let pieces = known.manifests.get(&number)?.0.pieces;
             let found: Option<Vec<&Vec<u8>>> =
                 (0..pieces).map(|piece| known.pieces.get(&(number, piece))).collect();
             found?.into_iter().flatten().copied().collect()
@@ -177,7 +179,7 @@ impl Common for VersionStore {
 }
 
 /// A version as records, the manifest last.
-pub(super) fn records(version: &Version, next: i64, merged: Vec<i64>) -> Result<Vec<Outgoing>, Failure> {
+pub(super) fn records(version: &Version, next: i64, merged: BTreeMap<i32, i64>) -> Result<Vec<Outgoing>, Failure> {
     let failed =
         |why: String| Failure::set_up(format!("version {} cannot be written: {why}", version.number()));
     let bytes = version.save().map_err(|error| failed(error.to_string()))?;
@@ -206,11 +208,13 @@ pub(super) fn deletion(store: &VersionStore, number: u64) -> Vec<Outgoing> {
     records
 }
 
-/// The oldest versions, beyond those that are kept.
-pub(super) fn outlived(store: &VersionStore) -> Vec<u64> {
+/// The oldest versions, beyond those that are kept, that have been there for `rest`: when much is read in a short time, many
+/// are made that pins still name.
+pub(super) fn outlived(store: &VersionStore, rest: Duration) -> Vec<u64> {
     let known = store.lock();
     let surplus = known.manifests.len().saturating_sub(KEPT as usize);
-    known.manifests.keys().take(surplus).copied().collect()
+    let oldest = known.manifests.iter().take(surplus);
+    oldest.filter(|(_, (_, heard))| heard.elapsed() > rest).map(|(number, _)| *number).collect()
 }
 
 /// Reads the topic on.

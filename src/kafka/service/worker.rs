@@ -109,9 +109,14 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
     while !shared.stops() {
         worker.turn()?;
     }
-    worker.give_up(None)?;
-    worker.consumer.context().close();
-    Ok(())
+    worker.give_up(None)
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        // However it ends: a consumer that is dropped waits until everything is given up.
+        self.consumer.context().close();
+    }
 }
 
 /// A writer whose transactions are settled; trouble is waited for.
@@ -254,12 +259,16 @@ impl Worker<'_> {
                     for sentence in missing {
                         self.shared.alarm(AlarmKind::CoverageGap, Some(number), &sentence);
                     }
-                    self.read_from(number, partition.next_offset())?;
+                    if let Err(failure) = self.read_from(number, partition.next_offset()) {
+                        self.say_sometimes(Severity::Warning, &failure.to_string());
+                        self.restore_anew(number);
+                        continue;
+                    }
                     self.slots.insert(number, Slot::Running(Box::new(partition)));
                 }
                 Err(failure) if failure.next == Next::Mend => return Err(failure),
                 Err(failure) => {
-                    self.shared.say(Severity::Warning, &failure.to_string());
+                    self.say_sometimes(Severity::Warning, &failure.to_string());
                     self.slots.insert(number, Slot::Restoring(restoring::begin(self.shared, number)));
                 }
             }
@@ -400,7 +409,7 @@ impl Worker<'_> {
             }
             self.writer = settled(self.shared, self.thread)?;
             // The group may have decided otherwise meanwhile. No records are taken.
-            let ours: Vec<i32> = self.keep_membership();
+            let ours: Vec<i32> = self.keep_membership()?;
             commits.retain(|(_, commit)| ours.contains(&commit.partition));
             let numbers: Vec<i32> = commits.iter().map(|(_, commit)| commit.partition).collect();
             let stands = match committed_of(&self.consumer, self.shared, &numbers) {
@@ -440,15 +449,23 @@ impl Worker<'_> {
     }
 
     /// Polls without taking records, so that the group knows of us; returns which partitions are still ours.
-    fn keep_membership(&mut self) -> Vec<i32> {
+    ///
+    /// One that was given up and came back is not among them: it is being put back from what was written so far, and what
+    /// was not written is judged again.
+    fn keep_membership(&mut self) -> Result<Vec<i32>, Failure> {
         let topic = self.shared.clients.settings().topics.of(Topic::Audit).to_owned();
         if let Ok(assigned) = self.consumer.assignment() {
             let _ = self.consumer.pause(&assigned);
         }
         let mut passed: BTreeMap<i32, i64> = BTreeMap::new();
         while let Some(polled) = self.consumer.poll(Duration::from_millis(10)) {
-            let Ok(message) = polled else { continue };
-            passed.entry(message.partition()).or_insert(message.offset());
+            match polled {
+                Ok(message) => {
+                    passed.entry(message.partition()).or_insert(message.offset());
+                }
+                // For good: without a seat in the group there is nothing to keep.
+                Err(error) => self.tell(&error)?,
+            }
         }
         for decided in self.consumer.context().take() {
             match decided {
@@ -460,13 +477,15 @@ impl Worker<'_> {
                     }
                     let _ = self.consumer.incremental_unassign(&partitions);
                 }
-                other => drop(self.decide(other)),
+                other => self.decide(other)?,
             }
         }
         let mut running = TopicPartitionList::new();
+        let mut ours = Vec::new();
         for (number, slot) in &self.slots {
             if let Slot::Running(partition) = slot {
                 running.add_partition(&topic, *number);
+                ours.push(*number);
                 if passed.contains_key(number) {
                     let next = Offset::Offset(partition.next_offset());
                     let _ = self.consumer.seek(&topic, *number, next, SEEK_WITHIN);
@@ -474,7 +493,7 @@ impl Worker<'_> {
             }
         }
         let _ = self.consumer.resume(&running);
-        self.slots.keys().copied().collect()
+        Ok(ours)
     }
 
     /// Writes and saves everything of some partitions (or all), because they are given up.
