@@ -3,6 +3,8 @@
 //! The broker here is a list of records, a map of state and one committed position, all of which change together or not at
 //! all. What a real broker does is tested elsewhere.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
