@@ -115,7 +115,8 @@ fn main() {
             return;
         }
         let began = Instant::now();
-        let (figures, alerts) = round(fault, ROUND.min(arguments.dose - given), before.len() as u64, &mut cluster);
+        let (figures, alerts) =
+            round(fault, ROUND.min(arguments.dose - given), before.len() as u64, &mut cluster);
         let Figures { faults, events, slowest_stop } = figures;
         println!(
             "fault {fault}: {faults} times more, {events} events, {alerts} alerts, slowest stop {slowest_stop:.1?}, in {:.0?}",

@@ -16,8 +16,10 @@ use tiltmeter::time::EventTime;
 use super::deployment::{Deployment, Instance, events};
 use super::rig::Cluster;
 
-/// Events written at once.
-const PORTION: usize = 40;
+/// Between two portions of events, about.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Fewer events do not have enough attacks among them.
+const FEWEST: usize = 8000;
 /// Agents of the fleet.
 const AGENTS: u32 = 30;
 /// Longer than a session (6 s) of the instances of a deployment.
@@ -42,16 +44,15 @@ type Event = (String, EventTime, Vec<u8>);
 
 /// Writes events in small portions while something happens, over about `span`, and the rest once it is over.
 fn while_fed<T>(deployment: &Deployment, all: &[Event], span: Duration, happens: impl FnOnce() -> T) -> T {
-    let portions = all.len().div_ceil(PORTION).max(1) as u32;
-    let pause = span / portions;
+    let portions = (span.as_millis() / PAUSE.as_millis()).max(1) as usize;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            for portion in all.chunks(PORTION) {
+            for portion in all.chunks(all.len().div_ceil(portions)) {
                 deployment.produce(portion);
-                let until = Instant::now() + pause;
+                let until = Instant::now() + PAUSE;
                 while Instant::now() < until && !over.load(Ordering::Relaxed) {
-                    thread::sleep(LOOK.min(pause));
+                    thread::sleep(LOOK);
                 }
             }
         });
@@ -95,7 +96,7 @@ fn end(instances: &mut [Instance]) {
 /// SIGKILL at random moments, start under the same name.
 pub fn kills(deployment: &Deployment, dose: usize, seed: u64) -> Figures {
     let mut random = random(seed);
-    let all = events(dose * 400 + 1000, AGENTS);
+    let all = events((dose * 400).max(FEWEST), AGENTS);
     let mut instance = deployment.start("a");
     while_fed(deployment, &all, Duration::from_millis(2500) * dose as u32, || {
         for _ in 0..dose {
@@ -113,7 +114,7 @@ pub fn kills(deployment: &Deployment, dose: usize, seed: u64) -> Figures {
 /// Two instances, stopped (SIGTERM) and started in turn.
 pub fn rolling_restarts(deployment: &Deployment, dose: usize, seed: u64) -> Figures {
     let mut random = random(seed);
-    let all = events(dose * 400 + 1000, AGENTS);
+    let all = events((dose * 400).max(FEWEST), AGENTS);
     let mut instances = [deployment.start("a"), deployment.start("b")];
     let mut slowest = Duration::ZERO;
     while_fed(deployment, &all, Duration::from_secs(3) * dose as u32, || {
@@ -137,7 +138,7 @@ pub fn rolling_restarts(deployment: &Deployment, dose: usize, seed: u64) -> Figu
 /// partitions.
 pub fn zombies(deployment: &Deployment, dose: usize, seed: u64) -> Figures {
     let mut random = random(seed);
-    let all = events(dose * 1000 + 1000, AGENTS);
+    let all = events((dose * 1000).max(FEWEST), AGENTS);
     let mut instances = [deployment.start("a"), deployment.start("b")];
     while_fed(deployment, &all, Duration::from_secs(13) * dose as u32, || {
         for round in 0..dose {
@@ -158,7 +159,7 @@ pub fn zombies(deployment: &Deployment, dose: usize, seed: u64) -> Figures {
 /// One instance, then three, then two, then one; each change is a fault.
 pub fn scaling(deployment: &Deployment, rounds: usize, seed: u64) -> Figures {
     let mut random = random(seed);
-    let all = events(rounds * 1500 + 1000, AGENTS);
+    let all = events((rounds * 1500).max(FEWEST), AGENTS);
     let mut instances = vec![deployment.start("a")];
     let mut slowest = Duration::ZERO;
     let mut faults = 0;
@@ -189,7 +190,7 @@ pub fn scaling(deployment: &Deployment, rounds: usize, seed: u64) -> Figures {
 /// Each broker of three in turn is killed, so that others lead its partitions, groups and transactions, and comes back.
 pub fn broker_kills(deployment: &Deployment, cluster: &mut Cluster, dose: usize, seed: u64) -> Figures {
     let mut random = random(seed);
-    let all = events(dose * 1000 + 1000, AGENTS);
+    let all = events((dose * 1000).max(FEWEST), AGENTS);
     let mut instances = [deployment.start("a"), deployment.start("b")];
     while_fed(deployment, &all, Duration::from_secs(15) * dose as u32, || {
         for round in 0..dose {

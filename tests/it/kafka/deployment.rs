@@ -138,7 +138,10 @@ impl Deployment {
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let topic = self.topic(topic);
         let record = BaseRecord::to(&topic).partition(partition).key(key);
-        producer.send(value.into_iter().fold(record, BaseRecord::payload)).map_err(|(error, _)| error).unwrap();
+        producer
+            .send(value.into_iter().fold(record, BaseRecord::payload))
+            .map_err(|(error, _)| error)
+            .unwrap();
         producer.flush(PATIENCE).unwrap();
     }
 

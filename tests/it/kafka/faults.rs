@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use tiltmeter::control::{Control, ControlRecord};
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::risk::{Decision, Verdict};
 use tiltmeter::time::EventTime;
@@ -20,7 +21,7 @@ fn an_instance_that_is_killed_again_and_again_tells_everything_once() {
     let Some(brokers) = shared() else { return left_out("kills") };
     let deployment = Deployment::new("kills", &brokers.brokers, 3, "").with_seats();
     let done = breaking::kills(&deployment, 10, 1);
-    assert_eq!((done.faults, done.events), (10, 5000));
+    assert_eq!((done.faults, done.events), (10, 8000));
     assert!(deployment.check() > ENOUGH);
     deployment.check_identities();
 }
@@ -71,9 +72,9 @@ fn brokers_that_are_killed_in_turn_lose_nothing_and_need_nobody() {
 fn damaged_missing_and_foreign_state_costs_memory_and_no_identity() {
     let Some(brokers) = shared() else { return left_out("damaged state") };
     let deployment = Deployment::new("damaged", &brokers.brokers, 2, "").with_seats();
-    let all = events(6000, 30);
+    let all = events(8000, 30);
     let mut instance = deployment.start("a");
-    for (round, portion) in all.chunks(1200).enumerate() {
+    for (round, portion) in all.chunks(1600).enumerate() {
         deployment.produce(portion);
         deployment.wait(&mut [&mut instance]);
         if round % 2 == 0 {
@@ -125,8 +126,8 @@ fn damage(deployment: &Deployment, round: usize) {
 fn a_verdict_takes_effect_once_and_survives_a_kill() {
     let Some(brokers) = shared() else { return left_out("verdicts") };
     let deployment = Deployment::new("verdict", &brokers.brokers, 2, "").with_seats();
-    let all = events(3000, 20);
-    let (before, after) = all.split_at(1500);
+    let all = events(8000, 30);
+    let (before, after) = all.split_at(4000);
     let mut instance = deployment.start("a");
     deployment.produce(before);
     deployment.wait(&mut [&mut instance]);
@@ -138,13 +139,21 @@ fn a_verdict_takes_effect_once_and_survives_a_kill() {
         by: "someone".to_owned(),
         reason: "a test".to_owned(),
     };
-    let verdict = serde_json::to_vec(&verdict).unwrap();
+    let record = ControlRecord {
+        time: verdict.time,
+        id: "a".to_owned(),
+        by: verdict.by.clone(),
+        kind: Control::Verdict(verdict),
+    };
+    let verdict = tiltmeter::wire::control::encode(&record).unwrap().into_bytes();
     deployment.write(Topic::Control, 0, b"verdict|a", Some(&verdict));
     deployment.write(Topic::Control, 0, b"verdict|b", Some(b"{ of no use"));
     deployment.write(Topic::Control, 0, b"verdict|c", Some(&vec![b' '; 900_000]));
     let told = || {
         let journal = deployment.read(Topic::Journal);
-        let of = |value: &Option<Vec<u8>>| String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned();
+        let of = |value: &Option<Vec<u8>>| {
+            String::from_utf8_lossy(value.as_deref().unwrap_or_default()).into_owned()
+        };
         journal.iter().filter(|(.., value)| of(value).contains("\"a test\"")).count()
     };
     let until = Instant::now() + Duration::from_secs(60);
