@@ -81,6 +81,11 @@ pub(super) struct Saved {
 /// A piece of a slice.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Chunk {
+    /// Of which partition.
+    pub partition: i32,
+    /// Of which slice. A record that lies under another key, or on another partition, is none of ours: two would tell of
+    /// one agent.
+    pub slice: u8,
     /// Everything before it has happened to the slice.
     pub as_of: Position,
     /// How far time had come.
@@ -173,13 +178,15 @@ pub(super) fn unpacked(pieces: &[u8]) -> Result<Vec<u8>, RecordError> {
     Ok(zstd::decode_all(pieces)?)
 }
 
-/// The newest copy of a slice that is complete; none if there is none.
-pub(super) fn whole(records: &BTreeMap<Vec<u8>, Vec<u8>>, slice: usize) -> Option<Whole> {
-    (0..2).filter_map(|copy| whole_copy(records, slice, copy)).max_by_key(|whole| whole.as_of)
+/// The newest copy of a slice of a partition that is complete; none if there is none.
+pub(super) fn whole(records: &BTreeMap<Vec<u8>, Vec<u8>>, partition: i32, slice: usize) -> Option<Whole> {
+    let copies = (0..2).filter_map(|copy| whole_copy(records, partition, slice, copy));
+    copies.max_by_key(|whole| whole.as_of)
 }
 
-fn whole_copy(records: &BTreeMap<Vec<u8>, Vec<u8>>, slice: usize, copy: u8) -> Option<Whole> {
-    let chunk = |number| unframed::<Chunk>(records.get(&slice_key(slice, copy, number))?).ok();
+fn whole_copy(records: &BTreeMap<Vec<u8>, Vec<u8>>, partition: i32, slice: usize, copy: u8) -> Option<Whole> {
+    let ours = |chunk: &Chunk| (chunk.partition, usize::from(chunk.slice)) == (partition, slice);
+    let chunk = |number| unframed::<Chunk>(records.get(&slice_key(slice, copy, number))?).ok().filter(ours);
     let Chunk { as_of, moment, version, next_control, of, bytes: mut pieces, .. } = chunk(0)?;
     for number in 1..of {
         let next = chunk(number).filter(|next| (next.as_of, next.number, next.of) == (as_of, number, of))?;

@@ -121,7 +121,19 @@ impl Partition {
         let of = pieces.len() as u32;
         let (moment, version, next_control) = (self.engine.moment(), self.version(), self.next_control);
         for (bytes, number) in pieces.into_iter().zip(0..) {
-            let chunk = Chunk { as_of: self.position, moment, version, next_control, number, of, bytes };
+            let (partition, slice_number) = (self.settings.number, slice as u8);
+            let as_of = self.position;
+            let chunk = Chunk {
+                partition,
+                slice: slice_number,
+                as_of,
+                moment,
+                version,
+                next_control,
+                number,
+                of,
+                bytes,
+            };
             state.push(self.saved_record(slice_key(slice, copy, number), Some(framed(&chunk)?)));
         }
         let mut chunks = saved.chunks;

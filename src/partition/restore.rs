@@ -89,7 +89,7 @@ pub fn restore(
         }
     };
     for slice in 0..SLICES {
-        let saved = match checkpoint::whole(records, slice) {
+        let saved = match checkpoint::whole(records, partition.settings.number, slice) {
             Some(whole) if partition.put_back(slice, &whole) => {
                 // Behind the end of the log nothing of this partition was ever saved: it is another's.
                 let foreign = anew || whole.as_of.offset > end;

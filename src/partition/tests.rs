@@ -3,6 +3,8 @@
 //! The broker here is a list of records, a map of state and one committed position, all of which change together or not at
 //! all. What a real broker does is tested elsewhere.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -13,9 +15,11 @@ use proptest::test_runner::{Config as TestConfig, TestRunner};
 
 use super::*;
 use crate::config::Config;
+use crate::control::{Control, ControlRecord};
 use crate::risk::{Decision, Verdict};
 use crate::simulate::{Scenario, Simulation};
 use crate::time::EventTime;
+use crate::wire::control;
 
 const PACE: Pace = Pace { events: 40, every_ms: i64::MAX };
 
@@ -192,14 +196,22 @@ fn verdict(number: usize, at: i64) -> Pin {
     let decisions =
         [Decision::ConfirmCompromised, Decision::ConfirmSafe, Decision::Dismiss, Decision::Accept];
     let verdict = Verdict {
-        time: EventTime(0),
+        time: EventTime(1),
         agent_id: world().agent_ids[number % world().agent_ids.len()].clone(),
         tenant: None,
         verdict: decisions[number % 4],
         by: "someone".to_owned(),
         reason: number.to_string(),
     };
-    Pin::Control { at, json: serde_json::to_string(&verdict).unwrap() }
+    let record = ControlRecord {
+        time: verdict.time,
+        id: number.to_string(),
+        by: verdict.by.clone(),
+        kind: Control::Verdict(verdict),
+    };
+    let json = control::encode(&record).unwrap();
+    assert!(control::decode(json.as_bytes()).is_ok(), "{json}");
+    Pin::Control { at, json }
 }
 
 /// A history; returns what was told, where it ended, and all pins.

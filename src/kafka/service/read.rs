@@ -15,7 +15,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::client::{Clients, Context, Isolation};
-use crate::kafka::failure::Failure;
+use crate::kafka::failure::{Failure, Next};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -70,7 +70,7 @@ impl Reader {
                 Some(Err(error)) => {
                     let doing = format!("read {} [{}]", self.topic, self.partition);
                     let failure = Failure::new(&doing, &error, self.consumer.context().trouble().as_ref());
-                    if failure.next != crate::kafka::failure::Next::Retry {
+                    if failure.next != Next::Retry {
                         return Err(failure);
                     }
                 }
@@ -99,10 +99,19 @@ impl Watermarks {
 
     /// The first offset of a partition and the one after its last.
     pub fn of(&self, topic: &str, partition: i32) -> Result<(i64, i64), Failure> {
-        self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(|error| {
-            let doing = format!("ask where {topic} [{partition}] ends");
-            Failure::new(&doing, &error, self.consumer.context().trouble().as_ref())
-        })
+        let doing = format!("ask where {topic} [{partition}] ends");
+        let until = Instant::now() + ANSWER;
+        loop {
+            let failure = match self.consumer.fetch_watermarks(topic, partition, ANSWER) {
+                Ok(found) => return Ok(found),
+                Err(error) => Failure::new(&doing, &error, self.consumer.context().trouble().as_ref()),
+            };
+            // A topic that was just made, or whose leader went, has nobody who answers for a moment.
+            if failure.next != Next::Retry || Instant::now() > until {
+                return Err(failure);
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Knows the service as its users do, and the oracle: one partition after the other, judged in one go with the pins that the
 //! service decided on. Must not know how a broker is started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -35,6 +35,7 @@ pub struct Deployment {
     prefix: String,
     folder: tempfile::TempDir,
     more: String,
+    seats: bool,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -43,21 +44,34 @@ pub type Record = (i32, i64, i64, Vec<u8>, Option<Vec<u8>>);
 impl Deployment {
     /// Makes the topics. `more` is added to `[kafka]`.
     pub fn new(name: &str, brokers: &str, partitions: i32, more: &str) -> Self {
+        Self::replicated(name, brokers, partitions, 1, more)
+    }
+
+    /// The same with so many copies of each topic.
+    pub fn replicated(name: &str, brokers: &str, partitions: i32, copies: u32, more: &str) -> Self {
         let deployment = Self {
             brokers: brokers.to_owned(),
             partitions,
             prefix: prefix(name),
             folder: tempfile::tempdir().unwrap(),
             more: more.to_owned(),
+            seats: false,
         };
         let clients = deployment.clients("maker");
-        let (_, verified) = create(&clients, partitions as u32, Some(1)).unwrap();
+        let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
         verified.unwrap();
         deployment
     }
 
+    /// From now on an instance that comes back within its session takes its seat in the group again.
+    pub fn with_seats(mut self) -> Self {
+        self.seats = true;
+        self
+    }
+
     fn configuration(&self, instance: &str) -> String {
         let Self { brokers, prefix, more, .. } = self;
+        let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
             .iter()
             .map(|topic| {
@@ -68,7 +82,7 @@ impl Deployment {
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{more}\n[kafka.topics]\n{topics}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}"
         )
     }
 
@@ -115,6 +129,19 @@ impl Deployment {
                 producer.poll(Duration::from_millis(10));
             }
         }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Writes one record with a key; none deletes.
+    pub fn write(&self, topic: Topic, partition: i32, key: &[u8], value: Option<&[u8]>) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let topic = self.topic(topic);
+        let record = BaseRecord::to(&topic).partition(partition).key(key);
+        producer
+            .send(value.into_iter().fold(record, BaseRecord::payload))
+            .map_err(|(error, _)| error)
+            .unwrap();
         producer.flush(PATIENCE).unwrap();
     }
 
@@ -227,6 +254,15 @@ impl Deployment {
 
     /// Nothing is lost, nothing is told twice, nothing else is told, and what is told of one agent is in order.
     pub fn check(&self) -> usize {
+        self.check_told(false)
+    }
+
+    /// The same, but a record may be told again as it was.
+    pub fn check_at_least_once(&self) -> usize {
+        self.check_told(true)
+    }
+
+    fn check_told(&self, repeats: bool) -> usize {
         let mut expected = self.expected();
         let mut told: BTreeMap<(Topic, Vec<u8>), Vec<Vec<u8>>> = BTreeMap::new();
         for topic in [Topic::Alerts, Topic::Risk, Topic::DeadLetters, Topic::Journal, Topic::BaselineParts] {
@@ -235,6 +271,12 @@ impl Deployment {
             }
         }
         expected.retain(|(topic, _), _| *topic != Topic::Checkpoints);
+        if repeats {
+            for values in told.values_mut().chain(expected.values_mut()) {
+                let mut seen = BTreeSet::new();
+                values.retain(|value| seen.insert(value.clone()));
+            }
+        }
         let count = |all: &BTreeMap<_, Vec<Vec<u8>>>| all.values().map(Vec::len).sum::<usize>();
         let (wanted, got) = (count(&expected), count(&told));
         for (key, expected) in &expected {
@@ -252,6 +294,29 @@ impl Deployment {
         }
         assert_eq!(got, wanted, "something else was told");
         told.iter().filter(|((topic, _), _)| *topic == Topic::Alerts).map(|(_, values)| values.len()).sum()
+    }
+}
+
+impl Deployment {
+    /// What holds even where state was lost: no alert is opened under an id that was used, and the number of an agent's
+    /// risk updates only grows. Returns the alerts opened.
+    pub fn check_identities(&self) -> usize {
+        let mut opened = BTreeSet::new();
+        for (_, _, _, _, value) in self.read(Topic::Alerts) {
+            let alert: serde_json::Value = serde_json::from_slice(&value.unwrap()).unwrap();
+            if alert["state"] == "opened" {
+                let id = alert["alert_id"].as_str().unwrap().to_owned();
+                assert!(opened.insert(id), "the id of this alert was used before: {alert}");
+            }
+        }
+        let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for (_, _, _, key, value) in self.read(Topic::Risk) {
+            let risk: serde_json::Value = serde_json::from_slice(&value.unwrap()).unwrap();
+            let seq = risk["seq"].as_u64().unwrap();
+            let before = last.insert(key, seq);
+            assert!(before.is_none_or(|before| before < seq), "{before:?} before {risk}");
+        }
+        opened.len()
     }
 }
 

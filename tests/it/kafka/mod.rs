@@ -2,9 +2,11 @@
 //!
 //! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
 
+mod breaking;
 mod clients;
 mod cluster;
 mod deployment;
+mod faults;
 mod rig;
 mod service;
 mod topics;

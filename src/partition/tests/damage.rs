@@ -1,0 +1,201 @@
+//! State that was lost, damaged, swapped or is older than it should be: agents are known less well, and nothing worse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What happens to one record of the state.
+#[derive(Clone, Debug)]
+enum Damage {
+    Lost,
+    CutOff(prop::sample::Index),
+    Flipped(prop::sample::Index),
+    OtherFormat,
+    /// As it was some commits before.
+    Older,
+    /// Under the key of another.
+    Elsewhere(prop::sample::Index),
+}
+
+fn damages() -> impl Strategy<Value = Vec<(prop::sample::Index, Damage)>> {
+    let index = || any::<prop::sample::Index>();
+    let damage = prop_oneof![
+        Just(Damage::Lost),
+        index().prop_map(Damage::CutOff),
+        index().prop_map(Damage::Flipped),
+        Just(Damage::OtherFormat),
+        Just(Damage::Older),
+        index().prop_map(Damage::Elsewhere),
+    ];
+    proptest::collection::vec((index(), damage), 1..60)
+}
+
+fn damaged(
+    state: &BTreeMap<Vec<u8>, Vec<u8>>,
+    older: &BTreeMap<Vec<u8>, Vec<u8>>,
+    damages: &[(prop::sample::Index, Damage)],
+) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut damaged = state.clone();
+    let keys: Vec<&Vec<u8>> = state.keys().collect();
+    for (which, damage) in damages {
+        let key = *which.get(&keys);
+        let value = state[key].clone();
+        match damage {
+            Damage::Lost => {
+                damaged.remove(key);
+            }
+            Damage::CutOff(place) => {
+                damaged.insert(key.clone(), value[..place.index(value.len())].to_vec());
+            }
+            Damage::Flipped(place) => {
+                let mut value = value;
+                let place = place.index(value.len());
+                value[place] ^= 0x10;
+                damaged.insert(key.clone(), value);
+            }
+            Damage::OtherFormat => {
+                let mut value = value;
+                value[0] = 77;
+                damaged.insert(key.clone(), value);
+            }
+            Damage::Older => {
+                if let Some(older) = older.get(key) {
+                    damaged.insert(key.clone(), older.clone());
+                }
+            }
+            Damage::Elsewhere(other) => {
+                damaged.insert(other.get(&keys).to_vec(), value);
+            }
+        }
+    }
+    damaged
+}
+
+fn take_until(partition: &mut Partition, offset: i64) {
+    while partition.next_offset() < offset {
+        take(partition, 1);
+    }
+}
+
+/// Takes, commits and pins until a record; returns an older state.
+fn go_on(broker: &mut Broker, partition: &mut Partition, until: i64) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut older = BTreeMap::new();
+    while partition.next_offset() < until {
+        take(partition, 60);
+        if partition.is_muted() {
+            continue;
+        }
+        if !partition.has_waiting_pins() {
+            let number = partition.next_offset() as usize / 100;
+            let version = world().versions[number % world().versions.len()].number();
+            partition.pin(Pin::Version(version), world()).unwrap();
+        }
+        if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
+            broker.write(&commit);
+        }
+        if partition.next_offset() > until / 2 && older.is_empty() {
+            older = broker.state.clone();
+        }
+    }
+    older
+}
+
+/// No id of an alert is used twice, and the numbers of an agent's risk updates only grow.
+fn check_identities(told: &[Outgoing]) {
+    let mut opened = BTreeSet::new();
+    let mut last: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for record in told {
+        let value = || serde_json::from_slice::<serde_json::Value>(record.value.as_ref().unwrap()).unwrap();
+        match record.topic {
+            Topic::Alerts if value()["state"] == "opened" => {
+                let id = value()["alert_id"].to_string();
+                assert!(opened.insert(id.clone()), "alert {id} was opened twice");
+            }
+            Topic::Risk => {
+                let seq = value()["seq"].as_u64().unwrap();
+                let before = last.insert(record.key.clone(), seq);
+                assert!(before.is_none_or(|before| before < seq), "{before:?} before {seq}");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn restored(state: &BTreeMap<Vec<u8>, Vec<u8>>, committed: Option<Position>, start: i64) -> Restored {
+    let newest = Arc::clone(&world().versions[0]);
+    let end = world().values.len() as i64;
+    restore(settings(Copies::One), state, committed, (start, end), world(), newest)
+}
+
+proptest! {
+    #![proptest_config(TestConfig { cases: 16, failure_persistence: None, ..TestConfig::default() })]
+    #[test]
+    fn whatever_is_damaged_no_identity_is_used_twice(
+        half in 300i64..1600, damages in damages(), gone in prop_oneof![Just(0i64), 0i64..1600]
+    ) {
+        let mut broker = Broker::default();
+        let mut partition = broker.restore(Flaw::None);
+        let older = go_on(&mut broker, &mut partition, half);
+        let state = damaged(&broker.state, &older, &damages);
+        broker.state = state;
+        // The log may begin later than what was saved.
+        let start = gone.min(broker.committed.unwrap().offset);
+        let Restored { mut partition, .. } = restored(&broker.state, broker.committed, start);
+        if partition.next_offset() < start {
+            let until = Incoming { offset: start, timestamp_ms: world().values[start as usize].0, key: None,
+                value: Some(&world().values[start as usize].1) };
+            partition.take(&[until], world()).unwrap();
+        }
+        go_on(&mut broker, &mut partition, 2300);
+        check_identities(&broker.told);
+    }
+}
+
+#[test]
+fn pins_that_are_lost_do_not_silence_what_comes_next() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    for number in 0..3 {
+        partition.pin(Pin::Clock(EventTime(number)), world()).unwrap();
+    }
+    broker.write(&partition.commit(PACE, 0, false).unwrap().unwrap());
+    let pins = broker.state.keys().filter(|key| key.starts_with(b"pin")).count();
+    broker.state.retain(|key, _| !key.starts_with(b"pin"));
+    let Restored { mut partition, missing } = restored(&broker.state, broker.committed, 0);
+    assert!(missing.iter().any(|line| line.starts_with(&format!("{pins} of the pins"))), "{missing:?}");
+    let stands = broker.committed.unwrap();
+    take_until(&mut partition, stands.offset);
+    assert_eq!((partition.next_offset(), partition.is_muted()), (stands.offset, false));
+    take(&mut partition, 1);
+    assert_eq!(partition.counts().events + partition.counts().dead_letters, 1, "it was muted");
+    assert!(partition.position().pins >= stands.pins);
+}
+
+#[test]
+fn a_slice_that_is_ahead_is_not_saved_as_of_an_earlier_record() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    let early = broker.committed.unwrap();
+    take(&mut partition, 200);
+    // Without transactions: the state was written, the offsets were not.
+    let ahead = partition.commit(PACE, 0, true).unwrap().unwrap();
+    broker.write(&ahead);
+    let Restored { mut partition, .. } = restored(&broker.state, Some(early), 0);
+    let mut expected = restored(&broker.state, Some(early), 0).partition;
+    take_until(&mut expected, 1600);
+    take_until(&mut partition, early.offset + 20);
+    broker.write(&partition.commit(PACE, 0, true).unwrap().unwrap());
+    let Restored { mut partition, .. } = restored(&broker.state, broker.committed, 0);
+    take_until(&mut partition, 1600);
+    for slice in 0..SLICES {
+        assert_eq!(
+            partition.engine.save_slice(slice).unwrap(),
+            expected.engine.save_slice(slice).unwrap(),
+            "slice {slice}"
+        );
+    }
+}
