@@ -261,3 +261,6 @@ impl Slice {
         self.count_from = self.count_from.max(from.count_from);
     }
 }
+
+#[cfg(test)]
+mod tests;
