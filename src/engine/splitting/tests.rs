@@ -9,7 +9,7 @@ use proptest::test_runner::Config as TestConfig;
 
 use super::*;
 use crate::config::Config;
-use crate::control::{ControlRecord, Subject};
+use crate::control::{Control, ControlRecord, Maintenance, Subject};
 use crate::engine::Output;
 use crate::engine::unit::Position;
 use crate::event::AuditEvent;
@@ -151,17 +151,17 @@ fn nothing_is_met_twice_and_no_verdict_is_lost() {
 
 #[test]
 fn what_people_said_of_an_agent_goes_with_it() {
-    let registration = |agent_id: &str| {
-        let subject = Subject::of_agent(agent_id, None);
-        let json = serde_json::json!({
-            "schema": "tiltmeter.agent-control.v1", "kind": "suppression", "time": "2026-01-01T00:00:00Z",
-            "by": "ann", "reason": "known", "owner": "ann", "until": "2027-01-01T00:00:00Z",
-            "subject": subject, "id": agent_id,
-        });
-        serde_json::from_value::<ControlRecord>(json)
+    let maintenance = Maintenance {
+        subject: Subject::of_agent("somebody-new", None),
+        from: EventTime(0),
+        until: EventTime(i64::MAX / 2),
+        reason: "moves".to_owned(),
     };
-    let Ok(record) = registration("somebody-new") else {
-        panic!("{:?}", registration("somebody-new").unwrap_err());
+    let record = ControlRecord {
+        time: EventTime(0),
+        id: "1".to_owned(),
+        by: "ann".to_owned(),
+        kind: Control::Maintenance(maintenance),
     };
     let mut engine = Engine::new(settings());
     engine.control(&record, &mut Vec::new());

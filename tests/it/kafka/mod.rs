@@ -7,4 +7,5 @@ mod cluster;
 mod deployment;
 mod rig;
 mod service;
+mod state;
 mod topics;
