@@ -79,6 +79,13 @@ impl Hold {
         }
     }
 
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub fn shift(&mut self, by_ms: i64) {
+        for until in self.until.iter_mut().filter(|until| **until > i64::MIN) {
+            *until = until.saturating_add(by_ms);
+        }
+    }
+
     /// The level that is held at a time.
     pub fn level(&self, now: i64) -> Level {
         let held = |level: &&Level| self.until.get(**level as usize).is_some_and(|until| *until > now);
@@ -138,6 +145,13 @@ pub fn deserves(
 }
 
 impl Risk {
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub fn shift(&mut self, by_ms: i64) {
+        self.findings.iter_mut().for_each(|entry| entry.at = entry.at.saturating_add(by_ms));
+        self.low.shift(by_ms);
+        self.stepped_down = self.stepped_down.map(|at| at.saturating_add(by_ms));
+    }
+
     /// The level now.
     pub fn level(&self) -> Level {
         self.level

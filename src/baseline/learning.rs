@@ -204,12 +204,7 @@ impl Delta {
 
     /// Notes that an agent has forgotten a key (shortened, as [`super::agent::shortened`] has it) for which it has voted.
     pub fn note_voter(&mut self, agent: Key, key: u32) {
-        let pair = voter(agent, key);
-        let [young, old] = &mut self.voters;
-        if !old.contains(pair) && young.insert(pair) && young.len() >= VOTERS {
-            std::mem::swap(young, old);
-            young.clear();
-        }
+        self.add_voter(voter(agent, key));
     }
 
     /// Whether an agent that meets a key for the first time that it remembers has voted for it before. An agent that
@@ -256,6 +251,26 @@ impl Delta {
         let taken = std::mem::replace(self, left);
         self.voters = voters;
         taken
+    }
+
+    /// Nothing learned, but who has voted is known as here: for agents of the type that are counted elsewhere from now on.
+    pub fn apart(&self) -> Self {
+        Self { voters: self.voters.clone(), ..Self::new(&self.name) }
+    }
+
+    /// Knows who has voted elsewhere as well, as far as there is room.
+    pub fn know_voters_of(&mut self, other: &Self) {
+        for pair in other.voters.iter().rev().flat_map(KeySet::sorted) {
+            self.add_voter(pair);
+        }
+    }
+
+    fn add_voter(&mut self, pair: u64) {
+        let [young, old] = &mut self.voters;
+        if !old.contains(pair) && young.insert(pair) && young.len() >= VOTERS {
+            std::mem::swap(young, old);
+            young.clear();
+        }
     }
 
     /// Moves everything into the baselines and is empty afterwards.

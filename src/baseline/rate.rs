@@ -106,6 +106,12 @@ impl Rate {
         vote
     }
 
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`. To five minutes.
+    pub fn shift(&mut self, by_ms: i64) {
+        let windows = i32::try_from(by_ms / WINDOW_MS).unwrap_or_default();
+        self.window = self.window.saturating_add(windows).max(0);
+    }
+
     /// What was learned counts for so much less: the agent is about to change, and its past is only a first guess.
     ///
     /// * `left`: part that stays, in (0, 1].

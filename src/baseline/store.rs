@@ -94,6 +94,11 @@ impl<T> Store<T> {
         self.evicted
     }
 
+    /// Counts entries that had to make room elsewhere.
+    pub fn count_evicted(&mut self, evicted: u64) {
+        self.evicted += evicted;
+    }
+
     /// The slot of an entry that is there.
     pub fn find(&self, id: u64) -> Option<usize> {
         let is = |pointer: &Pointer| {
@@ -143,6 +148,11 @@ impl<T> Store<T> {
     /// All entries with their ids, in the same order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
         self.slots.iter_mut().map(|s| (s.id, &mut s.value))
+    }
+
+    /// All entries with their ids and when they were last seen, in the order of [`Store::iter`].
+    pub fn into_entries(self) -> impl Iterator<Item = (u64, i64, T)> {
+        self.slots.into_iter().map(|s| (s.id, s.last_seen, s.value))
     }
 
     /// Takes out a sixteenth of the entries (at least one): those seen longest ago, ties by id, and those that are

@@ -15,6 +15,8 @@ mod run;
 mod simulate;
 mod source;
 #[cfg(feature = "kafka")]
+mod state;
+#[cfg(feature = "kafka")]
 mod topics;
 mod train;
 mod verdict;
@@ -53,6 +55,8 @@ enum Command {
     Registry(registry::Registry),
     Simulate(simulate::Simulate),
     #[cfg(feature = "kafka")]
+    State(state::State),
+    #[cfg(feature = "kafka")]
     Topics(topics::Topics),
     Train(train::Train),
     Verdict(verdict::Give),
@@ -72,6 +76,8 @@ impl Cli {
             Command::Run(command) => command.run(),
             Command::Registry(command) => command.run(),
             Command::Simulate(command) => command.run(),
+            #[cfg(feature = "kafka")]
+            Command::State(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Topics(command) => command.run(),
             Command::Train(command) => command.run(),

@@ -26,8 +26,8 @@ pub struct Topics {
     #[arg(long)]
     create: bool,
 
-    /// Partitions of the topic of audit events if it is missing, and of those that follow it. They cannot be changed
-    /// later without learning anew.
+    /// Partitions of the topic of audit events if it is missing, and of those that follow it. Whoever
+    /// adds some later has to move the state: `tiltmeter state repartition`.
     #[arg(long, value_name = "N", default_value_t = 12, requires = "create", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     partitions: u32,
 

@@ -120,6 +120,14 @@ impl StreamClock {
         }
     }
 
+    /// One clock for several streams that go on as one: that of the stream which has come furthest.
+    pub fn joined(clocks: impl IntoIterator<Item = Self>) -> Self {
+        let furthest = clocks.into_iter().max_by_key(|clock| clock.now).unwrap_or_default();
+        // Whoever led was the leader of one stream. That there was a second keeps the clock from going back.
+        let second = furthest.now.map(|now| now.plus_ms(BEHIND_MS));
+        Self { leader: None, second, last: None, ..furthest }
+    }
+
     /// The end of the input: nobody else will speak, so that the leader is believed.
     pub fn end(&mut self) {
         if let (Some((_, time)), Some(now)) = (self.leader, self.now) {

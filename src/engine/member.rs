@@ -72,6 +72,30 @@ fn tick(now: Now) -> i64 {
     now.time.0.div_euclid(TICK_MS)
 }
 
+impl Part {
+    /// What was learned and counted until an instant.
+    pub(super) fn new(boundary: EventTime, began: Option<i64>, types: Vec<(Key, OfType)>) -> Self {
+        Self { boundary, began, types }
+    }
+
+    /// Whether there is anything in it.
+    pub(super) fn has_types(&self) -> bool {
+        !self.types.is_empty()
+    }
+}
+
+impl Moment {
+    /// The moment of an engine that made its versions itself.
+    pub(super) fn of_whole(clock: StreamClock, minted: Option<i64>, began: Option<i64>) -> Self {
+        Self { clock, minted, tick: None, handed: None, began }
+    }
+
+    /// The first instant. Watched milliseconds.
+    pub(super) fn began(&self) -> Option<i64> {
+        self.began
+    }
+}
+
 impl Engine {
     /// An engine for one partition, which judges by `version`.
     pub fn member(settings: Settings, version: Arc<Version>) -> Self {

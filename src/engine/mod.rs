@@ -19,6 +19,7 @@ pub mod output;
 mod plain;
 mod registry;
 mod slice;
+mod splitting;
 mod storm;
 mod turning;
 pub mod unit;
@@ -28,6 +29,7 @@ pub mod watched;
 
 pub use self::output::{ClosedUnit, Output};
 pub use self::slice::SLICES;
+pub use self::splitting::Holdings;
 pub use self::storm::Storm;
 pub use self::verdicts::VerdictRecord;
 pub use self::version::Version;

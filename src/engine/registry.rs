@@ -190,6 +190,12 @@ pub(super) fn look_up<'k>(
 }
 
 impl Known {
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub fn shift(&mut self, by_ms: i64) {
+        self.seen = self.seen.map(|seen| seen.saturating_add(by_ms));
+        self.found = None;
+    }
+
     /// What the detector is told of the agent.
     ///
     /// * `at`: the instant of the call. Watched milliseconds.

@@ -32,6 +32,15 @@ impl Storm {
         self.tell_at_most(CAP, out, from);
     }
 
+    /// Takes in what another stream of outputs counted and held back.
+    pub fn join(&mut self, other: Self) {
+        for (agent_type, count) in other.types {
+            let own = self.types.entry(agent_type).or_insert(count);
+            *own = (*own).max(count);
+        }
+        self.held_back.extend(other.held_back);
+    }
+
     fn tell_at_most(&mut self, cap: u32, out: &mut Vec<Output>, from: usize) {
         if out.len() == from {
             return;

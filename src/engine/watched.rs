@@ -134,6 +134,29 @@ impl Watched {
         }
     }
 
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub(super) fn shift(&mut self, by_ms: i64) {
+        self.rate.shift(by_ms);
+        self.open.iter_mut().for_each(|open| open.hold.shift(by_ms));
+        if let Some(risk) = &mut self.risk {
+            risk.shift(by_ms);
+        }
+        if self.timer != NEVER {
+            self.timer = self.timer.saturating_add(by_ms);
+        }
+    }
+
+    /// Forgets what it is used to, as if it were met now. Its id, its counters, what is held against it and what is open
+    /// stay.
+    pub(super) fn forget_habits(&mut self, watched_ms: i64) {
+        self.familiar = Familiar::default();
+        self.rate = Rate::born(watched_ms);
+        self.failure = Default::default();
+        self.silence = None;
+        self.tail_day = [i32::MIN; 2];
+        self.events = 0;
+    }
+
     /// Reads something of each of its parts, so that they lie near the processor.
     pub(super) fn touch(&self) -> u64 {
         let units = self.hour.iter().chain(&self.sessions);

@@ -12,6 +12,8 @@
 mod checkpoint;
 mod commit;
 mod judging;
+mod moving;
+mod murmur2;
 mod outgoing;
 mod pin;
 mod position;
@@ -21,8 +23,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use self::checkpoint::{Copies, RecordError};
-pub use self::commit::{Commit, Pace};
+pub use self::commit::{Commit, CommitError, Pace};
 pub use self::judging::{Incoming, JudgingError, risk_key};
+pub use self::murmur2::partition_of;
 pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};

@@ -263,6 +263,16 @@ impl<K: Slot + PartialEq> KeySet<K> {
         new
     }
 
+    /// All keys, in the order of their numbers.
+    pub fn sorted(&self) -> Vec<K>
+    where
+        K: Ord,
+    {
+        let mut keys: Vec<K> = self.0.iter().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// Makes room for so many keys.
     pub fn reserve(&mut self, keys: usize) {
         self.0.reserve(keys);

@@ -79,6 +79,15 @@ impl Recent {
         self.met.find(wanted.home(), |met| met.key() == wanted.key()).is_some()
     }
 
+    /// Notes everything that another set has met: first what it met longer ago.
+    pub fn meet_all(&mut self, other: &Self) {
+        for mark in [other.running ^ 1, other.running] {
+            for key in other.generation(mark) {
+                self.insert(key);
+            }
+        }
+    }
+
     /// Brings what is known of these keys near the processor; see [`Flat::fetch`].
     pub fn fetch(&self, keys: impl Iterator<Item = u64>) {
         self.met.fetch(keys.map(|key| Met::new(key, 0).home()));

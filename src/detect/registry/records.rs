@@ -132,6 +132,18 @@ impl Records {
         self == &Self::default()
     }
 
+    /// Id of the agent, where they are about one alone.
+    pub fn one_agent(&self) -> Option<String> {
+        fn first<T: About>(table: &Table<T>) -> Option<String> {
+            table.values().find_map(|record| record.what.subject().one_agent()).map(|(agent_id, _)| agent_id)
+        }
+        first(&self.registrations)
+            .or_else(|| first(&self.changes))
+            .or_else(|| first(&self.grants))
+            .or_else(|| first(&self.maintenance))
+            .or_else(|| first(&self.suppressions))
+    }
+
     /// Whether any of them asks for something to be remembered of the agents that it is about.
     pub fn follows_agents(&self) -> bool {
         !self.registrations.is_empty() || !self.changes.is_empty()

@@ -16,6 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Shared;
 use super::assignment::{Decided, Membership};
+use super::read::read_all;
 use super::versions::{self, Manifest, VersionStore};
 use super::writer::{Together, Writer};
 use crate::engine::Version;
@@ -167,6 +168,34 @@ fn begin(shared: &Shared) -> Result<State, Failure> {
     let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());
     let version = copied.unwrap_or_else(|| Version::new(shared.engine.clone()));
     Ok(State { version, waiting: BTreeMap::new(), pieces: BTreeMap::new(), merged, next, read: next })
+}
+
+/// The version that follows from everything that was handed over, without waiting for anybody.
+pub(super) fn latest(shared: &Shared) -> Result<Version, Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::BaselineParts);
+    let mut state = begin(shared)?;
+    let next = state.next;
+    let mut lost = None;
+    read_all(
+        &shared.clients,
+        topic,
+        0,
+        || false,
+        |record| {
+            if record.offset >= next
+                && let Err(why) = state.add(record.offset, record.key, record.value.unwrap_or_default().to_vec())
+            {
+                lost = Some(format!("what was learned at offset {} of {topic} is lost: {why}", record.offset));
+            }
+        },
+    )?;
+    if let Some(lost) = lost {
+        shared.say(Severity::Warning, &lost);
+    }
+    while let Some(boundary) = state.waiting.keys().next().map(|(boundary, _)| *boundary) {
+        state.merge(boundary);
+    }
+    Ok(state.version)
 }
 
 impl State {

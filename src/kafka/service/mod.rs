@@ -12,6 +12,7 @@ mod assignment;
 mod control;
 mod pulse;
 mod read;
+mod resting;
 mod restoring;
 mod versions;
 mod worker;
@@ -31,6 +32,7 @@ use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
 use self::pulse::{AlarmKind, Pulse};
+pub use self::resting::{Change, Resting, Start};
 pub use self::versions::VersionStore;
 
 /// How long a stop may take.
@@ -68,6 +70,21 @@ pub struct PartitionStatus {
 }
 
 impl Shared {
+    /// * `engine`: what the engine of one partition is told.
+    fn new(clients: Clients, engine: Settings, verified: Verified) -> Self {
+        Self {
+            versions: VersionStore::new(engine.clone()),
+            control: ControlTail::default(),
+            pulse: Pulse::default(),
+            status: Mutex::default(),
+            stop: AtomicBool::new(false),
+            joined: AtomicU32::new(0),
+            clients,
+            engine,
+            verified,
+        }
+    }
+
     /// Whether the service is to end.
     pub fn stops(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -131,17 +148,7 @@ impl Service {
     pub fn start(clients: Clients, engine: Settings, verified: Verified) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let engine = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine };
-        let shared = Arc::new(Shared {
-            versions: VersionStore::new(engine.clone()),
-            control: ControlTail::default(),
-            pulse: Pulse::default(),
-            status: Mutex::default(),
-            stop: AtomicBool::new(false),
-            joined: AtomicU32::new(0),
-            clients,
-            engine,
-            verified,
-        });
+        let shared = Arc::new(Shared::new(clients, engine, verified));
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
         let tail = versions::tail(&service.shared)?;

@@ -28,6 +28,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Read<'r> {
     pub offset: i64,
+    pub timestamp_ms: i64,
     pub key: &'r [u8],
     pub value: Option<&'r [u8]>,
 }
@@ -63,6 +64,7 @@ impl Reader {
                 None => return Ok(false),
                 Some(Ok(message)) => each(Read {
                     offset: message.offset(),
+                    timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
                     key: message.key().unwrap_or_default(),
                     value: message.payload(),
                 }),

@@ -2,7 +2,7 @@
 //!
 //! Knows what has to be read in which order. Must not know how it is put together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -29,7 +29,7 @@ pub(super) fn begin(shared: &Arc<Shared>, partition: i32) -> Receiver<Result<Res
     let (done, waits) = mpsc::channel();
     let shared = Arc::clone(shared);
     thread::spawn(move || {
-        let restored = read(&shared, partition);
+        let restored = read(&shared, partition).map(|(restored, _)| restored);
         if restored.is_err() {
             // Whoever waits begins anew at once.
             thread::sleep(PAUSE);
@@ -40,7 +40,8 @@ pub(super) fn begin(shared: &Arc<Shared>, partition: i32) -> Receiver<Result<Res
     waits
 }
 
-fn read(shared: &Shared, partition: i32) -> Result<Restored, Failure> {
+/// Puts a partition back; with it come the keys of all that is saved of it.
+pub(super) fn read(shared: &Shared, partition: i32) -> Result<(Restored, BTreeSet<Vec<u8>>), Failure> {
     let clients = &shared.clients;
     let topics = &clients.settings().topics;
     // In this order: what was committed up to there is in the state by then.
@@ -59,17 +60,24 @@ fn read(shared: &Shared, partition: i32) -> Result<Restored, Failure> {
         },
     )?;
     let log = Watermarks::new(clients, Isolation::Uncommitted)?.of(topics.of(Topic::Audit), partition)?;
-    let settings = PartitionSettings {
+    let keys = records.keys().cloned().collect();
+    let settings = settings(shared, partition);
+    Ok((restore(settings, &records, committed, log, shared, shared.versions.newest()), keys))
+}
+
+/// What a partition is told.
+pub(super) fn settings(shared: &Shared, partition: i32) -> PartitionSettings {
+    let clients = &shared.clients;
+    PartitionSettings {
         engine: shared.engine.clone(),
         number: partition,
         partitions: i32::try_from(shared.verified.partitions).unwrap_or(i32::MAX),
-        topic: topics.of(Topic::Audit).to_owned(),
+        topic: clients.settings().topics.of(Topic::Audit).to_owned(),
         copies: match clients.settings().delivery {
             Delivery::ExactlyOnce => Copies::One,
             Delivery::AtLeastOnce => Copies::Two,
         },
-    };
-    Ok(restore(settings, &records, committed, log, shared, shared.versions.newest()))
+    }
 }
 
 /// Where the group stands on a partition, once no transaction is open on it.

@@ -98,10 +98,16 @@ impl Deployment {
         format!("{}{}", self.prefix, topic.default_name())
     }
 
-    /// Starts an instance.
-    pub fn start(&self, instance: &str) -> Instance {
+    /// The configuration file of an instance.
+    pub fn config_file(&self, instance: &str) -> PathBuf {
         let config = self.folder.path().join(format!("{instance}.toml"));
         std::fs::write(&config, self.configuration(instance)).unwrap();
+        config
+    }
+
+    /// Starts an instance.
+    pub fn start(&self, instance: &str) -> Instance {
+        let config = self.config_file(instance);
         let log = self.folder.path().join(format!("{instance}.log"));
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tiltmeter"))

@@ -9,4 +9,5 @@ mod deployment;
 mod faults;
 mod rig;
 mod service;
+mod state;
 mod topics;
