@@ -89,7 +89,9 @@ pub(super) fn committed_of<C: rdkafka::consumer::ConsumerContext>(
 ) -> Result<BTreeMap<i32, Position>, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Audit);
     let mut asked = TopicPartitionList::new();
-    partitions.iter().for_each(|partition| drop(asked.add_partition(topic, *partition)));
+    for partition in partitions {
+        asked.add_partition(topic, *partition);
+    }
     let doing = format!("ask where group {} stands", shared.clients.settings().group);
     let found =
         consumer.committed_offsets(asked, ANSWER).map_err(|error| Failure::new(&doing, &error, None))?;
