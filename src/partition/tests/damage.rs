@@ -130,7 +130,7 @@ fn restored(state: &BTreeMap<Vec<u8>, Vec<u8>>, committed: Option<Position>, sta
 }
 
 proptest! {
-    #![proptest_config(TestConfig { cases: 16, failure_persistence: None, ..TestConfig::default() })]
+    #![proptest_config(TestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 20, ..TestConfig::default() })]
     #[test]
     fn whatever_is_damaged_no_identity_is_used_twice(
         half in 300i64..1600, damages in damages(), gone in prop_oneof![Just(0i64), 0i64..1600]
