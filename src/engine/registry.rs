@@ -97,7 +97,11 @@ impl Engine {
         let kept = match subject.one_agent() {
             Some((agent_id, tenant)) => {
                 let agent = self.agent(tenant.as_deref(), &agent_id);
-                self.slices.get_mut(slice_of(agent)).map_or(Kept::NoRoom, |slice| slice.note(agent, record))
+                // A slice that sleeps was saved with it.
+                self.slices.get_mut(slice_of(agent)).map_or(Kept::NoRoom, |slice| match slice.asleep {
+                    true => Kept::Yes,
+                    false => slice.note(agent, record),
+                })
             }
             None => self.change_registry(|registry| registry.note(record)),
         };
@@ -111,10 +115,14 @@ impl Engine {
         }
     }
 
-    /// Takes in a record if it is about a group of agents: what is about one agent is saved with it.
+    /// Takes in a record if it is about a group of agents: what is about one agent is saved with it, but that there is a
+    /// registry.
     pub fn control_of_groups(&mut self, record: &ControlRecord) {
-        if record.subject().is_some_and(|subject| subject.one_agent().is_none()) {
+        let Some(subject) = record.subject() else { return };
+        if subject.one_agent().is_none() {
             self.control(record, &mut Vec::new());
+        } else if matches!(record.kind, Control::Registration(_)) && !self.registry.is_in_use {
+            self.change_registry(|registry| registry.is_in_use = true);
         }
     }
 

@@ -81,6 +81,7 @@ pub fn restore(
         pace: Progress { committed: told, copy, saved: was_saved, origin, ..Progress::default() },
         settings,
     };
+    let beyond = counted(told.unwrap_or(stands));
     // Where every slice stands: the moment and the version of the oldest hold when the records are read again.
     let mut oldest: Option<(Position, Moment, u64, i64)> = None;
     let mut is_older = |as_of: Position, moment: Moment, version: u64, next_control: i64| {
@@ -96,21 +97,21 @@ pub fn restore(
                 let as_of = if foreign { stands } else { whole.as_of };
                 is_older(as_of, whole.moment, whole.version, whole.next_control);
                 if as_of.offset < start && told.is_some() {
-                    partition.engine.count_further(slice, counted(stands));
+                    partition.engine.count_further(slice, beyond);
                 }
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
             }
             None if was_saved >> slice & 1 == 0 && told.is_some() && !anew => {
                 is_older(origin.0, Moment::default(), origin.1, 0);
                 if origin.0.offset < start {
-                    partition.engine.count_from(slice, counted(stands));
+                    partition.engine.count_from(slice, beyond);
                 }
                 Saved { as_of: origin.0, ..Saved::default() }
             }
             found => {
                 if told.is_some() && (found.is_some() || was_saved >> slice & 1 == 1) {
                     partition.counts.lost_slices += 1;
-                    partition.engine.count_from(slice, counted(stands));
+                    partition.engine.count_from(slice, beyond);
                 }
                 Saved { as_of: stands, chunks: chunks(records, slice), ..Saved::default() }
             }
@@ -125,13 +126,17 @@ pub fn restore(
             partition.counts.lost_slices, partition.settings.number
         ));
     }
+    let mut otherwise = false;
     if let Some((as_of, moment, number, next_control)) = oldest {
         partition.position = as_of;
         partition.next_control = next_control;
         partition.engine.set_moment(moment);
         match common.version(number) {
             Some(version) => partition.engine.adopt(version),
-            None => missing.push(format!("version {number} of what is normal is gone: a later one holds")),
+            None => {
+                otherwise = true;
+                missing.push(format!("version {number} of what is normal is gone: a later one holds"));
+            }
         }
         if as_of.offset < start {
             missing.push(format!(
@@ -154,7 +159,12 @@ pub fn restore(
                 "{lost} of the pins of partition {} were lost or damaged: what they did to agents is forgotten",
                 partition.settings.number
             ));
+            otherwise = true;
         }
+    }
+    if otherwise {
+        // What is judged again may be judged otherwise, and fewer alerts be counted than were told.
+        (0..SLICES).for_each(|slice| partition.engine.count_further(slice, beyond));
     }
     partition.pace.pins_written = partition.pins.back().map_or(stands.pins, |(at, _)| at.pins + 1);
     Restored { partition, missing }

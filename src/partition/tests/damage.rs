@@ -130,7 +130,7 @@ fn restored(state: &BTreeMap<Vec<u8>, Vec<u8>>, committed: Option<Position>, sta
 }
 
 proptest! {
-    #![proptest_config(TestConfig { cases: 16, failure_persistence: None, ..TestConfig::default() })]
+    #![proptest_config(TestConfig { cases: 16, failure_persistence: None, max_shrink_iters: 20, ..TestConfig::default() })]
     #[test]
     fn whatever_is_damaged_no_identity_is_used_twice(
         half in 300i64..1600, damages in damages(), gone in prop_oneof![Just(0i64), 0i64..1600]
@@ -198,4 +198,14 @@ fn a_slice_that_is_ahead_is_not_saved_as_of_an_earlier_record() {
             "slice {slice}"
         );
     }
+}
+
+#[test]
+fn whoever_alone_holds_a_version_judges_by_it_as_it_was_made() {
+    let made = world().versions[3].save().unwrap();
+    let alone = Arc::new(Version::restore(engine_settings(), &made).unwrap());
+    let Restored { mut partition, .. } =
+        restore(settings(Copies::One), &BTreeMap::new(), None, (0, i64::MAX), world(), alone);
+    take_until(&mut partition, 2300);
+    assert!(partition.engine.version().save().unwrap() == made, "the version was changed");
 }

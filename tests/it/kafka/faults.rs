@@ -200,3 +200,23 @@ fn what_is_no_event_is_a_dead_letter_with_where_it_came_from() {
     assert!(letters[..malformed.len()].iter().all(|(_, _, _, key, _)| key == b"key"));
     deployment.check();
 }
+
+#[test]
+fn an_instance_whose_seat_was_taken_ends_and_nothing_is_told_twice() {
+    let Some(brokers) = shared() else { return left_out("a seat that was taken") };
+    let deployment = Deployment::new("seat", &brokers.brokers, 2, "").with_seats();
+    let all = events(8000, 30);
+    let (before, after) = all.split_at(4000);
+    let mut first = deployment.start("a");
+    deployment.produce(before);
+    deployment.wait(&mut [&mut first]);
+    let mut second = deployment.start("a");
+    deployment.produce(after);
+    let until = Instant::now() + Duration::from_secs(60);
+    while first.is_running() {
+        assert!(Instant::now() < until, "it goes on:\n{}", first.log());
+    }
+    deployment.wait(&mut [&mut second]);
+    second.stop();
+    assert!(deployment.check() > ENOUGH);
+}

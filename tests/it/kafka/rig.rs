@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -23,6 +23,8 @@ pub const PASSWORD: &str = "correct-horse";
 const READY_WITHIN: Duration = Duration::from_secs(90);
 /// One try to hear from a broker.
 const TRY: Duration = Duration::from_millis(500);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Somebody else may take a port between its choice and its use; so often we choose again.
 const STARTS: u32 = 3;
 
@@ -167,9 +169,10 @@ impl Cluster {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", format!("127.0.0.1:{}", one.port)).set("log_level", "0");
         let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).unwrap();
-        let tries = READY_WITHIN.as_millis() / TRY.as_millis();
-        for _ in 0..tries {
-            // Blocks until there is an answer, or for the whole try.
+        let until = Instant::now() + READY_WITHIN;
+        while Instant::now() < until {
+            // Not all tries take their time: some brokers answer before they know the others.
+            std::thread::sleep(PAUSE);
             if let Ok(seen) = consumer.fetch_metadata(None, TRY) {
                 let id = consumer.client().fetch_cluster_id(TRY);
                 assert!(id.is_none_or(|id| id == self.id), "port {} is another cluster's", one.port);
