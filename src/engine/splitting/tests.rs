@@ -192,8 +192,11 @@ fn watched_time_of_partitions_with_gaps_is_made_one() {
     let version = version(&parts[0]);
     let joined = Engine::join(settings(), version, parts);
     assert_eq!(joined.agents(), agents.iter().sum::<usize>());
-    let now: BTreeMap<Key, i64> =
-        joined.slices.iter().flat_map(|slice| slice.timers.iter().map(|(due, agent)| (*agent, *due))).collect();
+    let now: BTreeMap<Key, i64> = joined
+        .slices
+        .iter()
+        .flat_map(|slice| slice.timers.iter().map(|(due, agent)| (*agent, *due)))
+        .collect();
     // Those of the second partition are as much earlier, because the first one's watched time holds.
     for due in timers {
         assert!(now.values().any(|then| *then == due - gaps), "{due} {gaps} {now:?}");

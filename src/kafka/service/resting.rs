@@ -185,11 +185,8 @@ impl Resting {
         change.before.types = newest.baselines.types.len();
         let mut version = self.copy(&found)?;
         version.baselines.version = newest.number() + 1;
-        change.after = Holdings {
-            version: version.number(),
-            types: version.baselines.types.len(),
-            ..change.before
-        };
+        change.after =
+            Holdings { version: version.number(), types: version.baselines.types.len(), ..change.before };
         change.notes.push(format!(
             "what was handed over since version {number} is forgotten; what agents are used to themselves stays"
         ));
@@ -204,7 +201,12 @@ impl Resting {
     /// # Errors
     ///
     /// When the agent is not known, or the topics cannot be read or written.
-    pub fn revert_agent(&self, tenant: Option<&str>, agent_id: &str, dry_run: bool) -> Result<Change, Failure> {
+    pub fn revert_agent(
+        &self,
+        tenant: Option<&str>,
+        agent_id: &str,
+        dry_run: bool,
+    ) -> Result<Change, Failure> {
         let number = partition_of(agent_id.as_bytes(), self.shared.verified.partitions);
         let number = i32::try_from(number).unwrap_or_default();
         let mut held = self.hold(std::iter::once(number), true)?;
@@ -260,7 +262,8 @@ impl Resting {
                 number
             ))
         };
-        let (begin, _) = Watermarks::new(&self.shared.clients, Isolation::Committed)?.of(topic, partition.number())?;
+        let (begin, _) =
+            Watermarks::new(&self.shared.clients, Isolation::Committed)?.of(topic, partition.number())?;
         let from = partition.next_offset().max(begin);
         if from < stands.offset {
             let reader = Reader::new(&self.shared.clients, topic, partition.number(), Offset::Offset(from))?;
@@ -408,7 +411,7 @@ impl Resting {
         if config.get("transactional.id").is_some() {
             // Whoever worked under one of our names is fenced; who worked under another is no member any more, and nothing
             // is taken from it.
-            let names = (0..clients.settings().threads).map(|thread| clients.transactional_id(thread as u32));
+            let names = (0..clients.settings().threads).map(|thread| clients.transactional_id(thread));
             for name in names.chain([format!("{group}-aggregator")]) {
                 config.set("transactional.id", name);
                 drop(Writer::new(clients, &config, || false)?);
@@ -444,7 +447,9 @@ impl Resting {
                 .groups()
                 .iter()
                 .flat_map(|group| group.members())
-                .map(|member| format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/')))
+                .map(|member| {
+                    format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/'))
+                })
                 .collect();
             if !members.is_empty() {
                 return Err(Failure::set_up(format!(
@@ -465,9 +470,8 @@ impl Resting {
     }
 
     fn copy(&self, version: &Version) -> Result<Version, Failure> {
-        version
-            .save()
-            .and_then(|bytes| Version::restore(self.shared.engine.clone(), &bytes))
-            .map_err(|error| Failure::set_up(format!("version {} cannot be copied: {error}", version.number())))
+        version.save().and_then(|bytes| Version::restore(self.shared.engine.clone(), &bytes)).map_err(
+            |error| Failure::set_up(format!("version {} cannot be copied: {error}", version.number())),
+        )
     }
 }

@@ -179,7 +179,11 @@ impl Common for VersionStore {
 }
 
 /// A version as records, the manifest last.
-pub(super) fn records(version: &Version, next: i64, merged: BTreeMap<i32, i64>) -> Result<Vec<Outgoing>, Failure> {
+pub(super) fn records(
+    version: &Version,
+    next: i64,
+    merged: BTreeMap<i32, i64>,
+) -> Result<Vec<Outgoing>, Failure> {
     let failed =
         |why: String| Failure::set_up(format!("version {} cannot be written: {why}", version.number()));
     let bytes = version.save().map_err(|error| failed(error.to_string()))?;
