@@ -438,6 +438,11 @@ impl Resting {
         let consumer = self.reader()?;
         let group = self.shared.clients.settings().group.as_str();
         let aggregator = format!("{group}-aggregator");
+        // Every broker is asked who works: they have to be known.
+        consumer.fetch_metadata(None, ANSWER).map_err(|error| {
+            let trouble = consumer.context().trouble();
+            Failure::new("ask which brokers there are", &error, trouble.as_ref())
+        })?;
         for name in [group, aggregator.as_str()] {
             let found = consumer.fetch_group_list(Some(name), ANSWER).map_err(|error| {
                 let trouble = consumer.context().trouble();
