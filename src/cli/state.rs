@@ -188,7 +188,10 @@ impl Import {
     fn run(self) -> anyhow::Result<()> {
         let config = self.place.config()?;
         let Some(file) = state::read(&self.from)? else {
-            bail!("there is no state {:?}; name the file that `detect --state` or `state export` wrote", self.from)
+            bail!(
+                "there is no state {:?}; name the file that `detect --state` or `state export` wrote",
+                self.from
+            )
         };
         if let Some(path) = &self.key_to {
             return write_key(path, &file);

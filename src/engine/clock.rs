@@ -173,6 +173,21 @@ mod tests {
     }
 
     #[test]
+    fn joined_clocks_go_on_from_the_furthest_and_not_back() {
+        let (mut one, mut other) = (StreamClock::default(), StreamClock::default());
+        one.record(EventTime(1_000_000));
+        other.record(EventTime(3_000_000));
+        let mut joined = StreamClock::joined([one, other]);
+        assert_eq!(time(&joined), 2_940_000);
+        joined.see(7, EventTime(2_000_000));
+        joined.see(8, EventTime(2_100_000));
+        assert_eq!(time(&joined), 2_940_000, "the first two agents are late");
+        joined.see(7, EventTime(4_000_000));
+        joined.see(8, EventTime(4_000_500));
+        assert_eq!(time(&joined), 3_940_000);
+    }
+
+    #[test]
     fn an_agent_whose_peers_have_gone_is_believed_after_a_while() {
         let mut clock = StreamClock::default();
         clock.see(1, EventTime(1_000_000));

@@ -146,6 +146,18 @@ mod tests {
     }
 
     #[test]
+    fn what_two_have_held_back_is_told_when_it_gets_worse() {
+        let (mut one, mut other) = (Storm::default(), Storm::default());
+        told(&mut one, CAP);
+        let mut out: Vec<Output> = (500..530).map(|n| alert(n, AlertState::Opened, 1)).collect();
+        other.tell(&mut out, 0);
+        one.join(other);
+        let mut out = vec![alert(150, AlertState::Updated, 70), alert(525, AlertState::Updated, 70)];
+        one.tell(&mut out, 0);
+        assert!(out.iter().filter_map(Output::alert).all(|alert| alert.state == AlertState::Opened));
+    }
+
+    #[test]
     fn the_next_minute_has_a_cap_of_its_own() {
         let mut storm = Storm::default();
         told(&mut storm, CAP);

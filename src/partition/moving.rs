@@ -69,7 +69,8 @@ impl Partition {
             Commit { partition: number, position: self.position, outputs: Vec::new(), state: Vec::new() };
         let mut commit = self.commit(pace, 0, true)?.unwrap_or(empty);
         let written: BTreeSet<&[u8]> = commit.state.iter().map(|record| record.key.as_slice()).collect();
-        let stale: Vec<Vec<u8>> = saved.iter().filter(|key| !written.contains(key.as_slice())).cloned().collect();
+        let stale: Vec<Vec<u8>> =
+            saved.iter().filter(|key| !written.contains(key.as_slice())).cloned().collect();
         commit.state.extend(stale.into_iter().map(|key| Outgoing {
             topic: Topic::Checkpoints,
             partition: Some(number),

@@ -142,6 +142,17 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn one_that_meets_all_of_another_knows_both() {
+        let (mut one, mut other) = (Recent::new(10), Recent::new(10));
+        for key in (2..12).step_by(2) {
+            one.insert(key);
+            other.insert(key + 100);
+        }
+        one.meet_all(&other);
+        assert!((2..12).step_by(2).all(|key| one.contains(key) && one.contains(key + 100)));
+    }
+
     proptest! {
         /// The slow twin: all keys that were new, in the order in which they came.
         #[test]

@@ -144,7 +144,7 @@ fn nothing_is_met_twice_and_no_verdict_is_lost() {
     assert_eq!(told, Told::new());
     assert_eq!(parts_then.iter().map(Engine::duplicates).sum::<u64>(), 10);
     let mut event = events()[2000].clone();
-    event.agent_id = "not-met-yet".into();
+    (event.agent_id, event.tenant) = ("not-met-yet".into(), None);
     let (told, _) = told_by_parts(parts_then, &[event]);
     assert!(told["not-met-yet"].iter().any(|told| told.contains("\"high\"")), "{told:?}");
 }
@@ -192,8 +192,11 @@ fn watched_time_of_partitions_with_gaps_is_made_one() {
     let version = version(&parts[0]);
     let joined = Engine::join(settings(), version, parts);
     assert_eq!(joined.agents(), agents.iter().sum::<usize>());
-    let now: BTreeMap<Key, i64> =
-        joined.slices.iter().flat_map(|slice| slice.timers.iter().map(|(due, agent)| (*agent, *due))).collect();
+    let now: BTreeMap<Key, i64> = joined
+        .slices
+        .iter()
+        .flat_map(|slice| slice.timers.iter().map(|(due, agent)| (*agent, *due)))
+        .collect();
     // Those of the second partition are as much earlier, because the first one's watched time holds.
     for due in timers {
         assert!(now.values().any(|then| *then == due - gaps), "{due} {gaps} {now:?}");
@@ -204,8 +207,8 @@ fn watched_time_of_partitions_with_gaps_is_made_one() {
 fn who_is_forgotten_keeps_its_counters() {
     let mut engine = restored(&saved(3000));
     let before = engine.holdings();
-    let agent = events()[0].agent_id.clone();
-    assert!(engine.forget_habits(None, &agent) || engine.forget_habits(Some("other"), &agent));
+    let AuditEvent { agent_id, tenant, .. } = &events()[0];
+    assert!(engine.forget_habits(tenant.as_deref(), agent_id));
     let after = engine.holdings();
     assert_eq!((after.agents, after.alerts), (before.agents, before.alerts));
     assert!(after.events < before.events);

@@ -183,9 +183,11 @@ pub(super) fn latest(shared: &Shared) -> Result<Version, Failure> {
         || false,
         |record| {
             if record.offset >= next
-                && let Err(why) = state.add(record.offset, record.key, record.value.unwrap_or_default().to_vec())
+                && let Err(why) =
+                    state.add(record.offset, record.key, record.value.unwrap_or_default().to_vec())
             {
-                lost = Some(format!("what was learned at offset {} of {topic} is lost: {why}", record.offset));
+                lost =
+                    Some(format!("what was learned at offset {} of {topic} is lost: {why}", record.offset));
             }
         },
     )?;

@@ -7,31 +7,28 @@
 //! started next finds either the old state or the new one. Where delivery is `at_least_once` there are no transactions; a
 //! change that was cut off is made again.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod taking;
+mod writing;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::read::{Reader, Watermarks};
-use super::restoring::{self, committed_of};
-use super::writer::{Together, Writer};
-use super::{Shared, aggregator, control, versions};
+use self::taking::Held;
+use self::writing::{Saved, Writes};
+use super::read::Watermarks;
+use super::restoring::committed_of;
+use super::{Shared, control, versions};
 use crate::engine::{Engine, Holdings, Settings, Version};
 use crate::kafka::client::{Clients, Context, Isolation};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
 use crate::kafka::verify::Verified;
-use crate::partition::{Common as _, Incoming, Outgoing, Partition, Position, partition_of};
+use crate::partition::{Common as _, Partition, Position, partition_of};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long one look for records lasts.
-const READ: Duration = Duration::from_millis(200);
-/// Records that are judged again at once.
-const BATCH: usize = 4096;
-/// How long the transaction of a large state may take: as long as brokers allow by default. Milliseconds.
-const TRANSACTION_MS: &str = "900000";
 
 /// Where a group begins to read once it was given a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,19 +63,6 @@ pub struct Resting {
     shared: Shared,
     /// What one engine for all partitions is told.
     whole: Settings,
-}
-
-/// Partitions that were put back.
-struct Held {
-    partitions: BTreeMap<i32, Partition>,
-    notes: Vec<String>,
-}
-
-/// What is written together.
-#[derive(Default)]
-struct Writes {
-    state: Vec<Outgoing>,
-    positions: BTreeMap<i32, Position>,
 }
 
 impl Resting {
@@ -121,7 +105,7 @@ impl Resting {
     /// When the topics cannot be read or written, or `start` names places that are not there.
     pub fn import(&self, engine: Engine, start: &Start, dry_run: bool) -> Result<Change, Failure> {
         let mut change = Change::default();
-        let Held { partitions, .. } = self.hold(self.numbers(), false)?;
+        let Held { partitions, saved, .. } = self.hold(self.numbers(), false)?;
         for partition in partitions.values() {
             change.before = change.before.and(partition.holdings());
         }
@@ -133,7 +117,7 @@ impl Resting {
             ));
         }
         let positions = self.positions(start)?;
-        self.put(engine, positions, 0, dry_run, change)
+        self.put(engine, positions, 0, &saved, dry_run, change)
     }
 
     /// Moves the state of a group to as many partitions as its topics have by now.
@@ -145,6 +129,7 @@ impl Resting {
         let held = self.hold(self.numbers(), true)?;
         let next_control = held.partitions.values().filter(|partition| partition.committed().is_some());
         let next_control = next_control.map(Partition::next_control).min().unwrap_or_default();
+        let saved = held.saved.clone();
         let (engine, stands, mut change) = self.joined(held)?;
         let mut positions = self.positions(&Start::Stands)?;
         positions.extend(stands);
@@ -159,7 +144,7 @@ impl Resting {
                  not known there any more; stop the producers and let the service catch up first"
             ));
         }
-        self.put(engine, positions, next_control, dry_run, change)
+        self.put(engine, positions, next_control, &saved, dry_run, change)
     }
 
     /// Makes an earlier version of what is normal hold again, under a new number.
@@ -185,11 +170,8 @@ impl Resting {
         change.before.types = newest.baselines.types.len();
         let mut version = self.copy(&found)?;
         version.baselines.version = newest.number() + 1;
-        change.after = Holdings {
-            version: version.number(),
-            types: version.baselines.types.len(),
-            ..change.before
-        };
+        change.after =
+            Holdings { version: version.number(), types: version.baselines.types.len(), ..change.before };
         change.notes.push(format!(
             "what was handed over since version {number} is forgotten; what agents are used to themselves stays"
         ));
@@ -204,7 +186,12 @@ impl Resting {
     /// # Errors
     ///
     /// When the agent is not known, or the topics cannot be read or written.
-    pub fn revert_agent(&self, tenant: Option<&str>, agent_id: &str, dry_run: bool) -> Result<Change, Failure> {
+    pub fn revert_agent(
+        &self,
+        tenant: Option<&str>,
+        agent_id: &str,
+        dry_run: bool,
+    ) -> Result<Change, Failure> {
         let number = partition_of(agent_id.as_bytes(), self.shared.verified.partitions);
         let number = i32::try_from(number).unwrap_or_default();
         let mut held = self.hold(std::iter::once(number), true)?;
@@ -220,7 +207,7 @@ impl Resting {
         change.after = engine.holdings();
         change.offsets.insert(number, stands.offset);
         let mut writes = Writes::default();
-        self.place(engine, number, stands, next_control, &mut writes)?;
+        self.place(engine, number, stands, next_control, &held.saved, &mut writes)?;
         self.write(&writes, dry_run)?;
         Ok(change)
     }
@@ -231,84 +218,6 @@ impl Resting {
 
     fn numbers(&self) -> std::ops::Range<i32> {
         0..i32::try_from(self.shared.verified.partitions).unwrap_or(i32::MAX)
-    }
-
-    /// Puts partitions back as they were saved.
-    ///
-    /// * `to_the_end`: judges again what they have judged since.
-    fn hold(&self, numbers: impl Iterator<Item = i32>, to_the_end: bool) -> Result<Held, Failure> {
-        let mut held = Held { partitions: BTreeMap::new(), notes: Vec::new() };
-        for number in numbers {
-            let (mut restored, _) = restoring::read(&self.shared, number)?;
-            if to_the_end {
-                self.catch_up(&mut restored.partition)?;
-                held.notes.append(&mut restored.missing);
-            }
-            held.partitions.insert(number, restored.partition);
-        }
-        Ok(held)
-    }
-
-    /// Judges what was judged since the slices were saved once more, and tells nobody.
-    fn catch_up(&self, partition: &mut Partition) -> Result<(), Failure> {
-        let Some(stands) = partition.committed().filter(|_| partition.is_muted()) else { return Ok(()) };
-        let (topic, number) = (self.topic(Topic::Audit), partition.number());
-        let failed = |error: crate::partition::JudgingError| {
-            Failure::set_up(format!(
-                "partition {} cannot be judged up to where it stands: {error}; start the service, let it catch up, and \
-                 stop it again",
-                number
-            ))
-        };
-        let (begin, _) = Watermarks::new(&self.shared.clients, Isolation::Committed)?.of(topic, partition.number())?;
-        let from = partition.next_offset().max(begin);
-        if from < stands.offset {
-            let reader = Reader::new(&self.shared.clients, topic, partition.number(), Offset::Offset(from))?;
-            let (mut read, mut ended) = (Vec::new(), false);
-            while !ended {
-                let reached = reader.read(READ, |record| {
-                    ended |= record.offset >= stands.offset;
-                    let value = record.value.map(<[u8]>::to_vec);
-                    read.push((record.offset, record.timestamp_ms, record.key.to_vec(), value));
-                })?;
-                ended |= reached;
-                read.retain(|(offset, ..)| *offset < stands.offset);
-                let records: Vec<Incoming<'_>> = read
-                    .iter()
-                    .map(|(offset, timestamp_ms, key, value)| Incoming {
-                        offset: *offset,
-                        timestamp_ms: *timestamp_ms,
-                        key: Some(key),
-                        value: value.as_deref(),
-                    })
-                    .collect();
-                for records in records.chunks(BATCH) {
-                    partition.take(records, &self.shared).map_err(failed)?;
-                }
-                read.clear();
-            }
-        }
-        if partition.is_muted() {
-            partition.take(&[], &self.shared).map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    /// One engine of all partitions, and where those stand that ever stood anywhere.
-    fn joined(&self, held: Held) -> Result<(Engine, BTreeMap<i32, Position>, Change), Failure> {
-        let mut change = Change { notes: held.notes, ..Change::default() };
-        let mut stands = BTreeMap::new();
-        let mut engines = Vec::new();
-        for (number, partition) in held.partitions {
-            change.before = change.before.and(partition.holdings());
-            if let Some(position) = partition.committed() {
-                stands.insert(number, position);
-                change.offsets.insert(number, position.offset);
-            }
-            engines.push(partition.into_engine());
-        }
-        let version = aggregator::latest(&self.shared)?;
-        Ok((Engine::join(self.whole.clone(), version, engines), stands, change))
     }
 
     /// Where every partition begins.
@@ -351,6 +260,7 @@ impl Resting {
         engine: Engine,
         positions: BTreeMap<i32, Position>,
         next_control: i64,
+        saved: &Saved,
         dry_run: bool,
         mut change: Change,
     ) -> Result<Change, Failure> {
@@ -372,62 +282,10 @@ impl Resting {
         for (part, (number, position)) in parts.into_iter().zip(positions) {
             change.agents.insert(number, part.agents());
             change.offsets.insert(number, position.offset);
-            self.place(part, number, position, next_control, &mut writes)?;
+            self.place(part, number, position, next_control, saved, &mut writes)?;
         }
         self.write(&writes, dry_run)?;
         Ok(change)
-    }
-
-    /// Adds what replaces everything that is saved of a partition.
-    fn place(
-        &self,
-        engine: Engine,
-        number: i32,
-        position: Position,
-        next_control: i64,
-        writes: &mut Writes,
-    ) -> Result<(), Failure> {
-        let (_, saved): (_, BTreeSet<Vec<u8>>) = restoring::read(&self.shared, number)?;
-        let settings = restoring::settings(&self.shared, number);
-        let commit = Partition::standing(settings, engine, position, next_control)
-            .replace(&saved)
-            .map_err(|error| Failure::set_up(format!("partition {number} cannot be saved: {error}")))?;
-        writes.state.extend(commit.state);
-        writes.positions.insert(number, commit.position);
-        Ok(())
-    }
-
-    /// Writes everything in one transaction, unless it is only looked what would be written.
-    fn write(&self, writes: &Writes, dry_run: bool) -> Result<(), Failure> {
-        if dry_run {
-            return Ok(());
-        }
-        let clients = &self.shared.clients;
-        let group = &clients.settings().group;
-        let mut config = clients.producer(u32::MAX)?;
-        if config.get("transactional.id").is_some() {
-            // Whoever worked under one of our names is fenced; who worked under another is no member any more, and nothing
-            // is taken from it.
-            let names = (0..clients.settings().threads).map(|thread| clients.transactional_id(thread as u32));
-            for name in names.chain([format!("{group}-aggregator")]) {
-                config.set("transactional.id", name);
-                drop(Writer::new(clients, &config, || false)?);
-            }
-            config.set("transactional.id", format!("{group}-state"));
-            config.set("transaction.timeout.ms", TRANSACTION_MS);
-        }
-        let writer = Writer::new(clients, &config, || false)?;
-        let mut offsets = TopicPartitionList::new();
-        for (number, position) in &writes.positions {
-            let mut place = offsets.add_partition(self.topic(Topic::Audit), *number);
-            place.set_metadata(position.metadata());
-            place
-                .set_offset(Offset::Offset(position.offset))
-                .map_err(|error| Failure::new("note an offset", &error, None))?;
-        }
-        self.refuse_members()?;
-        let state = writes.state.iter().collect();
-        writer.write(&Together { outputs: Vec::new(), state, offsets }, &self.reader()?)
     }
 
     /// Nobody may work meanwhile.
@@ -435,6 +293,11 @@ impl Resting {
         let consumer = self.reader()?;
         let group = self.shared.clients.settings().group.as_str();
         let aggregator = format!("{group}-aggregator");
+        // Every broker is asked who works: they have to be known.
+        consumer.fetch_metadata(None, ANSWER).map_err(|error| {
+            let trouble = consumer.context().trouble();
+            Failure::new("ask which brokers there are", &error, trouble.as_ref())
+        })?;
         for name in [group, aggregator.as_str()] {
             let found = consumer.fetch_group_list(Some(name), ANSWER).map_err(|error| {
                 let trouble = consumer.context().trouble();
@@ -444,7 +307,9 @@ impl Resting {
                 .groups()
                 .iter()
                 .flat_map(|group| group.members())
-                .map(|member| format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/')))
+                .map(|member| {
+                    format!("{} at {}", member.client_id(), member.client_host().trim_start_matches('/'))
+                })
                 .collect();
             if !members.is_empty() {
                 return Err(Failure::set_up(format!(
@@ -465,9 +330,8 @@ impl Resting {
     }
 
     fn copy(&self, version: &Version) -> Result<Version, Failure> {
-        version
-            .save()
-            .and_then(|bytes| Version::restore(self.shared.engine.clone(), &bytes))
-            .map_err(|error| Failure::set_up(format!("version {} cannot be copied: {error}", version.number())))
+        version.save().and_then(|bytes| Version::restore(self.shared.engine.clone(), &bytes)).map_err(
+            |error| Failure::set_up(format!("version {} cannot be copied: {error}", version.number())),
+        )
     }
 }

@@ -148,10 +148,15 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     assert!(all > 3 && both * 10 >= all * 7, "{both} of {all}: {file:?}\n{service:?}");
 
     // Forgotten, exported, read by a file run.
-    let (agent, ..) = &first[0];
+    let (agent, _, value) = &first[0];
+    let event: serde_json::Value = serde_json::from_slice(value).unwrap();
+    let mut whom = vec!["--agent", agent.as_str()];
+    if let Some(tenant) = event["tenant"].as_str() {
+        whom.extend(["--tenant", tenant]);
+    }
     let revert = ["state", "revert", c, &config];
-    done(&[&revert[..], &["--agent", agent, "--dry-run"]].concat(), &[]);
-    done(&[&revert[..], &["--agent", agent]].concat(), &[]);
+    done(&[&revert[..], &whom, &["--dry-run"]].concat(), &[]);
+    done(&[&revert[..], &whom].concat(), &[]);
     refused(&[&revert[..], &["--agent", "nobody"]].concat(), &[], "not known on partition");
     refused(&[&revert[..], &["--to-version", "999999"]].concat(), &[], "there is no version 999999");
     let exported = place("exported.state");
