@@ -8,12 +8,16 @@ mod demo;
 mod detect;
 mod evaluate;
 mod explain;
+#[cfg(feature = "kafka")]
+mod normalise;
 mod output;
 mod registry;
 #[cfg(feature = "kafka")]
 mod run;
 mod simulate;
 mod source;
+#[cfg(feature = "kafka")]
+mod status;
 #[cfg(feature = "kafka")]
 mod topics;
 mod train;
@@ -49,9 +53,13 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
     #[cfg(feature = "kafka")]
+    Normalise(normalise::Normalise),
+    #[cfg(feature = "kafka")]
     Run(run::Run),
     Registry(registry::Registry),
     Simulate(simulate::Simulate),
+    #[cfg(feature = "kafka")]
+    Status(status::Status),
     #[cfg(feature = "kafka")]
     Topics(topics::Topics),
     Train(train::Train),
@@ -69,9 +77,13 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
             #[cfg(feature = "kafka")]
+            Command::Normalise(command) => command.run(),
+            #[cfg(feature = "kafka")]
             Command::Run(command) => command.run(),
             Command::Registry(command) => command.run(),
             Command::Simulate(command) => command.run(),
+            #[cfg(feature = "kafka")]
+            Command::Status(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Topics(command) => command.run(),
             Command::Train(command) => command.run(),

@@ -99,6 +99,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("thiserror", &[]),
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
+    ("uuid", &["wire"]),
     ("wildmatch", &["pattern"]),
     ("zstd", &["partition", "kafka::service", "wire::input", "wire::state"]),
 ];

@@ -10,6 +10,7 @@
 mod aggregator;
 mod assignment;
 mod control;
+mod normalise;
 mod pulse;
 mod read;
 mod restoring;
@@ -30,6 +31,7 @@ use crate::engine::{Settings, Version};
 use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
+pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::Pulse;
 pub use self::versions::VersionStore;
 
