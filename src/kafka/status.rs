@@ -19,6 +19,8 @@ use crate::time::EventTime;
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Marks of transactions that may stand behind the last record that was taken; nobody takes them.
+const MARKS: i64 = 10;
 /// Heartbeats are looked for as far back. Milliseconds.
 const LOOK_BACK_MS: i64 = 3_600_000;
 /// Whoever has not been heard of for so long is away: four heartbeats. Milliseconds.
@@ -157,11 +159,7 @@ pub fn status(clients: &Clients, sources: &[SourceTopic], between: Duration) -> 
 fn compare(before: &[Standing], after: &mut [Standing]) {
     for (before, after) in before.iter().zip(after) {
         let arrived = after.stable_end - before.stable_end;
-        after.falls_behind = after.lag > before.lag && after.lag > arrived
-            || after.lag > 0
-                && after.lag >= before.lag
-                && after.committed == before.committed
-                && before.lag > 0;
+        after.falls_behind = after.lag > before.lag && after.lag > arrived + MARKS;
     }
 }
 
@@ -274,5 +272,60 @@ impl Asked {
             }
         }
         Ok(latest.into_values().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(committed: i64, end: i64) -> Standing {
+        Standing {
+            topic: "t".to_owned(),
+            partition: 0,
+            committed: Some(committed),
+            stable_end: end,
+            end,
+            lag: end - committed,
+            open: 0,
+            falls_behind: false,
+        }
+    }
+
+    fn falls_behind(before: (i64, i64), after: (i64, i64)) -> bool {
+        let mut second = [standing(after.0, after.1)];
+        compare(&[standing(before.0, before.1)], &mut second);
+        second[0].falls_behind
+    }
+
+    #[test]
+    fn who_takes_less_than_comes_falls_behind_and_who_has_taken_all_but_a_mark_does_not() {
+        assert!(falls_behind((0, 1000), (500, 2000)));
+        assert!(falls_behind((0, 1000), (0, 1100)), "it stands still");
+        assert!(!falls_behind((0, 1000), (1500, 2000)), "it catches up");
+        assert!(!falls_behind((990, 1000), (1900, 2000)), "it takes within moments");
+        assert!(!falls_behind((999, 1000), (999, 1000)), "a mark of a transaction");
+        assert!(!falls_behind((999, 1000), (999, 1100)), "they came a moment ago");
+    }
+
+    #[test]
+    fn without_a_heartbeat_within_two_minutes_nobody_is_there() {
+        let now = EventTime(10_000_000);
+        let seen = |ago: i64| Heartbeat {
+            instance: "a".to_owned(),
+            version: "1".to_owned(),
+            time: now.plus_ms(-ago),
+            partitions: Vec::new(),
+        };
+        let status = |ago| Status {
+            time: now,
+            group: "g".to_owned(),
+            instances: vec![seen(ago)],
+            partitions: vec![standing(1, 1)],
+            sources: Vec::new(),
+        };
+        assert!(status(AWAY_AFTER_MS).is_healthy() && status(0).troubles().is_empty());
+        assert!(!status(AWAY_AFTER_MS + 1).is_healthy());
+        assert!(status(AWAY_AFTER_MS + 1).troubles()[0].contains("tiltmeter run"));
     }
 }

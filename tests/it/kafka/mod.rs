@@ -4,7 +4,9 @@
 
 mod clients;
 mod cluster;
+mod decisions;
 mod deployment;
+mod normalise;
 mod rig;
 mod service;
 mod topics;
