@@ -40,9 +40,10 @@ fn a_verdict_closes_the_alert_of_a_running_service_and_status_says_how_it_is() {
         .into_iter()
         .find(|alert| alert["state"] == "opened" && alert["subject"]["kind"] == "agent");
     let open = open.expect("the fleet is under attack");
-    let agent = open["subject"]["id"].as_str().unwrap();
-    let closes = |alert: &Value| alert["id"] == open["id"] && alert["state"] == "closed";
-    let said = deployment.command("a", &["verdict", agent, "confirm_safe", "--by", "ann", "--kafka"]);
+    let (agent, tenant) = (open["subject"]["id"].as_str().unwrap(), open["tenant"].as_str().unwrap());
+    let closes = |alert: &Value| alert["alert_id"] == open["alert_id"] && alert["state"] == "closed";
+    let said = deployment
+        .command("a", &["verdict", agent, "confirm_safe", "--tenant", tenant, "--by", "ann", "--kafka"]);
     let told = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
     assert_eq!(told, format!("written to {} [0] at 0\n", deployment.topic(Topic::Control)));
