@@ -10,6 +10,7 @@ mod reader;
 mod rules;
 mod schema;
 mod setting;
+mod sources;
 mod spelling;
 
 use std::fmt;
@@ -28,7 +29,7 @@ use crate::detect::registry::{DORMANT_DAYS, RegistrySettings};
 use crate::detect::rules::{Rule, Rules};
 use crate::engine::Settings;
 use crate::identity::Identity;
-pub use crate::kafka::settings::KafkaSettings;
+pub use crate::kafka::settings::{KafkaSettings, SourceTopic};
 use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
 
@@ -99,6 +100,7 @@ pub struct Config {
     levels: LevelSettings,
     rules: Rules,
     kafka: KafkaSettings,
+    sources: Vec<SourceTopic>,
     registry: RegistrySettings,
     settings: Vec<Setting>,
 }
@@ -192,6 +194,11 @@ impl Config {
         &self.kafka
     }
 
+    /// Topics whose records are translated to audit events.
+    pub fn sources(&self) -> &[SourceTopic] {
+        &self.sources
+    }
+
     /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, one `name = value` a
     /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
     /// written and whatever their instance is called.
@@ -271,6 +278,7 @@ impl Config {
             levels: read_levels(from),
             rules: Rules::default(),
             kafka: kafka::read(from, folder),
+            sources: Vec::new(),
             registry: RegistrySettings {
                 require: from.flag(
                     "registry.require",
@@ -286,7 +294,14 @@ impl Config {
             },
             settings: Vec::new(),
         }
+        .with_sources(from, folder)
         .with_rules(rules::read(from))
+    }
+
+    /// The topics of sources must not be ours, whose names have to be known by then.
+    fn with_sources(self, from: &mut Reader<'_>, folder: &Path) -> Self {
+        let sources = sources::read(from, &self.kafka, folder);
+        Self { sources, ..self }
     }
 
     /// Rules hash values under the identity hash, whose key has to be known by then.

@@ -8,6 +8,8 @@ mod demo;
 mod detect;
 mod evaluate;
 mod explain;
+#[cfg(feature = "kafka")]
+mod normalise;
 mod output;
 mod registry;
 #[cfg(feature = "kafka")]
@@ -16,6 +18,8 @@ mod simulate;
 mod source;
 #[cfg(feature = "kafka")]
 mod state;
+#[cfg(feature = "kafka")]
+mod status;
 #[cfg(feature = "kafka")]
 mod topics;
 mod train;
@@ -51,11 +55,15 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Explain(explain::Explain),
     #[cfg(feature = "kafka")]
+    Normalise(normalise::Normalise),
+    #[cfg(feature = "kafka")]
     Run(run::Run),
     Registry(registry::Registry),
     Simulate(simulate::Simulate),
     #[cfg(feature = "kafka")]
     State(state::State),
+    #[cfg(feature = "kafka")]
+    Status(status::Status),
     #[cfg(feature = "kafka")]
     Topics(topics::Topics),
     Train(train::Train),
@@ -73,11 +81,15 @@ impl Cli {
             Command::Evaluate(command) => command.run(),
             Command::Explain(command) => command.run(),
             #[cfg(feature = "kafka")]
+            Command::Normalise(command) => command.run(),
+            #[cfg(feature = "kafka")]
             Command::Run(command) => command.run(),
             Command::Registry(command) => command.run(),
             Command::Simulate(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::State(command) => command.run(),
+            #[cfg(feature = "kafka")]
+            Command::Status(command) => command.run(),
             #[cfg(feature = "kafka")]
             Command::Topics(command) => command.run(),
             Command::Train(command) => command.run(),

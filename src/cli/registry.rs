@@ -7,12 +7,18 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+#[cfg(feature = "kafka")]
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::output::Output;
+#[cfg(feature = "kafka")]
+use crate::config::Config;
 use crate::control::{Control, ControlRecord, Lifecycle, Registration, Scope, Subject};
+#[cfg(feature = "kafka")]
+use crate::kafka::{client::Clients, decision, settings::Topic};
 use crate::network::Network;
 use crate::pattern::{Pattern, Patterns};
 use crate::risk::Criticality;
@@ -21,8 +27,8 @@ use crate::wire::control;
 
 /// Say which agents there are, whose they are and what they may do.
 ///
-/// Control records go to standard output, or to the end of a file, for `tiltmeter detect --control FILE`. What follows from
-/// them: docs/detectors/registry.md.
+/// Control records go to standard output, or to the end of a file, for `tiltmeter detect --control FILE`; with --kafka to a
+/// running service. What follows from them: docs/detectors/registry.md.
 #[derive(Debug, Args)]
 pub struct Registry {
     #[command(subcommand)]
@@ -50,6 +56,41 @@ pub(super) struct Said {
     /// Write to the end of this file; left out: to standard output.
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
+
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    pub kafka: ToKafka,
+}
+
+/// To a running service.
+#[cfg(feature = "kafka")]
+#[derive(Debug, Args)]
+pub(super) struct ToKafka {
+    /// Write to the control topic in Kafka, for `tiltmeter run`; prints where it stands there.
+    #[arg(long, conflicts_with = "to")]
+    kafka: bool,
+
+    /// Configuration file that says where Kafka is; without it every setting has its default.
+    #[arg(long, short, value_name = "FILE", requires = "kafka")]
+    config: Option<PathBuf>,
+}
+
+#[cfg(feature = "kafka")]
+impl ToKafka {
+    fn write(&self, record: &ControlRecord, json: &str) -> anyhow::Result<ExitCode> {
+        let config = Config::load(self.config.as_deref())?;
+        // What librdkafka has to say is in the failure.
+        let clients = Clients::new(config.kafka(), Arc::new(|_, _| ()))?;
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let key = control::topic_key(record, now_ms).context("the record cannot be given a key")?;
+        let written = decision::write(&clients, &key, json)?;
+        let topic = clients.settings().topics.of(Topic::Control);
+        let mut out = Output::stdout();
+        out.text(&format!("written to {topic} [{}] at {}\n", written.partition, written.offset))?;
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Register an agent, or all agents whose id fits a pattern.
@@ -196,7 +237,12 @@ impl Said {
     /// Writes what was said as a record.
     pub fn write(&self, kind: Control, time: EventTime) -> anyhow::Result<ExitCode> {
         let record = control::record(time, &self.by, kind).context("this cannot be said")?;
-        let line = control::encode(&record)? + "\n";
+        let line = control::encode(&record)?;
+        #[cfg(feature = "kafka")]
+        if self.kafka.kafka {
+            return self.kafka.write(&record, &line);
+        }
+        let line = line + "\n";
         match &self.to {
             None => {
                 let mut out = Output::stdout();

@@ -17,12 +17,12 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
-use crate::kafka::service::Service;
+use crate::kafka::service::{Normalising, Service};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::time::EventTime;
 
 /// Between two looks whether the service ends.
-const LOOK: Duration = Duration::from_millis(50);
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 /// Between two tries to reach a broker, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A sentence about what does not work is said this often.
@@ -46,9 +46,36 @@ pub struct Run {
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Leave the sources of `[[sources]]` to others: to `tiltmeter normalise`.
+    #[arg(long)]
+    without_sources: bool,
+
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+/// How what happens is told.
+#[derive(Debug, clap::Args)]
+pub(super) struct LogArguments {
     /// Form of the log on standard error: text on a terminal, JSON otherwise.
     #[arg(long, value_name = "FORM", value_enum)]
     log: Option<LogForm>,
+}
+
+impl LogArguments {
+    /// Writes to standard error.
+    pub fn log(&self) -> Log {
+        let form = self.log.unwrap_or(if io::stderr().is_terminal() { LogForm::Text } else { LogForm::Json });
+        Arc::new(move |severity, line| write(form, severity, line))
+    }
+}
+
+/// Set once the process is told to end.
+pub(super) fn told_to_end() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&ends);
+    ctrlc::set_handler(move || told.store(true, Ordering::Relaxed))?;
+    Ok(ends)
 }
 
 /// Form of the log.
@@ -77,17 +104,14 @@ impl Run {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         let engine = config.settings()?;
-        let form = self.log.unwrap_or(if io::stderr().is_terminal() { LogForm::Text } else { LogForm::Json });
-        let log: Log = Arc::new(move |severity, line| write(form, severity, line));
+        let log = self.log.log();
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
         let readiness = Readiness::not_yet("the broker is waited for");
         if let Some(address) = self.listen {
             let address = http::serve(address, readiness.clone())?;
             log(Severity::Info, &format!("answers at http://{address}/readyz"));
         }
-        let ends = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&ends);
-        ctrlc::set_handler(move || told.store(true, Ordering::Relaxed))?;
+        let ends = told_to_end()?;
         let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
         let kafka = clients.settings();
         log(
@@ -103,20 +127,37 @@ impl Run {
                 kafka.record_time.name(),
             ),
         );
+        let sources = if self.without_sources { &[] } else { config.sources() };
+        let normalising = match sources {
+            [] => None,
+            sources => {
+                Some(Normalising::start(&clients, sources, verified.partitions, &config.identity_key())?)
+            }
+        };
         let service = Service::start(clients, engine, verified)?;
-        while !ends.load(Ordering::Relaxed) && !service.has_failed() {
+        let has_failed = || service.has_failed() || normalising.as_ref().is_some_and(Normalising::has_failed);
+        while !ends.load(Ordering::Relaxed) && !has_failed() {
             readiness.set(service.why_not_ready());
             thread::sleep(LOOK);
         }
         readiness.set(Some("it ends".to_owned()));
         log(Severity::Info, "ends: what was taken is written, partitions are given up");
-        service.stop()?;
+        // One after the other would take twice the time that a stop may take.
+        let translated = thread::scope(|scope| {
+            let translated = scope.spawn(|| normalising.map_or(Ok(()), Normalising::stop));
+            service.stop().and_then(|()| translated.join().unwrap_or(Ok(())))
+        });
+        translated?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// Waits for a broker and looks at the topics; none if it was told to end before.
-fn reached(clients: &Clients, log: &Log, ends: &AtomicBool) -> Result<Option<Verified>, VerifyError> {
+pub(super) fn reached(
+    clients: &Clients,
+    log: &Log,
+    ends: &AtomicBool,
+) -> Result<Option<Verified>, VerifyError> {
     let mut wait = BACK_OFF.0;
     let mut said: Option<Instant> = None;
     while !ends.load(Ordering::Relaxed) {

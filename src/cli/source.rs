@@ -16,14 +16,13 @@ use crate::wire::annotate::Annotator;
 use crate::wire::annotate::keyed_hash::HashKey;
 use crate::wire::annotate::resource::ResourceForm;
 use crate::wire::audit_event;
-use crate::wire::dead_letter::{Reason, Refusal};
-use crate::wire::input::{InputError, LINE_LIMIT_BYTES, Line, Lines};
+use crate::wire::dead_letter::Refusal;
+use crate::wire::input::{InputError, Line, Lines};
 use crate::wire::sources::conversation::Conversation;
+use crate::wire::sources::format::Format;
 use crate::wire::sources::mapping::{self, Mapping, MappingError, SHIPPED, Shipped};
-use crate::wire::sources::transcript::{self, TranscriptError};
+use crate::wire::sources::transcript;
 
-/// A source is suggested for a name at least this similar (Jaro-Winkler, 0 to 1); as for the configuration.
-const NEAR: f64 = 0.85;
 /// Progress is shown after so many lines.
 const LINES_PER_SHOW: u64 = 1024;
 
@@ -35,54 +34,12 @@ pub struct SourceArguments {
     /// `native`: audit events, one a line (schemas/agent-audit.v1.schema.json). `transcript`: conversations, one a
     /// line, as `tiltmeter annotate` reads them. `cloudtrail`: records of AWS CloudTrail, one a line or as files of
     /// {"Records": […]}. FILE.toml: any JSON, by a mapping of your own (docs/sources.md).
-    #[arg(long, default_value = "native", value_parser = named, value_name = "NAME|FILE.toml")]
-    source: Source,
+    #[arg(long, default_value = "native", value_parser = Format::named, value_name = "NAME|FILE.toml")]
+    source: Format,
 
     /// With `--source transcript`: when conversations began that do not say so (RFC 3339).
     #[arg(long, value_name = "TIME", value_parser = instant)]
     assume_started: Option<EventTime>,
-}
-
-/// Formats that we read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Source {
-    /// Audit events, one a line.
-    Native,
-    /// Conversations, one a line.
-    Transcript,
-    /// Records that a shipped mapping translates.
-    Shipped(&'static str),
-    /// Records that a mapping in a file translates.
-    File(PathBuf),
-}
-
-/// The source of that name, or the mapping in the file of that name.
-fn named(text: &str) -> Result<Source, String> {
-    let shipped = SHIPPED.iter().map(|shipped| shipped.name);
-    match text {
-        "native" => return Ok(Source::Native),
-        "transcript" => return Ok(Source::Transcript),
-        _ => {}
-    }
-    if let Some(name) = shipped.clone().find(|name| *name == text) {
-        return Ok(Source::Shipped(name));
-    }
-    if text.ends_with(".toml") || text.contains(std::path::MAIN_SEPARATOR) {
-        return Ok(Source::File(PathBuf::from(text)));
-    }
-    let known: Vec<&str> = ["native", "transcript"].into_iter().chain(shipped).collect();
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(text, known), known))
-        .filter(|(near, _)| *near >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    Err(match nearest {
-        Some((_, nearest)) => format!("there is no such source; did you mean {nearest}?"),
-        None => format!(
-            "there is no such source; give one of {}, or a mapping file whose name ends in .toml",
-            known.join(", ")
-        ),
-    })
 }
 
 /// What turns a line into events.
@@ -133,12 +90,12 @@ pub trait Visitor {
 impl SourceArguments {
     /// Whether events are made here, from conversations.
     pub fn is_transcript(&self) -> bool {
-        self.source == Source::Transcript
+        self.source == Format::Transcript
     }
 
     /// Whether lines are audit events already.
     pub fn is_native(&self) -> bool {
-        self.source == Source::Native
+        self.source == Format::Native
     }
 
     /// The mapping that translates records, if the input has to be translated.
@@ -147,16 +104,12 @@ impl SourceArguments {
     ///
     /// When it cannot be read or used; all its faults are told at once.
     pub fn mapping(&self) -> Result<Option<Mapping>, MappingError> {
-        match &self.source {
-            Source::Native | Source::Transcript => Ok(None),
-            Source::Shipped(name) => Mapping::shipped(name).transpose(),
-            Source::File(path) => Mapping::load(path).map(Some),
-        }
+        self.source.mapping()
     }
 
     /// A record that the shipped mapping can read.
     pub fn example(&self) -> Option<&'static Shipped> {
-        SHIPPED.iter().find(|shipped| self.source == Source::Shipped(shipped.name))
+        SHIPPED.iter().find(|shipped| self.source == Format::Shipped(shipped.name))
     }
 }
 
@@ -266,20 +219,9 @@ fn mapped<'a>(mapping: &'a Mapping, line: &Line<'a>, key: &HashKey) -> Result<ma
 
 fn conversation(line: &Line<'_>, assume_started: Option<EventTime>) -> Result<Conversation, Refusal> {
     if line.is_cut() {
-        let detail =
-            format!("the conversation has {} bytes, the limit is {LINE_LIMIT_BYTES}; split it", line.length);
-        return Err(Refusal::new(Reason::TooLong, detail));
+        return Err(transcript::too_long(line.length));
     }
-    transcript::parse(line.bytes, assume_started).map_err(|error| {
-        let reason = match error {
-            TranscriptError::NotUtf8 => Reason::NotUtf8,
-            TranscriptError::NotJson => Reason::NotJson,
-            TranscriptError::Missing(_) | TranscriptError::NoTime => Reason::MissingField,
-            TranscriptError::Wrong(_) => Reason::WrongType,
-            TranscriptError::TooLong(_) => Reason::TooLong,
-        };
-        Refusal::new(reason, error.to_string())
-    })
+    transcript::parse(line.bytes, assume_started).map_err(Refusal::from)
 }
 
 /// A failure that names every input that could not be read; nothing where all could.

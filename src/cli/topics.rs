@@ -9,6 +9,8 @@ use std::sync::Arc;
 use super::output::Output;
 use crate::config::Config;
 use crate::kafka::client::Clients;
+use crate::kafka::failure::Failure;
+use crate::kafka::service::NormaliseError;
 use crate::kafka::topics::access;
 use crate::kafka::verify::{Verified, VerifyError, create, verify};
 
@@ -80,5 +82,6 @@ fn told(verified: &Verified) -> String {
 /// Exit status for what went wrong at the broker, if it did.
 pub(super) fn exit_code(error: &anyhow::Error) -> Option<u8> {
     let failed = error.downcast_ref().map(VerifyError::exit_code);
-    failed.or_else(|| error.downcast_ref().map(crate::kafka::failure::Failure::exit_code))
+    let sources = || error.downcast_ref().map(NormaliseError::exit_code);
+    failed.or_else(|| error.downcast_ref().map(Failure::exit_code)).or_else(sources)
 }

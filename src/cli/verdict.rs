@@ -12,8 +12,8 @@ use crate::risk::{Decision, Verdict};
 
 /// Say what you decided about an agent.
 ///
-/// Writes a control record on standard output, one line of JSON, for `tiltmeter detect --control FILE`. What each verdict
-/// does: docs/levels.md.
+/// Writes a control record on standard output, one line of JSON, for `tiltmeter detect --control FILE`; with --kafka to a
+/// running service. What each verdict does: docs/levels.md.
 #[derive(Debug, clap::Args)]
 pub struct Give {
     /// Id of the agent.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Config;
 use super::rules::{CALLS, VALUES, operators};
 use super::setting::{Allowed, Setting};
+use super::sources::THREADS;
 use crate::detect::rules::LONGEST_NAME;
 use crate::detect::rules::field::{Field, FieldKind};
 use crate::risk::Level;
@@ -26,6 +27,27 @@ pub fn schema() -> Value {
             "description": "What the operator wants to be told, whether or not it is unusual.",
             "type": "array",
             "items": { "$ref": "#/$defs/rule" }
+        }),
+    );
+    tables.insert(
+        "sources".to_owned(),
+        json!({
+            "description": "Topics whose records are translated to audit events.",
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": ["topic", "source"],
+                "properties": {
+                    "topic": { "description": "Its topic.", "type": "string", "minLength": 1 },
+                    "source": {
+                        "description": "Its format: native, transcript, cloudtrail, or a mapping file; relative to this file.",
+                        "type": "string", "minLength": 1
+                    },
+                    "threads": {
+                        "description": "Consumers of it in this process.",
+                        "type": "integer", "minimum": THREADS.start(), "maximum": THREADS.end(), "default": 1
+                    }
+                }
+            }
         }),
     );
     json!({

@@ -92,6 +92,12 @@ impl Clients {
         &self.settings
     }
 
+    /// The same instance in the group of those who translate sources: `GROUP-normalise`.
+    pub fn for_sources(&self) -> Self {
+        let group = format!("{}-normalise", self.settings.group);
+        Self { settings: KafkaSettings { group, ..self.settings.clone() }, ..self.clone() }
+    }
+
     /// Name of this instance.
     pub fn instance(&self) -> &str {
         &self.instance

@@ -8,12 +8,16 @@
 #[cfg(feature = "kafka")]
 pub mod client;
 #[cfg(feature = "kafka")]
+pub mod decision;
+#[cfg(feature = "kafka")]
 pub mod failure;
 pub mod properties;
 pub mod secret;
 #[cfg(feature = "kafka")]
 pub mod service;
 pub mod settings;
+#[cfg(feature = "kafka")]
+pub mod status;
 #[cfg(feature = "kafka")]
 mod token;
 pub mod topics;

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::secret::SecretPlace;
+use crate::wire::sources::format::Format;
 
 /// How a broker is reached, and how we behave there. `config::Config::kafka` makes it; [`Default`] is an empty table.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -167,6 +168,17 @@ impl TopicNames {
     pub fn of(&self, topic: Topic) -> &str {
         self.0.get(topic as usize).map_or("", String::as_str)
     }
+}
+
+/// A topic whose records are translated to audit events: an element of `[[sources]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceTopic {
+    /// Its name; none of [`TopicNames`].
+    pub topic: String,
+    /// What its records are.
+    pub format: Format,
+    /// Consumers of it in this process; 1 to 64.
+    pub threads: u32,
 }
 
 /// Encryption, and who we are.

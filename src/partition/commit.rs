@@ -163,7 +163,7 @@ impl Partition {
 
     fn saved_record(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Outgoing {
         let partition = Some(self.settings.number);
-        Outgoing { topic: Topic::Checkpoints, partition, key, value, headers: Vec::new() }
+        Outgoing { partition, value, ..Outgoing::new(Topic::Checkpoints, key, Vec::new()) }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::wire::audit_event;
 use crate::wire::control;
 use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
 use crate::wire::input::Line;
+use crate::wire::progress;
 
 /// An event may be this far ahead of the time at which it was recorded; beyond it, it is taken as of that time.
 /// Milliseconds.
@@ -161,10 +162,15 @@ impl Partition {
         self.position.offset = first.offset;
         self.speak();
         let muted = self.is_muted();
+        // Events, and the time of the progress record behind them.
+        let mut stretches: Vec<(Vec<_>, EventTime)> = Vec::new();
         let mut events = Vec::with_capacity(records.len());
         for record in records {
             match self.decode(record) {
                 Ok(event) => events.push(event),
+                Err(_) if record.value.is_some_and(|value| progress::decode(value).is_some()) => {
+                    stretches.push((std::mem::take(&mut events), EventTime(record.timestamp_ms)));
+                }
                 Err(refusal) if !muted => self.refuse(record, &refusal),
                 Err(_) => {}
             }
@@ -174,8 +180,12 @@ impl Partition {
         let judged = catch_unwind(move || {
             // Moved as a whole: it is a part of it that may be left half done.
             let AssertUnwindSafe((engine, said)) = { engine };
+            for (events, passed) in &stretches {
+                engine.judge_records(events, said);
+                engine.pass(*passed, said);
+            }
             engine.judge_records(&events, said);
-            events.len()
+            stretches.iter().map(|(events, _)| events.len()).sum::<usize>() + events.len()
         });
         let Ok(judged) = judged else {
             let suspect = (records.len() == 1).then_some(first.offset);

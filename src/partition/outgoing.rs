@@ -15,6 +15,9 @@ pub struct Outgoing {
     pub key: Vec<u8>,
     /// Value; none to delete what stands under the key.
     pub value: Option<Vec<u8>>,
+    /// Its time, where it is not that of its writing. Milliseconds since 1970; where the broker says when a record came,
+    /// it has no say.
+    pub timestamp_ms: Option<i64>,
     /// Names and values of its headers.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -22,6 +25,13 @@ pub struct Outgoing {
 impl Outgoing {
     /// A record without headers, whose partition is chosen by its key.
     pub fn new(topic: Topic, key: impl Into<Vec<u8>>, value: Vec<u8>) -> Self {
-        Self { topic, partition: None, key: key.into(), value: Some(value), headers: Vec::new() }
+        Self {
+            topic,
+            partition: None,
+            key: key.into(),
+            value: Some(value),
+            timestamp_ms: None,
+            headers: Vec::new(),
+        }
     }
 }

@@ -203,6 +203,21 @@ pub fn record(time: EventTime, by: &str, kind: Control) -> Result<ControlRecord,
     decode(written(&record)?.as_bytes())
 }
 
+/// The key of a record on the topic of control records: `KIND|ID|UUID`, a new one each time, so that compaction takes none
+/// of them away.
+///
+/// * `now_ms`: by the host's clock, since 1970.
+///
+/// # Errors
+///
+/// When the operating system has no random numbers.
+pub fn topic_key(record: &ControlRecord, now_ms: u64) -> std::io::Result<String> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let uuid = uuid::Builder::from_unix_timestamp_millis(now_ms, &random).into_uuid();
+    Ok(format!("{}|{}|{uuid}", record.kind.name(), record.id))
+}
+
 fn parse<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Refusal> {
     serde_json::from_str(text).map_err(|error| {
         let said = error.to_string();

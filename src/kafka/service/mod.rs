@@ -10,6 +10,7 @@
 mod aggregator;
 mod assignment;
 mod control;
+mod normalise;
 mod pulse;
 mod read;
 mod resting;
@@ -31,6 +32,7 @@ use crate::engine::{Settings, Version};
 use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
+pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
 pub use self::versions::VersionStore;

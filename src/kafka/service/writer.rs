@@ -148,6 +148,9 @@ impl Writer {
                     records.iter().try_for_each(|record| self.send(record))?;
                     self.drain(ACKNOWLEDGED)?;
                 }
+                if together.offsets.count() == 0 {
+                    return Ok(());
+                }
                 let doing = format!("commit the offsets of group {group}");
                 consumer
                     .commit(&together.offsets, CommitMode::Sync)
@@ -173,6 +176,9 @@ impl Writer {
             }
             if let Some(partition) = record.partition {
                 to = to.partition(partition);
+            }
+            if let Some(time_ms) = record.timestamp_ms {
+                to = to.timestamp(time_ms);
             }
             match self.producer.send(to) {
                 Ok(()) => return Ok(()),

@@ -6,6 +6,8 @@
 use super::conversation::{Answer, Call, Conversation, Turn};
 use super::node::Node;
 use crate::time::EventTime;
+use crate::wire::dead_letter::{Reason, Refusal};
+use crate::wire::input::LINE_LIMIT_BYTES;
 
 /// Most calls of one conversation that are read; more is refused, so that memory stays bounded.
 pub const MAX_CALLS: usize = 20_000;
@@ -48,6 +50,25 @@ impl TranscriptError {
             Self::TooLong(_) => "too_long",
         }
     }
+}
+
+impl From<TranscriptError> for Refusal {
+    fn from(error: TranscriptError) -> Self {
+        let reason = match error {
+            TranscriptError::NotUtf8 => Reason::NotUtf8,
+            TranscriptError::NotJson => Reason::NotJson,
+            TranscriptError::Missing(_) | TranscriptError::NoTime => Reason::MissingField,
+            TranscriptError::Wrong(_) => Reason::WrongType,
+            TranscriptError::TooLong(_) => Reason::TooLong,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// The refusal of a conversation of `length` bytes.
+pub fn too_long(length: u64) -> Refusal {
+    let detail = format!("the conversation has {length} bytes, the limit is {LINE_LIMIT_BYTES}; split it");
+    Refusal::new(Reason::TooLong, detail)
 }
 
 /// Reads one line. `assume_started` is when a conversation began that does not say so.

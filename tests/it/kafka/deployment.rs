@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -36,6 +38,7 @@ pub struct Deployment {
     folder: tempfile::TempDir,
     more: String,
     seats: bool,
+    sources: Vec<(String, String)>,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -56,6 +59,7 @@ impl Deployment {
             folder: tempfile::tempdir().unwrap(),
             more: more.to_owned(),
             seats: false,
+            sources: Vec::new(),
         };
         let clients = deployment.clients("maker");
         let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
@@ -69,6 +73,33 @@ impl Deployment {
         self
     }
 
+    /// Adds a source with a topic of its own. Formats are those of `[[sources]]`.
+    pub fn with_source(mut self, name: &str, format: &str, partitions: i32) -> Self {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let name = format!("{}{name}", self.prefix);
+        let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        let made = futures_executor::block_on(admin.create_topics([&topic], &options)).unwrap();
+        assert_eq!(made, [Ok(name.clone())]);
+        self.sources.push((name, format.to_owned()));
+        self
+    }
+
+    /// Writes records to a partition of a source.
+    pub fn produce_to(&self, source: &str, partition: i32, values: &[Vec<u8>]) {
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let topic = format!("{}{source}", self.prefix);
+        for value in values {
+            while producer.send(BaseRecord::<(), _>::to(&topic).partition(partition).payload(value)).is_err()
+            {
+                producer.poll(Duration::from_millis(10));
+            }
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
     fn configuration(&self, instance: &str) -> String {
         let Self { brokers, prefix, more, .. } = self;
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
@@ -79,10 +110,15 @@ impl Deployment {
                 format!("{setting} = \"{prefix}{}\"\n", topic.default_name())
             })
             .collect();
+        let sources: String = self
+            .sources
+            .iter()
+            .map(|(topic, format)| format!("\n[[sources]]\ntopic = \"{topic}\"\nsource = \"{format}\"\n"))
+            .collect();
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}"
         )
     }
 
@@ -98,6 +134,17 @@ impl Deployment {
         format!("{}{}", self.prefix, topic.default_name())
     }
 
+    /// Starts an instance.
+    pub fn start(&self, instance: &str) -> Instance {
+        self.start_with(instance, &["run"])
+    }
+
+    /// Runs a command to its end, with the configuration of an instance.
+    pub fn command(&self, instance: &str, arguments: &[&str]) -> std::process::Output {
+        let config = self.config_file(instance);
+        Command::new(env!("CARGO_BIN_EXE_tiltmeter")).args(arguments).arg("-c").arg(config).output().unwrap()
+    }
+
     /// The configuration file of an instance.
     pub fn config_file(&self, instance: &str) -> PathBuf {
         let config = self.folder.path().join(format!("{instance}.toml"));
@@ -105,13 +152,14 @@ impl Deployment {
         config
     }
 
-    /// Starts an instance.
-    pub fn start(&self, instance: &str) -> Instance {
+    /// Starts a command that goes on until it is told to end.
+    pub fn start_with(&self, instance: &str, arguments: &[&str]) -> Instance {
         let config = self.config_file(instance);
         let log = self.folder.path().join(format!("{instance}.log"));
         let file = std::fs::File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
-            .args(["run", "--log", "json", "-c"])
+            .args(arguments)
+            .args(["--log", "json", "-c"])
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

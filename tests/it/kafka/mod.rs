@@ -5,8 +5,10 @@
 mod breaking;
 mod clients;
 mod cluster;
+mod decisions;
 mod deployment;
 mod faults;
+mod normalise;
 mod rig;
 mod service;
 mod state;
