@@ -11,7 +11,7 @@ use console::Term;
 use super::board;
 use crate::alert::{Alert, AlertState};
 use crate::cli::explain::Style;
-use crate::demo::Demo;
+use crate::demo::Watched;
 use crate::demo::pace::Pace;
 
 /// Time between two frames of the board.
@@ -51,7 +51,7 @@ impl View {
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn show(&mut self, demo: &Demo, pace: &Pace, watched: Duration, alerts: &[Alert]) -> io::Result<()> {
+    pub fn show(&mut self, demo: &Watched, pace: &Pace, watched: Duration, alerts: &[Alert]) -> io::Result<()> {
         if self.terminal.is_none() {
             let opened = alerts.iter().filter(|alert| alert.state == AlertState::Opened);
             opened.for_each(|alert| eprintln!("tiltmeter: {}", board::alert(demo.scenario(), alert)));
@@ -59,7 +59,7 @@ impl View {
         if watched < self.due {
             return Ok(());
         }
-        let rate = self.rate(watched, demo.events());
+        let rate = self.rate(watched, demo.figures().events);
         match &self.terminal {
             Some(terminal) => {
                 let (rows, columns) = terminal.size();
