@@ -7,7 +7,6 @@
 //! administration, no compaction, forgets everything at the end, and passes on records of transactions that were aborted.
 //! So the service delivers at least once here, and believes the producer's time, which is that of the simulation.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;

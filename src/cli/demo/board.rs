@@ -31,12 +31,19 @@ const BAR: usize = 30;
 /// The board, `columns` wide and at most `rows` high.
 ///
 /// * `rate`: events a second of late.
-pub fn lines(demo: &Watched, pace: &Pace, rate: f64, columns: usize, rows: usize) -> Vec<String> {
+/// * `banner`: what a person should know all the time.
+pub fn lines(
+    demo: &Watched,
+    pace: &Pace,
+    rate: f64,
+    banner: Option<&str>,
+    (columns, rows): (usize, usize),
+) -> Vec<String> {
     let Style { bold, dim, end } = Style::TERMINAL;
     let scenario = demo.scenario();
     let mut all = vec![
         format!("{bold}tiltmeter demo{end}  {}", clock(scenario, demo.time())),
-        String::new(),
+        banner.map_or_else(String::new, |banner| format!("{dim}{banner}{end}")),
         format!("{}  {}", bar(scenario, demo.time()), phase(demo, pace)),
         String::new(),
         figures(demo, rate),
