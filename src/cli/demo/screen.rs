@@ -58,7 +58,13 @@ impl View {
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn show(&mut self, demo: &Watched, pace: &Pace, watched: Duration, alerts: &[Alert]) -> io::Result<()> {
+    pub fn show(
+        &mut self,
+        demo: &Watched,
+        pace: &Pace,
+        watched: Duration,
+        alerts: &[Alert],
+    ) -> io::Result<()> {
         self.tell(demo, alerts);
         if watched < self.due {
             return Ok(());
@@ -67,7 +73,13 @@ impl View {
         match &self.terminal {
             Some(terminal) => {
                 let (rows, columns) = terminal.size();
-                let lines = board::lines(demo, pace, rate, self.banner.as_deref(), (usize::from(columns), usize::from(rows)));
+                let lines = board::lines(
+                    demo,
+                    pace,
+                    rate,
+                    self.banner.as_deref(),
+                    (usize::from(columns), usize::from(rows)),
+                );
                 terminal.draw(&lines)?;
                 self.due = watched + FRAME;
             }

@@ -4,6 +4,7 @@
 
 mod clients;
 mod cluster;
+mod demo;
 mod deployment;
 mod rig;
 mod service;
