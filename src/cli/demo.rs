@@ -3,6 +3,7 @@
 //! Knows options, files, the pace and when to stop. Must not judge anything, nor lay anything out.
 
 mod board;
+mod running;
 mod screen;
 mod summary;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use self::running::Running;
 use self::screen::View;
 use super::explain::Style;
 use super::output::Output;
@@ -23,14 +25,18 @@ use super::simulate::{Attacks, parse_attacks, parse_duration_ms};
 use crate::alert::Alert;
 use crate::config::Config;
 use crate::demo::pace::Pace;
-use crate::demo::{Demo as Running, Progress, scenario};
+use crate::demo::{Progress, scenario};
 use crate::simulate::Scenario;
+
+/// How long it is waited for the service to be ready, and between two looks.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Watch a simulated fleet come under attack.
 ///
 /// Four days of event time pass in a minute: two quiet ones in which the engine learns what is normal, then two
-/// with attacks. A board shows what happens; without a terminal each alert is a line on standard error. At the
-/// end standard output says how many attacks were found and what an alert looks like. Ctrl-C ends it early.
+/// with attacks. Events go through Kafka, by a broker inside of this process to which any client can attach while it
+/// runs. A board shows what happens; without a terminal each alert is a line on standard error. At the end standard output says how many attacks were found and what an alert looks like. Ctrl-C ends it early.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
     /// How long it takes, such as 60s or 5m; 0s is as fast as possible.
@@ -52,6 +58,10 @@ pub struct Demo {
     /// Write lines instead of a board.
     #[arg(long)]
     plain: bool,
+    /// Leave Kafka out: the engine judges in this process, and the same options give the same alerts each time.
+    #[cfg(feature = "kafka")]
+    #[arg(long)]
+    direct: bool,
     /// Where the alerts are written, one JSON object a line, for `tiltmeter explain`.
     #[arg(long, value_name = "FILE")]
     alerts: Option<PathBuf>,
@@ -65,7 +75,7 @@ impl Demo {
     /// Settings out of range, a configuration that cannot be used, output that cannot be written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
-        let mut demo = Running::new(&self.scenario(), config.settings()?)?;
+        let mut demo = self.start(&config)?;
         let mut file = match &self.alerts {
             None => None,
             Some(path) => {
@@ -74,36 +84,55 @@ impl Demo {
                 Some(BufWriter::new(file))
             }
         };
-        let is_over = self.watch(&mut demo, file.as_mut())?;
+        let watched = self.watch(&mut demo, file.as_mut());
+        for sentence in demo.take_trouble() {
+            eprintln!("tiltmeter: {sentence}");
+        }
+        let is_over = watched?;
         if let Some(mut file) = file {
             file.flush().context("cannot write the alerts")?;
         }
         let mut out = Output::stdout();
-        let command = summary::same_by_hand(demo.scenario(), self.config.as_deref());
+        let command = summary::same_by_hand(demo.watched().scenario(), self.config.as_deref());
         let style = Style::of(&std::io::stdout());
-        out.text(&summary::summary(&demo, is_over, &command, self.alerts.as_deref(), &style))?;
+        out.text(&summary::summary(demo.watched(), is_over, &command, self.alerts.as_deref(), &style))?;
         out.flush()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn start(&self, config: &Config) -> anyhow::Result<Running> {
+        #[cfg(feature = "kafka")]
+        if !self.direct {
+            return Running::live(&self.scenario(), config);
+        }
+        Running::direct(&self.scenario(), config)
     }
 
     /// Shows the scenario from its start to its end; false where someone ended it early.
     fn watch(&self, demo: &mut Running, mut file: Option<&mut BufWriter<File>>) -> anyhow::Result<bool> {
         let stopped = stop_on_request()?;
-        let pace = Pace::new(demo.scenario(), self.length);
-        let mut view = View::new(self.plain)?;
+        let pace = Pace::new(demo.watched().scenario(), self.length);
+        let mut view = View::new(self.plain, demo.banner())?;
         let mut alerts = Vec::new();
+        // Joining a group takes a few seconds, in which no event has to wait.
+        let asked = Instant::now();
+        while !demo.is_ready() && asked.elapsed() < READY_WITHIN && !stopped.load(Ordering::Relaxed) {
+            view.show(demo.watched(), &pace, Duration::ZERO, &[])?;
+            std::thread::park_timeout(LOOK);
+        }
         let began = Instant::now();
         let mut progress = Progress::Busy;
         while progress != Progress::Over && !stopped.load(Ordering::Relaxed) {
             let watched = began.elapsed();
-            progress = demo.advance(pace.reached(watched), &mut alerts);
-            view.show(demo, &pace, watched, &alerts)?;
+            progress = demo.advance(pace.reached(watched), &mut alerts)?;
+            view.show(demo.watched(), &pace, watched, &alerts)?;
             write(&mut alerts, file.as_deref_mut())?;
-            if progress == Progress::Waiting {
+            if progress == Progress::Waiting && demo.banner().is_none() {
                 std::thread::park_timeout(view.next_frame(began.elapsed()));
             }
         }
-        demo.finish(&mut alerts);
+        demo.finish(&mut alerts)?;
+        view.tell(demo.watched(), &alerts);
         write(&mut alerts, file)?;
         Ok(progress == Progress::Over)
     }

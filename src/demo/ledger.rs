@@ -78,6 +78,13 @@ impl Ledger {
                 format!("{}/{}/{attack}", &*event.agent_id, truth.task)
             }
         };
+        // Work of the same kind that comes long after is other work, however late the first is forgotten.
+        if event.session_id.is_none()
+            && self.sessions.get(&key).is_some_and(|before| before.last.plus_ms(AFTERWARDS_MS) < event.time)
+            && let Some(before) = self.sessions.remove(&key)
+        {
+            self.sessions.insert(format!("{key}/{}", before.last.0), before);
+        }
         let session = self.sessions.entry(key).or_insert_with(|| {
             self.score.sessions += u64::from(event.session_id.is_some());
             self.score.look_alikes.total += u64::from(look_alike);

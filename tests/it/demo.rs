@@ -13,6 +13,9 @@ use tiltmeter::demo::{Demo, Progress, scenario};
 use tiltmeter::simulate::{Attack, Scenario, Simulation};
 use tiltmeter::time::HOUR_MS;
 
+/// What leaves the broker out, in a build that has one.
+const DIRECT: Option<&str> = if cfg!(feature = "kafka") { Some("--direct") } else { None };
+
 /// Runs a command in a folder; `input` goes to its standard input. Returns standard output and standard error.
 fn run(folder: &Path, arguments: &[&str], input: &[u8]) -> (String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
@@ -55,7 +58,7 @@ fn the_commands_of_the_summary_give_the_same_alerts() {
     std::fs::write(folder.path().join("more alerts.toml"), "[alerts]\nper_day = 20").unwrap();
     let options =
         "demo --for 0s --seed 3 --agents 40 --attacks hijacked-goal,tool-swap --alerts told.jsonl --config";
-    let arguments: Vec<&str> = options.split(' ').chain(["more alerts.toml"]).collect();
+    let arguments: Vec<&str> = options.split(' ').chain(["more alerts.toml"]).chain(DIRECT).collect();
     let (summary, _) = run(folder.path(), &arguments, b"");
     let told = std::fs::read_to_string(folder.path().join("told.jsonl")).unwrap();
     assert!(told.lines().count() > 1, "too few alerts to compare: {told}\n{summary}");
@@ -84,7 +87,9 @@ fn the_commands_of_the_summary_give_the_same_alerts() {
 #[test]
 fn without_a_terminal_every_alert_is_a_line_and_the_summary_stands_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let (summary, lines) = run(folder.path(), &["demo", "--for", "0s", "--alerts", "told.jsonl"], b"");
+    let arguments: Vec<&str> =
+        ["demo", "--for", "0s", "--alerts", "told.jsonl"].into_iter().chain(DIRECT).collect();
+    let (summary, lines) = run(folder.path(), &arguments, b"");
     let told = std::fs::read_to_string(folder.path().join("told.jsonl")).unwrap();
     let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let opened: Vec<&str> = told
@@ -112,8 +117,11 @@ fn pacing_does_not_change_what_is_told() {
     let (fast, fast_alerts) = watched(&scenario, scenario.span_ms());
     assert!(!slow_alerts.is_empty());
     assert_eq!(slow_alerts, fast_alerts);
-    assert_eq!((slow.score(), slow.events()), (fast.score(), fast.events()));
-    assert!(slow.open().is_empty(), "every alert closes at the end");
+    assert_eq!(
+        (slow.watched().score(), slow.watched().figures().events),
+        (fast.watched().score(), fast.watched().figures().events)
+    );
+    assert!(slow.watched().open().is_empty(), "every alert closes at the end");
 }
 
 #[test]
@@ -122,8 +130,8 @@ fn without_attacks_the_demo_raises_no_alert() {
     let (demo, alerts) = watched(&scenario, HOUR_MS);
     let told: Vec<String> = alerts.iter().map(|alert| serde_json::to_string(alert).unwrap()).collect();
     assert!(told.is_empty(), "{}", told.join("\n"));
-    assert_eq!(demo.score().all_attacks().total, 0);
-    assert!(demo.score().look_alikes.total > 20, "{:?}", demo.score());
+    assert_eq!(demo.watched().score().all_attacks().total, 0);
+    assert!(demo.watched().score().look_alikes.total > 20, "{:?}", demo.watched().score());
 }
 
 #[test]
@@ -133,7 +141,7 @@ fn other_quiet_fleets_stay_far_below_the_promised_number_of_alerts() {
     for seed in seeds {
         let scenario = Scenario { attacks: Vec::new(), seed, ..scenario() };
         let (demo, _) = watched(&scenario, HOUR_MS);
-        opened += demo.score().unfounded;
+        opened += demo.watched().score().unfounded;
         days += scenario.days;
     }
     // So small a fleet is judged at the largest threshold there is, which spends a fifth of five a day; the first day,
@@ -164,8 +172,8 @@ fn the_score_is_that_of_attacks_and_alerts_compared_one_by_one() {
         *hits += u64::from(!found.is_empty());
         founded.extend(found);
     }
-    let counted = demo.score().attacks.map(|count| (count.total, count.alerted));
+    let counted = demo.watched().score().attacks.map(|count| (count.total, count.alerted));
     assert!(expected.iter().map(|(total, _)| total).sum::<u64>() > 30);
     assert_eq!(counted, expected);
-    assert_eq!(demo.score().unfounded, (opened.len() - founded.len()) as u64);
+    assert_eq!(demo.watched().score().unfounded, (opened.len() - founded.len()) as u64);
 }

@@ -83,7 +83,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("rand", &["simulate"]),
     ("rand_chacha", &["simulate"]),
     ("rand_distr", &["simulate"]),
-    ("rdkafka", &["kafka"]),
+    ("rdkafka", &["kafka", "demo::live"]),
     ("regex", &["evaluate", "cli"]),
     ("serde", &[]),
     (

@@ -8,7 +8,8 @@ use indicatif::HumanCount;
 use crate::alert::{Alert, AlertState};
 use crate::cli::explain::{Style, one_in, printable};
 use crate::demo::pace::Pace;
-use crate::demo::{Demo, Told};
+use crate::demo::{Told, Watched};
+use crate::risk::Level;
 use crate::simulate::Scenario;
 use crate::time::{DAY_MS, EventTime};
 
@@ -30,12 +31,19 @@ const BAR: usize = 30;
 /// The board, `columns` wide and at most `rows` high.
 ///
 /// * `rate`: events a second of late.
-pub fn lines(demo: &Demo, pace: &Pace, rate: f64, columns: usize, rows: usize) -> Vec<String> {
+/// * `banner`: what a person should know all the time.
+pub fn lines(
+    demo: &Watched,
+    pace: &Pace,
+    rate: f64,
+    banner: Option<&str>,
+    (columns, rows): (usize, usize),
+) -> Vec<String> {
     let Style { bold, dim, end } = Style::TERMINAL;
     let scenario = demo.scenario();
     let mut all = vec![
         format!("{bold}tiltmeter demo{end}  {}", clock(scenario, demo.time())),
-        String::new(),
+        banner.map_or_else(String::new, |banner| format!("{dim}{banner}{end}")),
         format!("{}  {}", bar(scenario, demo.time()), phase(demo, pace)),
         String::new(),
         figures(demo, rate),
@@ -74,7 +82,7 @@ pub fn lines(demo: &Demo, pace: &Pace, rate: f64, columns: usize, rows: usize) -
 }
 
 /// One line that says how far it came.
-pub fn progress(demo: &Demo, rate: f64) -> String {
+pub fn progress(demo: &Watched, rate: f64) -> String {
     let learning = if demo.is_quiet() { "; learning, no attacks yet" } else { "" };
     format!("{}: {}{learning}", clock(demo.scenario(), demo.time()), figures(demo, rate))
 }
@@ -111,7 +119,7 @@ fn bar(scenario: &Scenario, time: EventTime) -> String {
     format!("{}{}", "█".repeat(full), "░".repeat(BAR - full))
 }
 
-fn phase(demo: &Demo, pace: &Pace) -> String {
+fn phase(demo: &Watched, pace: &Pace) -> String {
     let scenario = demo.scenario();
     if scenario.attacks.is_empty() {
         return "no attacks in this run: whatever is told is a false alert".to_owned();
@@ -122,30 +130,37 @@ fn phase(demo: &Demo, pace: &Pace) -> String {
     let wait = pace.wait_for(demo.attacks_begin()).saturating_sub(pace.wait_for(demo.time()));
     format!(
         "learning what is normal for {} agents of {} types; no attacks yet, they begin in {:.0} s",
-        HumanCount(demo.engine().agents() as u64),
-        demo.engine().baselines().types.len(),
+        HumanCount(demo.figures().agents as u64),
+        demo.figures().types,
         wait.as_secs_f64()
     )
 }
 
-fn figures(demo: &Demo, rate: f64) -> String {
-    let engine = demo.engine();
-    format!(
-        "{} events ({}/s)   {} agents   {} sessions   baseline version {}   {} open",
-        HumanCount(demo.events()),
+fn figures(demo: &Watched, rate: f64) -> String {
+    let figures = demo.figures();
+    let at_risk = |level| demo.at_risk().values().filter(|of| **of >= level).count();
+    let mut line = format!(
+        "{} events ({}/s)   {} agents   {} at risk, {} of them high   {} sessions   baseline version {}   {} open",
+        HumanCount(figures.events),
         HumanCount(rate.round() as u64),
-        HumanCount(engine.agents() as u64),
+        HumanCount(figures.agents as u64),
+        at_risk(Level::Low),
+        at_risk(Level::High),
         HumanCount(demo.score().sessions),
-        engine.baselines().version,
+        figures.version,
         match demo.open().len() {
             1 => "1 alert".to_owned(),
             n => format!("{n} alerts"),
         }
-    )
+    );
+    if let Some(lag) = figures.lag {
+        line.push_str(&format!("   lag {}", HumanCount(lag)));
+    }
+    line
 }
 
 /// What is known to the simulation alone.
-fn score(demo: &Demo) -> String {
+fn score(demo: &Watched) -> String {
     let (score, attacks) = (demo.score(), demo.score().all_attacks());
     format!(
         "the truth: {} attacks so far, {} found; {} look-alikes, {} stayed quiet; {} alerts, {} of them false",

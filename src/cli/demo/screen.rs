@@ -11,7 +11,7 @@ use console::Term;
 use super::board;
 use crate::alert::{Alert, AlertState};
 use crate::cli::explain::Style;
-use crate::demo::Demo;
+use crate::demo::Watched;
 use crate::demo::pace::Pace;
 
 /// Time between two frames of the board.
@@ -28,6 +28,7 @@ const SIZE: (u16, u16) = (24, 80);
 /// Shows the demonstration on standard error; standard output is for the summary.
 pub struct View {
     terminal: Option<Terminal>,
+    banner: Option<String>,
     /// Watched time of the next frame or line.
     due: Duration,
     /// Events and watched time of the frames before, oldest first: the rate of about a second.
@@ -37,13 +38,19 @@ pub struct View {
 impl View {
     /// Takes hold of the terminal, if there is one and `plain` does not forbid it.
     ///
+    /// * `banner`: what a person should know all the time.
+    ///
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn new(plain: bool) -> io::Result<Self> {
+    pub fn new(plain: bool, banner: Option<&str>) -> io::Result<Self> {
         let term = Term::stderr();
         let terminal = if plain || !term.is_term() { None } else { Some(Terminal::enter(term)?) };
-        Ok(Self { terminal, due: Duration::ZERO, past: VecDeque::new() })
+        if let (None, Some(banner)) = (&terminal, banner) {
+            eprintln!("tiltmeter: {banner}");
+        }
+        let banner = banner.map(str::to_owned);
+        Ok(Self { terminal, banner, due: Duration::ZERO, past: VecDeque::new() })
     }
 
     /// Shows how far it came, if it is time for it. As lines, `alerts` are told at once.
@@ -51,19 +58,28 @@ impl View {
     /// # Errors
     ///
     /// When the terminal cannot be written.
-    pub fn show(&mut self, demo: &Demo, pace: &Pace, watched: Duration, alerts: &[Alert]) -> io::Result<()> {
-        if self.terminal.is_none() {
-            let opened = alerts.iter().filter(|alert| alert.state == AlertState::Opened);
-            opened.for_each(|alert| eprintln!("tiltmeter: {}", board::alert(demo.scenario(), alert)));
-        }
+    pub fn show(
+        &mut self,
+        demo: &Watched,
+        pace: &Pace,
+        watched: Duration,
+        alerts: &[Alert],
+    ) -> io::Result<()> {
+        self.tell(demo, alerts);
         if watched < self.due {
             return Ok(());
         }
-        let rate = self.rate(watched, demo.events());
+        let rate = self.rate(watched, demo.figures().events);
         match &self.terminal {
             Some(terminal) => {
                 let (rows, columns) = terminal.size();
-                let lines = board::lines(demo, pace, rate, usize::from(columns), usize::from(rows));
+                let lines = board::lines(
+                    demo,
+                    pace,
+                    rate,
+                    self.banner.as_deref(),
+                    (usize::from(columns), usize::from(rows)),
+                );
                 terminal.draw(&lines)?;
                 self.due = watched + FRAME;
             }
@@ -75,6 +91,14 @@ impl View {
             }
         }
         Ok(())
+    }
+
+    /// As lines, tells of alerts that were opened.
+    pub fn tell(&self, demo: &Watched, alerts: &[Alert]) {
+        if self.terminal.is_none() {
+            let opened = alerts.iter().filter(|alert| alert.state == AlertState::Opened);
+            opened.for_each(|alert| eprintln!("tiltmeter: {}", board::alert(demo.scenario(), alert)));
+        }
     }
 
     /// Time until there is something to do again.

@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 use super::board::clock;
 use crate::cli::explain::{Style, render};
-use crate::demo::Demo;
+use crate::demo::Watched;
 use crate::simulate::{Attack, Scenario};
 use crate::time::HOUR_MS;
 
@@ -18,7 +18,7 @@ use crate::time::HOUR_MS;
 /// * `is_over`: whether the scenario came to its end.
 /// * `command`: what gives the same alerts by hand.
 /// * `alerts`: the file that holds the alerts, if any.
-pub fn summary(demo: &Demo, is_over: bool, command: &str, alerts: Option<&Path>, style: &Style) -> String {
+pub fn summary(demo: &Watched, is_over: bool, command: &str, alerts: Option<&Path>, style: &Style) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     _ = write(&mut text, demo, is_over, command, alerts, style);
@@ -27,20 +27,20 @@ pub fn summary(demo: &Demo, is_over: bool, command: &str, alerts: Option<&Path>,
 
 fn write(
     out: &mut String,
-    demo: &Demo,
+    demo: &Watched,
     is_over: bool,
     command: &str,
     alerts: Option<&Path>,
     style: &Style,
 ) -> std::fmt::Result {
     let Style { bold, end, .. } = *style;
-    let (engine, score, scenario) = (demo.engine(), demo.score(), demo.scenario());
+    let (figures, score, scenario) = (demo.figures(), demo.score(), demo.scenario());
     writeln!(
         out,
         "{bold}{} events of {} agents of {} types, in {} sessions over {}{end}",
-        HumanCount(demo.events()),
-        HumanCount(engine.agents() as u64),
-        engine.baselines().types.len(),
+        HumanCount(figures.events),
+        HumanCount(figures.agents as u64),
+        figures.types,
         HumanCount(score.sessions),
         if is_over {
             format!("{} days", scenario.days)
@@ -69,12 +69,17 @@ fn write(
         "{bold}Look-alikes{end}    {} legitimate sessions looked like trouble; {quiet} stayed quiet",
         score.look_alikes.total
     )?;
-    let seconds = demo.judging().as_secs_f64();
-    writeln!(
-        out,
-        "{bold}Speed{end}          {} events/s: one thread judged them all in {seconds:.2} s",
-        HumanCount((demo.events() as f64 / seconds.max(1e-6)).round() as u64)
-    )?;
+    if let Some(judging) = figures.judging {
+        let seconds = judging.as_secs_f64();
+        writeln!(
+            out,
+            "{bold}Speed{end}          {} events/s: one thread judged them all in {seconds:.2} s",
+            HumanCount((figures.events as f64 / seconds.max(1e-6)).round() as u64)
+        )?;
+    }
+    if let Some(lag) = figures.lag {
+        writeln!(out, "{bold}Kafka{end}          {} events were left at the broker", HumanCount(lag))?;
+    }
     if let Some(told) = demo.striking() {
         let truth = told.attack.map_or("about no attack: a false alert", Attack::name);
         writeln!(out, "\n{bold}The most striking alert{end} (in truth: {truth})\n")?;
@@ -84,7 +89,11 @@ fn write(
     }
     writeln!(out, "\n{bold}What to try next{end}")?;
     let mut step = |what: &str, command: &str| writeln!(out, "  {what}\n    {command}");
-    step("the same alerts, from events on standard input:", command)?;
+    match figures.lag {
+        None => step("the same alerts, from events on standard input:", command)?,
+        // Over a broker, baselines come into force a moment later, and not at the same event each time.
+        Some(_) => step("the same fleet from standard input, which may differ by an alert or two:", command)?,
+    }
     match alerts {
         Some(path) => {
             let file = quoted(path);

@@ -195,6 +195,11 @@ impl Service {
         self.shared.versions.newest().number()
     }
 
+    /// Types of agents that have a baseline in it.
+    pub fn types(&self) -> usize {
+        self.shared.versions.newest().baselines.types.len()
+    }
+
     /// Whether a thread has ended by itself: then the service must be ended, and says why.
     pub fn has_failed(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)

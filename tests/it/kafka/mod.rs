@@ -6,6 +6,7 @@ mod breaking;
 mod clients;
 mod cluster;
 mod decisions;
+mod demo;
 mod deployment;
 mod faults;
 mod normalise;

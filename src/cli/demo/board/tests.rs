@@ -6,7 +6,7 @@ use console::measure_text_width;
 
 use super::*;
 use crate::config::Config;
-use crate::demo::{Progress, scenario};
+use crate::demo::{Demo, Progress, scenario};
 
 fn pace() -> Pace {
     Pace::new(&scenario(), Duration::from_secs(60))
@@ -16,7 +16,7 @@ fn pace() -> Pace {
 fn with_an_alert() -> Demo {
     let mut demo = Demo::new(&scenario(), Config::default().settings().unwrap()).unwrap();
     let mut alerts = Vec::new();
-    while demo.open().is_empty() {
+    while demo.watched().open().is_empty() {
         assert_ne!(demo.advance(scenario().end(), &mut alerts), Progress::Over, "no alert was ever open");
     }
     demo
@@ -26,7 +26,7 @@ fn with_an_alert() -> Demo {
 fn no_line_is_wider_and_no_board_higher_than_the_terminal() {
     let demo = with_an_alert();
     for (columns, rows) in [(200, 50), (129, 30), (80, 24), (40, 10), (1, 1)] {
-        let lines = lines(&demo, &pace(), 1234.0, columns, rows);
+        let lines = lines(demo.watched(), &pace(), 1234.0, None, (columns, rows));
         assert!(lines.len() <= rows, "{columns}×{rows}");
         for line in lines {
             assert!(measure_text_width(&line) <= columns, "{columns}×{rows}: {line:?}");
@@ -37,8 +37,8 @@ fn no_line_is_wider_and_no_board_higher_than_the_terminal() {
 #[test]
 fn an_open_alert_stands_on_the_board_with_its_reason() {
     let demo = with_an_alert();
-    let alert = &demo.open()[0].alert;
-    let board = lines(&demo, &pace(), 0.0, 300, 40).join("\n");
+    let alert = &demo.watched().open()[0].alert;
+    let board = lines(demo.watched(), &pace(), 0.0, None, (300, 40)).join("\n");
     for part in [&alert.subject.id, &one_in(alert.p), alert.risk_event_type.name(), &why(alert)] {
         assert!(board.contains(part), "{part}\n{board}");
     }
@@ -48,8 +48,8 @@ fn an_open_alert_stands_on_the_board_with_its_reason() {
 fn the_first_board_says_that_it_is_learning_and_when_attacks_begin() {
     let mut demo = Demo::new(&scenario(), Config::default().settings().unwrap()).unwrap();
     demo.advance(pace().reached(Duration::from_secs(1)), &mut Vec::new());
-    assert!(demo.events() > 100, "{} events in the first second", demo.events());
-    let board = lines(&demo, &pace(), 0.0, 200, 40).join("\n");
+    assert!(demo.watched().figures().events > 100, "{:?}", demo.watched().figures());
+    let board = lines(demo.watched(), &pace(), 0.0, None, (200, 40)).join("\n");
     assert!(board.contains("learning what is normal"), "{board}");
     assert!(board.contains("no attacks yet, they begin in 29 s"), "{board}");
 }
