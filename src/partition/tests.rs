@@ -196,7 +196,7 @@ fn verdict(number: usize, at: i64) -> Pin {
     let decisions =
         [Decision::ConfirmCompromised, Decision::ConfirmSafe, Decision::Dismiss, Decision::Accept];
     let verdict = Verdict {
-        time: EventTime(1),
+        time: EventTime(1_600_000_000_000),
         agent_id: world().agent_ids[number % world().agent_ids.len()].clone(),
         tenant: None,
         verdict: decisions[number % 4],
