@@ -86,8 +86,9 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
                 && event.event_id.as_deref() == evidence.event_id.as_deref(),
             format!("evidence {evidence:?} is not the event there, {event:?}"),
         );
-        // What belongs to a session stands in that session; novelty belongs to the hour.
-        let of_the_session = evidence.family != Family::Novelty && alert.session_id.is_some();
+        // What belongs to a session stands in that session; these belong to the hour, with all its sessions.
+        let of_the_hour = matches!(evidence.family, Family::Novelty | Family::Bursts | Family::Failure);
+        let of_the_session = !of_the_hour && alert.session_id.is_some();
         let same = event.session_id.as_deref() == alert.session_id.as_deref();
         need(!of_the_session || same, format!("evidence of session {:?}", event.session_id));
         need(

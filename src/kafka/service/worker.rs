@@ -2,6 +2,8 @@
 //!
 //! Knows partitions from being assigned until being revoked. Must not judge.
 
+mod taking;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -12,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
+use self::taking::{Suspect, incoming, pin, take};
 use super::assignment::{Decided, Membership};
 use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
@@ -19,8 +22,8 @@ use super::writer::{Together, Writer, now_ms};
 use super::{PartitionStatus, Shared};
 use crate::kafka::client::{Begin, Severity};
 use crate::kafka::failure::{Failure, Next};
-use crate::kafka::settings::{RecordTime, Topic};
-use crate::partition::{Commit, Incoming, JudgingError, Pace, Partition, Pin, Position, Restored};
+use crate::kafka::settings::Topic;
+use crate::partition::{Commit, Incoming, JudgingError, Pace, Partition, Position, Restored};
 
 /// How long a poll waits for the first record.
 const POLL: Duration = Duration::from_millis(50);
@@ -61,15 +64,6 @@ struct Worker<'s> {
     said: Option<Instant>,
     pace: Pace,
     joined: bool,
-}
-
-/// Where judging ended in a panic.
-#[derive(Clone, Copy)]
-enum Suspect {
-    /// Somewhere among the records from this one to the batch's end: they are judged one by one.
-    From(i64),
-    /// This record is passed over.
-    Record(i64),
 }
 
 /// Works until the service ends.
@@ -553,62 +547,4 @@ impl Slot {
     fn is_restoring(&self) -> bool {
         matches!(self, Self::Restoring(_))
     }
-}
-
-fn incoming<'m>(message: &'m BorrowedMessage<'_>) -> Incoming<'m> {
-    Incoming {
-        offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key(),
-        value: message.payload(),
-    }
-}
-
-/// Records happen; where judging had ended in a panic one by one. Returns whether that is behind us.
-fn take(
-    partition: &mut Partition,
-    records: &[Incoming<'_>],
-    suspect: Option<Suspect>,
-    shared: &Shared,
-) -> Result<bool, JudgingError> {
-    match suspect {
-        None => partition.take(records, shared)?,
-        Some(Suspect::Record(offset)) => {
-            let place = records.partition_point(|record| record.offset < offset);
-            let (before, after) = records.split_at(place);
-            partition.take(before, shared)?;
-            if let Some((record, after)) = after.split_first() {
-                if record.offset == offset && partition.next_offset() <= offset {
-                    partition.pass_over(record, shared)?;
-                }
-                partition.take(after, shared)?;
-            }
-            return Ok(!after.is_empty());
-        }
-        Some(Suspect::From(offset)) => {
-            for record in records {
-                partition.take(std::slice::from_ref(record), shared)?;
-            }
-            return Ok(partition.next_offset() > offset.saturating_add(BATCH as i64));
-        }
-    }
-    Ok(true)
-}
-
-/// What is new is pinned where the partition stands.
-fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
-    if newest > partition.version() {
-        partition.pin(Pin::Version(newest), shared)?;
-    }
-    while let Some((at, json)) = shared.control.from(partition.next_control()) {
-        partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
-    }
-    if shared.clients.settings().record_time == RecordTime::Broker
-        && let Some(end) = shared.pulse.take(partition.number())
-        && partition.next_offset() >= end.offset
-        && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
-    {
-        partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
-    }
-    Ok(())
 }

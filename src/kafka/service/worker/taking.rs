@@ -1,0 +1,78 @@
+//! What a partition is given: records, in their order or one by one; and what is new, as pins.
+//!
+//! Knows one partition at a time. Must not know the group.
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use super::super::Shared;
+use super::BATCH;
+use crate::kafka::settings::RecordTime;
+use crate::partition::{Incoming, JudgingError, Partition, Pin};
+
+/// Where judging ended in a panic.
+#[derive(Clone, Copy)]
+pub(super) enum Suspect {
+    /// Somewhere among the records from this one to the batch's end: they are judged one by one.
+    From(i64),
+    /// This record is passed over.
+    Record(i64),
+}
+
+/// A message as a record of the partition.
+pub(super) fn incoming<'m>(message: &'m BorrowedMessage<'_>) -> Incoming<'m> {
+    Incoming {
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key(),
+        value: message.payload(),
+    }
+}
+
+/// Records happen; where judging had ended in a panic one by one. Returns whether that is behind us.
+pub(super) fn take(
+    partition: &mut Partition,
+    records: &[Incoming<'_>],
+    suspect: Option<Suspect>,
+    shared: &Shared,
+) -> Result<bool, JudgingError> {
+    match suspect {
+        None => partition.take(records, shared)?,
+        Some(Suspect::Record(offset)) => {
+            let place = records.partition_point(|record| record.offset < offset);
+            let (before, after) = records.split_at(place);
+            partition.take(before, shared)?;
+            if let Some((record, after)) = after.split_first() {
+                if record.offset == offset && partition.next_offset() <= offset {
+                    partition.pass_over(record, shared)?;
+                }
+                partition.take(after, shared)?;
+            }
+            return Ok(!after.is_empty());
+        }
+        Some(Suspect::From(offset)) => {
+            for record in records {
+                partition.take(std::slice::from_ref(record), shared)?;
+            }
+            return Ok(partition.next_offset() > offset.saturating_add(BATCH as i64));
+        }
+    }
+    Ok(true)
+}
+
+/// What is new is pinned where the partition stands.
+pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
+    if newest > partition.version() {
+        partition.pin(Pin::Version(newest), shared)?;
+    }
+    while let Some((at, json)) = shared.control.from(partition.next_control()) {
+        partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
+    }
+    if shared.clients.settings().record_time == RecordTime::Broker
+        && let Some(end) = shared.pulse.take(partition.number())
+        && partition.next_offset() >= end.offset
+        && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
+    {
+        partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
+    }
+    Ok(())
+}
