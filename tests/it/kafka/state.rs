@@ -4,10 +4,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use futures_executor::block_on;
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
-use rdkafka::client::DefaultClientContext;
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::time::EventTime;
 
@@ -77,18 +73,6 @@ fn agents(told: &str) -> usize {
     row.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-fn enlarge(deployment: &Deployment, partitions: usize) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &deployment.brokers);
-    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
-    for topic in [Topic::Audit, Topic::Checkpoints, Topic::Journal] {
-        let name = deployment.topic(topic);
-        let wanted = [NewPartitions::new(&name, partitions)];
-        let made = block_on(admin.create_partitions(&wanted, &AdminOptions::new())).unwrap();
-        assert!(made.iter().all(Result::is_ok), "{made:?}");
-    }
-}
-
 #[test]
 fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     let Some(brokers) = shared() else { return left_out("states") };
@@ -96,7 +80,7 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     let place = |name: &str| -> PathBuf { folder.path().join(name) };
     std::fs::write(place("key"), "000102030405060708090a0b0c0d0e0f").unwrap();
     let more = format!("{}[agents]\nidentity_key_file = {:?}\n", rules(), place("key"));
-    let mut deployment = Deployment::new("state", &brokers.brokers, 3, &more);
+    let deployment = Deployment::new("state", &brokers.brokers, 3, &more);
     let events = events(6000, 20);
     let (first, rest) = events.split_at(3000);
     let (second, last) = rest.split_at(2500);
@@ -161,21 +145,4 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     done(&[&revert[..], &whom].concat(), &[]);
     refused(&[&revert[..], &["--agent", "nobody"]].concat(), &[], "not known on partition");
     refused(&[&revert[..], &["--to-version", "999999"]].concat(), &[], "there is no version 999999");
-    let exported = place("exported.state");
-    let told = done(&["state", "export", c, &config, "--to"], &[&exported]);
-    assert!(agents(&told) >= known, "{told}");
-    done(&["detect", c, &config, "--state", exported.to_str().unwrap()], &[&place("last")]);
-
-    // On more partitions, with everything that was known.
-    enlarge(&deployment, 5);
-    deployment.partitions = 5;
-    let moved = done(&["state", "repartition", c, &config, "--partitions", "5"], &[]);
-    assert_eq!(agents(&moved), agents(&told), "{moved}");
-    deployment.produce(last);
-    let mut instance = deployment.start("a");
-    deployment.wait(&mut [&mut instance]);
-    instance.stop();
-    assert!(!instance.log().contains("lost or damaged"), "{}", instance.log());
-    let after = done(&["state", "export", c, &config, "--dry-run", "--to"], &[&exported]);
-    assert!(agents(&after) >= agents(&moved) && agents(&after) <= agents(&moved) + 5, "{after}\n{moved}");
 }

@@ -3,7 +3,7 @@
 //! Knows what has to be judged again. Must not write.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 
@@ -19,6 +19,8 @@ use crate::partition::{Incoming, JudgingError, Partition, Position};
 
 /// How long one look for records lasts.
 const READ: Duration = Duration::from_millis(200);
+/// A partition that gives nothing for so long will not.
+const SILENT: Duration = Duration::from_secs(30);
 /// Records that are judged again at once.
 const BATCH: usize = 4096;
 
@@ -67,13 +69,23 @@ impl Resting {
         if from < stands.offset {
             let reader = Reader::new(&self.shared.clients, topic, partition.number(), Offset::Offset(from))?;
             let (mut read, mut ended) = (Vec::new(), false);
+            let mut heard = Instant::now();
             while !ended {
+                if heard.elapsed() > SILENT {
+                    return Err(Failure::set_up(format!(
+                        "{topic} [{number}] gives no more records before {}: start the service, let it catch up, and stop it again",
+                        stands.offset
+                    )));
+                }
                 let reached = reader.read(READ, |record| {
                     ended |= record.offset >= stands.offset;
                     let value = record.value.map(<[u8]>::to_vec);
                     read.push((record.offset, record.timestamp_ms, record.key.to_vec(), value));
                 })?;
                 ended |= reached;
+                if !read.is_empty() {
+                    heard = Instant::now();
+                }
                 read.retain(|(offset, ..)| *offset < stands.offset);
                 let records: Vec<Incoming<'_>> = read
                     .iter()
