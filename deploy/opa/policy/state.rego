@@ -34,9 +34,9 @@ now := object.union(told(record), {"kind": "known", "fresh": false}) if {
 	record := data.tiltmeter.feed.risk[key]
 }
 
-pushed_until := time.parse_rfc3339_ns(data.tiltmeter.feed.heartbeat) + (settings.stale_after_secs * 1000000000)
+pushed_until := time.parse_rfc3339_ns(data.tiltmeter.feed.heartbeat) + stale_after_ns
 
-# Asked: the instance knows until when its answer is fresh.
+# Asked: the instance says when it was last certain that it had read everything.
 now := object.union(told(answer.body), {"kind": "known", "fresh": answered_fresh(answer.body)}) if {
 	settings.url != ""
 	answer.status_code == 200
@@ -56,8 +56,9 @@ answer := http.send({
 	"timeout": "500ms",
 	"raise_error": false,
 	"force_json_decode": true,
-	# As long as Cache-Control of the answer says, then If-None-Match.
-	"cache": true,
+	# Not as long as the answer may be kept: a level that rises is to be seen at once.
+	"force_cache": true,
+	"force_cache_duration_seconds": 1,
 })
 
 query := sprintf("?tenant=%s", [encoded(input.agent.tenant)]) if input.agent.tenant
@@ -80,16 +81,18 @@ told(record) := {
 	"open_alerts": object.get(record, "open_alerts", []),
 }
 
-answered_fresh(body) := fresh(time.parse_rfc3339_ns(body.fresh_until))
+answered_fresh(body) := fresh(time.parse_rfc3339_ns(body.fresh_until) + stale_after_ns)
 
 answered_fresh(body) := false if not body.fresh_until
+
+stale_after_ns := settings.stale_after_secs * 1000000000
 
 # Until then, and not far ahead of the time: a heartbeat from the future would be fresh for ever.
 fresh(until) if {
 	until > time.now_ns()
-	until < (time.now_ns() + (settings.stale_after_secs * 1000000000)) + 300000000000
+	until < (time.now_ns() + stale_after_ns) + 300000000000
 }
 
 fresh(until) := false if until <= time.now_ns()
 
-fresh(until) := false if until >= (time.now_ns() + (settings.stale_after_secs * 1000000000)) + 300000000000
+fresh(until) := false if until >= (time.now_ns() + stale_after_ns) + 300000000000

@@ -13,13 +13,13 @@ asked := {"url": "http://127.0.0.1:9464/"}
 body(level, fresh_until) := {"level": level, "monitoring": "ok", "seq": 3, "open_alerts": [], "fresh_until": fresh_until}
 
 # Answers as the HTTP interface does, and only to the request that it expects.
-answers(request) := {"status_code": 200, "body": body("medium", "2026-01-22T19:10:00Z")} if expected(request)
+answers(request) := {"status_code": 200, "body": body("medium", "2026-01-22T19:00:09Z")} if expected(request)
 
-stale(request) := {"status_code": 200, "body": body("high", "2026-01-22T18:59:59Z")} if expected(request)
+stale(request) := {"status_code": 200, "body": body("high", "2026-01-22T18:44:59Z")} if expected(request)
 
 undated(request) := {"status_code": 200, "body": {"level": "none"}} if expected(request)
 
-stranger(request) := {"status_code": 404, "body": {"level": "unknown", "fresh_until": "2026-01-22T19:10:00Z"}} if {
+stranger(request) := {"status_code": 404, "body": {"level": "unknown", "fresh_until": "2026-01-22T19:00:09Z"}} if {
 	expected(request)
 }
 
@@ -113,7 +113,7 @@ test_pushed_data_is_not_looked_at_where_an_instance_is_asked if {
 	found.kind == "unavailable"
 }
 
-of_tenant(request) := {"status_code": 200, "body": body("low", "2026-01-22T19:10:00Z")} if {
+of_tenant(request) := {"status_code": 200, "body": body("low", "2026-01-22T19:00:09Z")} if {
 	request.url == "http://127.0.0.1:9464/v1/agents/a/risk?tenant=acme%20%26%20sons"
 	request.headers == {}
 }
@@ -125,4 +125,26 @@ test_a_tenant_is_named_and_without_a_token_none_is_sent if {
 		with time.now_ns as evening
 		with http.send as of_tenant
 	found.level == "low"
+}
+
+ahead(_) := {"status_code": 200, "body": body("none", "2026-01-22T19:06:00Z")}
+
+test_an_answer_from_the_future_is_not_fresh if {
+	found := state.now with input as call
+		with data.tiltmeter.settings as asked
+		with opa.runtime as environment
+		with time.now_ns as evening
+		with http.send as ahead
+	found.fresh == false
+}
+
+minutes_old(_) := {"status_code": 200, "body": body("medium", "2026-01-22T18:46:00Z")}
+
+test_an_answer_that_was_certain_fourteen_minutes_ago_is_fresh if {
+	found := state.now with input as call
+		with data.tiltmeter.settings as asked
+		with opa.runtime as environment
+		with time.now_ns as evening
+		with http.send as minutes_old
+	found.fresh == true
 }
