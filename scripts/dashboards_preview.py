@@ -37,7 +37,7 @@ class Prometheus:
 
     def __init__(self, url, start, end):
         self.url, self.start, self.end = url.rstrip("/"), start, end
-        self.step = max(15, math.ceil((end - start) / STEPS))
+        self.step = max(5, math.ceil((end - start) / STEPS))
 
     def ask(self, path, **parameters):
         body = urllib.parse.urlencode(parameters).encode()
@@ -101,17 +101,18 @@ def threshold_colour(panel, value):
     return chosen
 
 
-def draw_lines(axes, panel, series):
+def draw_lines(axes, panel, series, span):
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults["custom"]
     stacked, bars = "stacking" in custom, custom.get("drawStyle") == "bars"
     times = sorted({at for _, points in series for at, _ in points})
     base = [0.0] * len(times)
-    for name, points in series[:MOST_SERIES]:
+    palette = plt.get_cmap("tab20").colors
+    for place, (name, points) in enumerate(series[:MOST_SERIES]):
         values = dict(points)
         heights = [values.get(at, math.nan) for at in times]
         x = [dates.date2num(time_of(at)) for at in times]
-        colour = colour_of(panel, name)
+        colour = colour_of(panel, name) or palette[(2 * place + place // 10) % 20]
         if stacked:
             heights = [0.0 if math.isnan(h) else h for h in heights]
             top = [b + h for b, h in zip(base, heights)]
@@ -119,6 +120,7 @@ def draw_lines(axes, panel, series):
             base = top
         else:
             axes.plot(x, heights, label=name, color=colour, linewidth=1.1, drawstyle="steps-post" if bars else "default")
+    axes.set_xlim(*(dates.date2num(time_of(at)) for at in span))
     if custom.get("thresholdsStyle"):
         highest = axes.get_ylim()[1]
         for step in defaults["thresholds"]["steps"]:
@@ -130,12 +132,13 @@ def draw_lines(axes, panel, series):
     axes.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=6))
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.tick_params(labelsize=6, length=2)
+    axes.xaxis.get_offset_text().set_fontsize(6)
     axes.grid(alpha=0.25, linewidth=0.5)
     if series:
         axes.legend(fontsize=5.5, ncols=3, loc="upper left", frameon=False)
 
 
-def draw_bars(axes, panel, series):
+def draw_bars(axes, panel, series, _):
     defaults = panel["fieldConfig"]["defaults"]
     rows = sorted(((points[-1][1], name) for name, points in series), reverse=True)[:MOST_SERIES]
     for place, (value, name) in enumerate(rows):
@@ -146,7 +149,7 @@ def draw_bars(axes, panel, series):
     axes.set_axis_off()
 
 
-def draw_numbers(axes, panel, series):
+def draw_numbers(axes, panel, series, _):
     axes.set_axis_off()
     defaults = panel["fieldConfig"]["defaults"]
     shown = series[:6]
@@ -162,7 +165,7 @@ def time_of(at):
     return datetime.datetime.fromtimestamp(at, datetime.UTC)
 
 
-def as_text(axes, panel, _):
+def as_text(axes, panel, *_):
     axes.set_axis_off()
     words = re.sub(r"[*`]", "", panel["options"]["content"])
     axes.text(0, 0.95, words, fontsize=7, va="top", wrap=True)
@@ -195,7 +198,7 @@ def draw(path, prometheus, folder, chosen):
         for target in panel.get("targets", []):
             found = prometheus.series(target, variables)
             series += [(named(target["legendFormat"], labels), points) for labels, points in found]
-        {"timeseries": draw_lines, "bargauge": draw_bars, "stat": draw_numbers, "text": as_text}[panel["type"]](axes, panel, series)
+        {"timeseries": draw_lines, "bargauge": draw_bars, "stat": draw_numbers, "text": as_text}[panel["type"]](axes, panel, series, (prometheus.start, prometheus.end))
         if panel["type"] != "text" and not series:
             empty.append(panel["title"])
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", fontsize=8, color="#888888")
