@@ -73,7 +73,7 @@ def told(value, unit, decimals=None):
     if math.isnan(value):
         return "no data"
     if unit == "percentunit":
-        return f"{100 * value:.2g} %"
+        return f"{100 * value:.3g} %"
     if unit == "s" and abs(value) >= 60:
         size, name = next((size, name) for size, name in ((86400, "d"), (3600, "h"), (60, "min")) if abs(value) >= size)
         return f"{value / size:.1f} {name}"
@@ -83,7 +83,7 @@ def told(value, unit, decimals=None):
         power = min(3, int(math.log(max(value, 1), 1024)))
         return f"{value / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
     number = f"{value:.{decimals}f}" if decimals is not None else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-    return number + {"s": " s", "eps": " events/s", "ops": "/s", "reqps": " requests/s"}.get(unit, "")
+    return number + {"s": " s", "eps": "/s", "ops": "/s", "reqps": "/s"}.get(unit, "")
 
 
 def colour_of(panel, name):
@@ -129,7 +129,7 @@ def draw_lines(axes, panel, series, span):
     if "min" in defaults:
         axes.set_ylim(bottom=defaults["min"])
     axes.yaxis.set_major_formatter(lambda value, _: told(value, defaults["unit"]))
-    axes.xaxis.set_major_locator(dates.AutoDateLocator(maxticks=6))
+    axes.xaxis.set_major_locator(dates.AutoDateLocator(minticks=3, maxticks=7))
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(axes.xaxis.get_major_locator()))
     axes.tick_params(labelsize=6, length=2)
     axes.xaxis.get_offset_text().set_fontsize(6)
@@ -142,9 +142,9 @@ def draw_bars(axes, panel, series, _):
     defaults = panel["fieldConfig"]["defaults"]
     rows = sorted(((points[-1][1], name) for name, points in series), reverse=True)[:MOST_SERIES]
     for place, (value, name) in enumerate(rows):
-        axes.barh(-place, value, color=COLOURS["blue"], height=0.6)
-        axes.text(0, -place + 0.42, f" {name}: {told(value, defaults['unit'], defaults.get('decimals'))}", fontsize=6, va="bottom")
-    axes.set_ylim(-max(len(rows), 4) + 0.3, 0.9)
+        axes.barh(-place, value, color="#a9c4e6", height=0.8)
+        axes.text(0, -place, f" {name}: {told(value, defaults['unit'], defaults.get('decimals'))}", fontsize=6, va="center")
+    axes.set_ylim(-max(len(rows), 4) + 0.4, 0.6)
     axes.set_xlim(0, defaults.get("max") or max((value for value, _ in rows), default=1) or 1)
     axes.set_axis_off()
 
