@@ -63,6 +63,7 @@ test_a_level_holds_until_the_heartbeat_is_fifteen_minutes_old if {
 
 test_stale_keeps_asks_or_denies_as_chosen if {
 	decided(at("none"), 600, {"on_stale": "keep"}).decision == "allow"
+	decided(at("none"), 600, {"on_stale": "keep"}).reasons == []
 	decided(at("medium"), 600, {"on_stale": "keep"}).decision == "step_up"
 	decided(at("none"), 600, {"on_stale": "step_up"}).decision == "step_up"
 	decided(at("none"), 600, {"on_stale": "deny"}).decision == "deny"
@@ -120,6 +121,17 @@ test_monitoring_states if {
 	decided(seen("blind"), 1, {"on_blind": "allow"}).decision == "allow"
 	decided(seen("asleep"), 1, {}).reasons == ["monitoring_unrecognised"]
 	decided({"mail-helper-7": record("high", "blind")}, 1, {"on_blind": "allow"}).decision == "deny"
+}
+
+test_each_monitoring_state_can_lead_to_each_decision if {
+	every choice in ["allow", "step_up", "deny"] {
+		decided(seen("blind"), 1, {"on_blind": choice}).decision == choice
+		decided(seen("degraded"), 1, {"on_degraded": choice}).decision == choice
+		decided({}, 1, {"on_unknown": choice}).decision == choice
+	}
+	every choice in ["step_up", "deny"] {
+		decided(at("low"), 1, {"on_unavailable": choice}).decision == "allow"
+	}
 }
 
 test_a_level_of_a_newer_version_asks_for_a_person if {
