@@ -137,6 +137,8 @@ def read(arguments):
     and after each batch whether the end of every partition of the risk topic was met."""
     from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, TopicPartition
 
+    # Waiting mends none of these.
+    for_a_person = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
     consumer = Consumer(
         {
             "bootstrap.servers": arguments.brokers,
@@ -166,8 +168,11 @@ def read(arguments):
             elif message.error().code() == KafkaError._PARTITION_EOF:
                 if message.topic() == arguments.risk:
                     unread.discard(message.partition())
-            elif message.error().fatal() or not message.error().retriable():
+            elif message.error().fatal() or message.error().code() in for_a_person:
                 raise KafkaException(message.error())
+            else:
+                # Brokers that went are looked for again; meanwhile the heartbeat grows old.
+                logging.warning("Kafka: %s", message.error().str())
         yield not unread
 
 
