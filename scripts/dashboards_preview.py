@@ -21,8 +21,8 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.dates as dates
 import matplotlib.pyplot as plt
+from matplotlib import dates
 
 DASHBOARDS = Path(__file__).resolve().parent.parent / "deploy/grafana/dashboards"
 NOT_GRAFANA = "preview drawn from the queries of the panels; not Grafana"
@@ -60,7 +60,8 @@ class Prometheus:
     def values(self, definition, variables):
         """What a variable can be: label_values(SELECTOR, LABEL)."""
         selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", definition).groups()
-        found = self.ask("query", query=f"group by ({label}) (max_over_time({self.filled(selector, variables)}[{int(self.end - self.start)}s]))", time=self.end)
+        selected = f"{self.filled(selector, variables)}[{int(self.end - self.start)}s]"
+        found = self.ask("query", query=f"group by ({label}) (max_over_time({selected}))", time=self.end)
         return sorted(one["metric"][label] for one in found["result"])
 
 
@@ -82,7 +83,9 @@ def told(value, unit, decimals=None):
     if unit == "bytes":
         power = min(3, int(math.log(max(value, 1), 1024)))
         return f"{value / 1024**power:.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}"
-    number = f"{value:.{decimals}f}" if decimals is not None else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    number = (
+        f"{value:.{decimals}f}" if decimals is not None else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    )
     return number + {"s": " s", "eps": "/s", "ops": "/s", "reqps": "/s"}.get(unit, "")
 
 
@@ -115,11 +118,15 @@ def draw_lines(axes, panel, series, span):
         colour = colour_of(panel, name) or palette[(2 * place + place // 10) % 20]
         if stacked:
             heights = [0.0 if math.isnan(h) else h for h in heights]
-            top = [b + h for b, h in zip(base, heights)]
-            axes.fill_between(x, base, top, step="post" if bars else None, alpha=0.6, label=name, color=colour, linewidth=0)
+            top = [b + h for b, h in zip(base, heights, strict=True)]
+            axes.fill_between(
+                x, base, top, step="post" if bars else None, alpha=0.6, label=name, color=colour, linewidth=0
+            )
             base = top
         else:
-            axes.plot(x, heights, label=name, color=colour, linewidth=1.1, drawstyle="steps-post" if bars else "default")
+            axes.plot(
+                x, heights, label=name, color=colour, linewidth=1.1, drawstyle="steps-post" if bars else "default"
+            )
     axes.set_xlim(*(dates.date2num(time_of(at)) for at in span))
     if custom.get("thresholdsStyle"):
         highest = axes.get_ylim()[1]
@@ -143,7 +150,9 @@ def draw_bars(axes, panel, series, _):
     rows = sorted(((points[-1][1], name) for name, points in series), reverse=True)[:MOST_SERIES]
     for place, (value, name) in enumerate(rows):
         axes.barh(-place, value, color="#a9c4e6", height=0.8)
-        axes.text(0, -place, f" {name}: {told(value, defaults['unit'], defaults.get('decimals'))}", fontsize=6, va="center")
+        axes.text(
+            0, -place, f" {name}: {told(value, defaults['unit'], defaults.get('decimals'))}", fontsize=6, va="center"
+        )
     axes.set_ylim(-max(len(rows), 4) + 0.4, 0.6)
     axes.set_xlim(0, defaults.get("max") or max((value for value, _ in rows), default=1) or 1)
     axes.set_axis_off()
@@ -157,7 +166,16 @@ def draw_numbers(axes, panel, series, _):
         value = points[-1][1]
         x = (place + 0.5) / len(shown)
         size = 15 if len(shown) < 3 else 9
-        axes.text(x, 0.55, told(value, defaults["unit"], defaults.get("decimals")), fontsize=size, ha="center", va="center", color=threshold_colour(panel, value), weight="bold")
+        axes.text(
+            x,
+            0.55,
+            told(value, defaults["unit"], defaults.get("decimals")),
+            fontsize=size,
+            ha="center",
+            va="center",
+            color=threshold_colour(panel, value),
+            weight="bold",
+        )
         axes.text(x, 0.12, name, fontsize=5.5, ha="center", va="center", color="#555555")
 
 
@@ -198,7 +216,9 @@ def draw(path, prometheus, folder, chosen):
         for target in panel.get("targets", []):
             found = prometheus.series(target, variables)
             series += [(named(target["legendFormat"], labels), points) for labels, points in found]
-        {"timeseries": draw_lines, "bargauge": draw_bars, "stat": draw_numbers, "text": as_text}[panel["type"]](axes, panel, series, (prometheus.start, prometheus.end))
+        {"timeseries": draw_lines, "bargauge": draw_bars, "stat": draw_numbers, "text": as_text}[panel["type"]](
+            axes, panel, series, (prometheus.start, prometheus.end)
+        )
         if panel["type"] != "text" and not series:
             empty.append(panel["title"])
             axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", fontsize=8, color="#888888")
@@ -213,7 +233,9 @@ def main():
     parser.add_argument("--prometheus", default="http://localhost:9090")
     parser.add_argument("--minutes", type=float, default=60, help="how far back")
     parser.add_argument("--to", type=Path, default=Path("target/dashboards"), metavar="FOLDER")
-    parser.add_argument("--set", action="append", default=[], metavar="VARIABLE=VALUE", help="a variable of a dashboard: agent=ID")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="VARIABLE=VALUE", help="a variable of a dashboard: agent=ID"
+    )
     arguments = parser.parse_args()
     arguments.to.mkdir(parents=True, exist_ok=True)
     end = time.time()

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Compares dashboards and rules with what the service tells.
 
-Every metric and label that deploy/grafana and deploy/prometheus name stands in docs/metrics.md, every alert has a section
-in docs/runbook.md and a case in deploy/prometheus/tests in which it fires, every query is PromQL that Prometheus' own
-parser takes, and every dashboard keeps the rules by which Grafana's dashboard linter judges. Needs PyYAML and promtool.
+Every metric and label that deploy/grafana and deploy/prometheus name stands in docs/metrics.md, every alert has a
+section in docs/runbook.md and a case in deploy/prometheus/tests in which it fires, every query is PromQL that
+Prometheus' own parser takes, and every dashboard keeps the rules by which Grafana's dashboard linter judges. Needs
+PyYAML and promtool.
 """
 
 import json
@@ -21,6 +22,10 @@ PROMETHEUS = ROOT / "deploy/prometheus"
 COMMON = {"up", "ALERTS", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_start_time_seconds"}
 SUFFIXES = ("_bucket", "_sum", "_count")
 TARGET_LABELS = {"job", "instance", "le"}
+# Of a dashboard.
+COLUMNS = 24
+# Grafana's number for a variable that is read anew with the time.
+ON_TIME_CHANGE = 2
 VARIABLES = {"$__rate_interval": "5m", "$__range": "6h", "$__interval": "1m"}
 
 
@@ -67,7 +72,10 @@ def anchors(page):
 
 def faults_of_query(where, expression, metrics):
     for name, labels in asked(expression):
-        base = next((name.removesuffix(s) for s in SUFFIXES if metrics.get(name.removesuffix(s), "")[:1] == ("histogram",)), name)
+        base = next(
+            (name.removesuffix(s) for s in SUFFIXES if metrics.get(name.removesuffix(s), "")[:1] == ("histogram",)),
+            name,
+        )
         if base in COMMON:
             continue
         if base not in metrics:
@@ -81,6 +89,54 @@ def faults_of_query(where, expression, metrics):
             yield f"{where}: {name} is a {kind}, and is asked for without rate or increase"
 
 
+def faults_of_variables(name, variables, metrics):
+    for wanted in ("datasource", "job", "instance"):
+        if wanted not in variables:
+            yield f"{name}: has no variable {wanted}"
+    for variable in variables.values():
+        where = f"{name}: variable {variable['name']}"
+        if variable["type"] == "query" and variable["refresh"] != ON_TIME_CHANGE:
+            yield f"{where} is not read anew when the time changes"
+        if variable["name"] in ("job", "instance") and variable.get("allValue") != ".+":
+            yield f"{where} has no allValue .+"
+        for asked_for, labels in asked(variable.get("definition", "")):
+            for label in labels - metrics.get(asked_for, ("", set()))[1] - TARGET_LABELS:
+                yield f"{where}: {asked_for} has no label {label}"
+            if asked_for not in metrics:
+                yield f"{where}: {asked_for} is not a metric of docs/metrics.md"
+
+
+def faults_of_target(where, panel, target, variables):
+    expression = target["expr"]
+    if expression.count("{") != expression.count('job=~"$job", instance=~"$instance"'):
+        yield f"{where}: a selector lacks job or instance"
+    for window in re.findall(r"\brate\([^()]*\[([^]]+)\]", expression):
+        if panel["type"] == "timeseries" and window != "$__rate_interval":
+            yield f"{where}: rate over {window} instead of $__rate_interval"
+    for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+        if not re.search(rf"by \([^)]*\b{label}\b", expression):
+            yield f"{where}: the legend names {label}, which the query does not keep"
+    for variable in re.findall(r"\$(\w+)", expression):
+        if variable not in variables and not variable.startswith("__"):
+            yield f"{where}: there is no variable {variable}"
+
+
+def faults_of_panel(where, panel, variables, metrics):
+    if not panel["title"] or not panel.get("description"):
+        yield f"{where}: needs a title and a description"
+    if panel["type"] == "text":
+        return
+    if panel["datasource"]["uid"] != "${datasource}":
+        yield f"{where}: does not ask the data source of the variable"
+    if not panel["fieldConfig"]["defaults"].get("unit"):
+        yield f"{where}: has no unit"
+    if not panel["targets"]:
+        yield f"{where}: asks nothing"
+    for target in panel["targets"]:
+        yield from faults_of_query(where, target["expr"], metrics)
+        yield from faults_of_target(where, panel, target, variables)
+
+
 def faults_of_dashboard(path, metrics):
     dashboard = json.loads(path.read_text(encoding="utf-8"))
     name = path.name
@@ -89,50 +145,20 @@ def faults_of_dashboard(path, metrics):
         yield f"{name}: its uid is not its name"
     if dashboard.get("editable", True):
         yield f"{name}: is editable, although it is provisioned"
-    for wanted in ("datasource", "job", "instance"):
-        if wanted not in variables:
-            yield f"{name}: has no variable {wanted}"
-    for variable in variables.values():
-        if variable["type"] == "query" and variable["refresh"] != 2:
-            yield f"{name}: variable {variable['name']} is not read anew when the time changes"
-        if variable["name"] in ("job", "instance") and variable.get("allValue") != ".+":
-            yield f"{name}: variable {variable['name']} has no allValue .+"
-        yield from faults_of_query(f"{name}: variable {variable['name']}", "rate(" + str(variable.get("definition", "")), {k: ("gauge", v[1]) for k, v in metrics.items()})
+    yield from faults_of_variables(name, variables, metrics)
     ids = [panel["id"] for panel in panels(dashboard)]
     if len(ids) != len(set(ids)):
         yield f"{name}: two panels have one id"
     taken = set()
     for panel in panels(dashboard):
         where = f"{name}: {panel['title'] or panel['id']}"
-        if not panel["title"] or not panel.get("description"):
-            yield f"{where}: needs a title and a description"
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
-        if place["x"] + place["w"] > 24 or cells & taken:
+        columns = range(place["x"], place["x"] + place["w"])
+        cells = {(x, y) for x in columns for y in range(place["y"], place["y"] + place["h"])}
+        if columns.stop > COLUMNS or cells & taken:
             yield f"{where}: lies over another panel, or beyond the edge"
         taken |= cells
-        if panel["type"] == "text":
-            continue
-        if panel["datasource"]["uid"] != "${datasource}":
-            yield f"{where}: does not ask the data source of the variable"
-        if not panel["fieldConfig"]["defaults"].get("unit"):
-            yield f"{where}: has no unit"
-        if not panel["targets"]:
-            yield f"{where}: asks nothing"
-        for target in panel["targets"]:
-            expression = target["expr"]
-            yield from faults_of_query(where, expression, metrics)
-            if expression.count("{") != expression.count('job=~"$job", instance=~"$instance"'):
-                yield f"{where}: a selector lacks job or instance"
-            for window in re.findall(r"\brate\([^()]*\[([^]]+)\]", expression):
-                if panel["type"] == "timeseries" and window != "$__rate_interval":
-                    yield f"{where}: rate over {window} instead of $__rate_interval"
-            for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
-                if not re.search(rf"by \([^)]*\b{label}\b", expression):
-                    yield f"{where}: the legend names {label}, which the query does not keep"
-            for variable in re.findall(r"\$(\w+)", expression):
-                if variable not in variables and not variable.startswith("__"):
-                    yield f"{where}: there is no variable {variable}"
+        yield from faults_of_panel(where, panel, variables, metrics)
 
 
 def parsed(expressions):
@@ -168,11 +194,16 @@ def main():
     dashboards = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
     for path in dashboards:
         faults += faults_of_dashboard(path, metrics)
-        expressions += [filled(t["expr"]) for p in panels(json.loads(path.read_text(encoding="utf-8"))) for t in p.get("targets", [])]
+        expressions += [
+            filled(t["expr"])
+            for p in panels(json.loads(path.read_text(encoding="utf-8")))
+            for t in p.get("targets", [])
+        ]
     faults += parsed(expressions)
     for fault in faults:
         print(fault)
-    print(f"{len(metrics)} metrics, {len(recorded)} recording rules, {len(fired)} alerts, {len(dashboards)} dashboards with {len(expressions)} queries: {len(faults)} faults")
+    seen = f"{len(metrics)} metrics, {len(recorded)} recording rules, {len(fired)} alerts"
+    print(f"{seen}, {len(dashboards)} dashboards with {len(expressions)} queries: {len(faults)} faults")
     return 1 if faults or not metrics or not expressions else 0
 
 

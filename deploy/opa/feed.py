@@ -125,7 +125,9 @@ class Opa:
                 wait = min(2 * wait, BACK_OFF_SECONDS[1])
 
     def send(self, method, body, kind, below=""):
-        request = urllib.request.Request(self.url + below, body and json.dumps(body).encode(), {"content-type": kind}, method=method)
+        request = urllib.request.Request(
+            self.url + below, body and json.dumps(body).encode(), {"content-type": kind}, method=method
+        )
         if self.token:
             request.add_header("authorization", f"Bearer {self.token}")
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -135,7 +137,14 @@ class Opa:
 def read(arguments):
     """Every record of both topics, from the beginning; yields (topic, key, value, time_ms) for each,
     and after each batch whether the end of every partition of the risk topic was met."""
-    from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, TopicPartition
+    from confluent_kafka import (
+        OFFSET_BEGINNING,
+        TIMESTAMP_LOG_APPEND_TIME,
+        Consumer,
+        KafkaError,
+        KafkaException,
+        TopicPartition,
+    )
 
     # Waiting mends none of these.
     for_a_person = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
@@ -154,7 +163,9 @@ def read(arguments):
     places = []
     for topic in (arguments.risk, arguments.status):
         if topic not in topics or topics[topic].error:
-            raise SystemExit(f"topic {topic} is not there: run `tiltmeter topics --create`, or name it with --risk and --status")
+            raise SystemExit(
+                f"topic {topic} is not there: run `tiltmeter topics --create`, or name it with --risk and --status"
+            )
         places += [TopicPartition(topic, number, OFFSET_BEGINNING) for number in topics[topic].partitions]
     unread = {place.partition for place in places if place.topic == arguments.risk}
     consumer.assign(places)
@@ -183,7 +194,13 @@ def main():
     parser.add_argument("--opa-token-file", help="file with the bearer token for OPA")
     parser.add_argument("--risk", default="agent-risk")
     parser.add_argument("--status", default="tiltmeter-status")
-    parser.add_argument("--property", action="append", default=[], metavar="NAME=VALUE", help="for librdkafka: security.protocol=SASL_SSL")
+    parser.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for librdkafka: security.protocol=SASL_SSL",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     token = None
