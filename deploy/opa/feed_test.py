@@ -7,7 +7,8 @@ from feed import Feed
 
 
 def update(seq, level):
-    return json.dumps({"schema": "tiltmeter.agent-risk.v1", "agent_id": "a", "seq": seq, "level": level})
+    known = {"schema": "tiltmeter.agent-risk.v1", "agent_id": "a", "seq": seq, "level": level, "score": 3.5}
+    return json.dumps(known | {"monitoring": "ok", "open_alerts": []})
 
 
 def heartbeat(*partitions):
@@ -20,7 +21,8 @@ class FeedTest(unittest.TestCase):
         feed = Feed()
         for seq, level in [(1, "low"), (3, "high"), (2, "none")]:
             feed.risk_update("acme/a", update(seq, level))
-        self.assertEqual(feed.whole()["risk"]["acme/a"]["level"], "high")
+        told = {"seq": 3, "level": "high", "monitoring": "ok", "open_alerts": []}
+        self.assertEqual(feed.whole(), {"risk": {"acme/a": told}})
 
     def test_a_key_with_a_slash_is_one_key(self):
         feed = Feed()

@@ -17,8 +17,8 @@ heartbeat := "2026-01-22T18:59:30Z"
 decided(risk, minutes, settings) := decision if {
 	time_ns := (evening - 30000000000) + (minutes * minute)
 	decision := access.decision with input as call
-		with data.tiltmeter.feed.risk as risk
-		with data.tiltmeter.feed.heartbeat as heartbeat
+		with data.tiltmeter_feed.risk as risk
+		with data.tiltmeter_feed.heartbeat as heartbeat
 		with data.tiltmeter.settings as settings
 		with time.now_ns as time_ns
 }
@@ -84,22 +84,22 @@ test_a_heartbeat_from_the_future_is_not_fresh if {
 }
 
 test_without_a_heartbeat_nobody_fed_us if {
-	decision := access.decision with input as call with data.tiltmeter.feed.risk as {} with data.tiltmeter.settings as {}
+	decision := access.decision with input as call with data.tiltmeter_feed.risk as {} with data.tiltmeter.settings as {}
 	decision.reasons == ["unavailable"]
 	decision.decision == "step_up"
 	denied := access.decision with input as call
-		with data.tiltmeter.feed.risk as {}
+		with data.tiltmeter_feed.risk as {}
 		with data.tiltmeter.settings as {"on_unavailable": "deny"}
 	denied.decision == "deny"
 }
 
 test_a_record_without_a_heartbeat_is_stale_and_counts if {
 	decision := access.decision with input as call
-		with data.tiltmeter.feed.risk as at("high")
+		with data.tiltmeter_feed.risk as at("high")
 		with data.tiltmeter.settings as {"on_stale": "keep"}
 	decision.decision == "deny"
 	stale := access.decision with input as call
-		with data.tiltmeter.feed.risk as at("none")
+		with data.tiltmeter_feed.risk as at("none")
 		with data.tiltmeter.settings as {}
 	stale.reasons == ["stale"]
 }
@@ -141,8 +141,8 @@ test_a_level_of_a_newer_version_asks_for_a_person if {
 
 test_a_tenant_s_agent_is_another_agent if {
 	decision := access.decision with input as {"agent": {"id": "mail-helper-7", "tenant": "acme"}, "tool_call": {"tool": "x"}}
-		with data.tiltmeter.feed.risk as {"acme/mail-helper-7": record("high", "ok"), "mail-helper-7": record("none", "ok")}
-		with data.tiltmeter.feed.heartbeat as heartbeat
+		with data.tiltmeter_feed.risk as {"acme/mail-helper-7": record("high", "ok"), "mail-helper-7": record("none", "ok")}
+		with data.tiltmeter_feed.heartbeat as heartbeat
 		with data.tiltmeter.settings as {}
 		with time.now_ns as evening
 	decision.decision == "deny"
@@ -151,8 +151,8 @@ test_a_tenant_s_agent_is_another_agent if {
 test_an_incomplete_input_is_denied if {
 	every given in [{}, {"agent": {"id": ""}, "tool_call": {"tool": "x"}}, {"agent": {"id": "a"}}, {"agent": {"id": 7}, "tool_call": {"tool": "x"}}, {"agent": {"id": "a", "tenant": 7}, "tool_call": {"tool": "x"}}] {
 		decision := access.decision with input as given
-			with data.tiltmeter.feed.heartbeat as heartbeat
-			with data.tiltmeter.feed.risk as {}
+			with data.tiltmeter_feed.heartbeat as heartbeat
+			with data.tiltmeter_feed.risk as {}
 			with data.tiltmeter.settings as {}
 			with time.now_ns as evening
 		decision.decision == "deny"
@@ -179,8 +179,8 @@ test_a_misspelt_setting_denies_and_is_named if {
 
 test_without_settings_the_defaults_hold if {
 	decision := access.decision with input as call
-		with data.tiltmeter.feed.risk as at("medium")
-		with data.tiltmeter.feed.heartbeat as heartbeat
+		with data.tiltmeter_feed.risk as at("medium")
+		with data.tiltmeter_feed.heartbeat as heartbeat
 		with data.tiltmeter.settings as null
 		with time.now_ns as evening
 	decision.reasons == ["level_medium"]

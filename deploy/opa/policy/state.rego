@@ -13,28 +13,28 @@ key := input.agent.id if not input.agent.tenant
 
 default now := {"kind": "unavailable"}
 
-# Pushed: data.tiltmeter.feed.risk holds the latest risk update of each agent, data.tiltmeter.feed.heartbeat when we were last seen
+# Pushed: data.tiltmeter_feed.risk holds the latest risk update of each agent, data.tiltmeter_feed.heartbeat when we were last seen
 # to be watching. Without a heartbeat nobody ever fed us, and that there is no record of an agent says nothing.
 now := object.union(told(record), {"kind": "known", "fresh": fresh(until)}) if {
 	settings.url == ""
 	until := pushed_until
-	record := data.tiltmeter.feed.risk[key]
+	record := data.tiltmeter_feed.risk[key]
 }
 
 now := {"kind": "unknown", "fresh": fresh(until)} if {
 	settings.url == ""
 	until := pushed_until
-	not data.tiltmeter.feed.risk[key]
+	not data.tiltmeter_feed.risk[key]
 }
 
 # A record without any heartbeat: its level still counts, and it is stale.
 now := object.union(told(record), {"kind": "known", "fresh": false}) if {
 	settings.url == ""
 	not pushed_until
-	record := data.tiltmeter.feed.risk[key]
+	record := data.tiltmeter_feed.risk[key]
 }
 
-pushed_until := time.parse_rfc3339_ns(data.tiltmeter.feed.heartbeat) + stale_after_ns
+pushed_until := time.parse_rfc3339_ns(data.tiltmeter_feed.heartbeat) + stale_after_ns
 
 # Asked: the instance says when it was last certain that it had read everything.
 now := object.union(told(answer.body), {"kind": "known", "fresh": answered_fresh(answer.body)}) if {

@@ -105,8 +105,8 @@ test_nobody_there_asks_for_a_person if {
 test_pushed_data_is_not_looked_at_where_an_instance_is_asked if {
 	found := state.now with input as call
 		with data.tiltmeter.settings as asked
-		with data.tiltmeter.feed.risk as {"mail helper/7": {"level": "none"}}
-		with data.tiltmeter.feed.heartbeat as "2026-01-22T18:59:59Z"
+		with data.tiltmeter_feed.risk as {"mail helper/7": {"level": "none"}}
+		with data.tiltmeter_feed.heartbeat as "2026-01-22T18:59:59Z"
 		with opa.runtime as environment
 		with time.now_ns as evening
 		with http.send as refused
