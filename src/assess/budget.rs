@@ -149,6 +149,12 @@ impl Budget {
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
     }
 
+    /// Alerts that a type may open in an hour: its share of the budget by active units.
+    pub fn alerts_an_hour(&self, agent_type: Key) -> f64 {
+        let units = self.types.get(&agent_type).map_or(0, |of| of.today.max(of.yesterday));
+        self.alerts_per_day * (units as f64 / self.units()).min(1.0) / HOURS as f64
+    }
+
     fn units(&self) -> f64 {
         (self.today.max(self.yesterday) as f64).max(FEWEST_UNITS)
     }

@@ -164,7 +164,7 @@ impl<'t> Moment<'_, 't> {
         let known = open.and_then(|i| watched.open.get(i));
         let alert = Alert {
             schema: SCHEMA.to_owned(),
-            alert_id: known.map_or_else(|| alert_id(watched, family.name()), |a| a.id.clone()),
+            alert_id: known.map_or_else(|| watched.alert_id(family.name()), |a| a.id.clone()),
             state: if known.is_some() { AlertState::Updated } else { AlertState::Opened },
             time: self.call.event.time,
             opened: known.map_or(self.call.event.time, |a| a.opened),
@@ -308,6 +308,7 @@ impl<'t> Moment<'_, 't> {
                 (Family::Failure, _) => smallvec![(Detector::Failure, 1.0)],
                 (Family::Rules | Family::Verdict, _) => smallvec![(Detector::Rules, 1.0)],
                 (Family::Registry, _) => smallvec![(Detector::Registry, 1.0)],
+                (Family::Fleet, _) => smallvec![(Detector::Fleet, 1.0)],
             };
             let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
             for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
@@ -372,7 +373,7 @@ impl<'t> Moment<'_, 't> {
                 set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()
             }
-            Family::Rules | Family::Verdict | Family::Registry => return None,
+            Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
         };
         let again = judged_p(self.calibration, unit.has_content(), &p);
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
@@ -433,11 +434,17 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
     }
 }
 
-/// SHA-256 of tenant, agent, family and the agent's own count of alerts.
-pub(super) fn alert_id(watched: &Watched, family: &str) -> String {
+impl Watched {
+    /// The id of its latest alert.
+    pub(super) fn alert_id(&self, family: &str) -> String {
+        alert_id(self.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
+    }
+}
+
+/// SHA-256 of tenant, kind and id of the subject, family and the subject's own count of alerts.
+pub(super) fn alert_id(tenant: &str, kind: &str, id: &str, family: &str, counter: u64) -> String {
     let mut hash = Sha256::new();
-    let counter = watched.alerts_opened.to_string();
-    for part in [watched.tenant.as_deref().unwrap_or(""), "agent", &watched.id, family, &counter] {
+    for part in [tenant, kind, id, family, &counter.to_string()] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

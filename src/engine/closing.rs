@@ -16,6 +16,8 @@ use crate::time::EventTime;
 
 /// Used units whose memory is kept for new ones: at least so many, and one an agent.
 const SPARE_UNITS: usize = 64;
+/// How often an agent may give the tail of a kind of unit another one. Hours.
+const TAIL_EVERY: i64 = 12;
 
 impl Slice {
     /// Closes the units that are over at an instant of the stream, in the order in which they ended.
@@ -108,13 +110,13 @@ pub(super) fn teach(
     if unit.under_alert {
         return unit;
     }
-    // One agent gives the tail at most one unit a day.
-    let tail_day = watched.tail_day.get_mut(unit.kind as usize);
-    let day = i32::try_from(unit.started.day()).unwrap_or(i32::MAX);
+    // One agent gives the tail at most one unit in half a day.
+    let tail_half_day = watched.tail_half_day.get_mut(unit.kind as usize);
+    let half_day = i32::try_from(unit.started.hour().div_euclid(TAIL_EVERY)).unwrap_or(i32::MAX);
     let high = unit.unit_p <= 0.02;
-    if !high || tail_day.as_ref().is_none_or(|last| **last != day) {
-        if let (true, Some(last)) = (high, tail_day) {
-            *last = day;
+    if !high || tail_half_day.as_ref().is_none_or(|last| **last != half_day) {
+        if let (true, Some(last)) = (high, tail_half_day) {
+            *last = half_day;
         }
         add_peaks(delta.peaks_mut(), &unit);
     }

@@ -10,6 +10,7 @@ pub mod clock;
 mod closing;
 mod course;
 mod explain;
+mod fleet_shift;
 mod habits;
 mod held_back;
 mod judging;

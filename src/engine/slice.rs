@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
+use super::fleet_shift::Moved;
 use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
 use super::registry::{self, KnownAgents, Registry};
 use super::unit::{Spare, Unit};
@@ -102,6 +103,7 @@ pub(super) struct OfType {
     pub name: Arc<str>,
     pub delta: Delta,
     pub counted: Counted,
+    pub moved: Vec<Moved>,
 }
 
 /// What is left of an agent that made room: enough that no alert id and no sequence number is used again.
@@ -115,7 +117,14 @@ pub(super) struct Stub {
 impl OfType {
     /// A type that has done nothing.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default() }
+        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default(), moved: Vec::new() }
+    }
+
+    /// What was learned and counted since it was taken out last, if there is any.
+    pub fn take(&mut self) -> Option<Self> {
+        let (counted, moved) = (std::mem::take(&mut self.counted), std::mem::take(&mut self.moved));
+        let is_changed = self.delta.is_changed() || counted != Counted::default();
+        is_changed.then(|| Self { name: Arc::clone(&self.name), delta: self.delta.take(), counted, moved })
     }
 }
 
