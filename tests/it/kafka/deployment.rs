@@ -42,6 +42,7 @@ pub struct Deployment {
     folder: tempfile::TempDir,
     more: String,
     seats: bool,
+    rule: &'static str,
     sources: Vec<(String, String)>,
 }
 
@@ -63,6 +64,7 @@ impl Deployment {
             folder: tempfile::tempdir().unwrap(),
             more: more.to_owned(),
             seats: false,
+            rule: RULE,
             sources: Vec::new(),
         };
         let clients = deployment.clients("maker");
@@ -74,6 +76,12 @@ impl Deployment {
     /// From now on an instance that comes back within its session takes its seat in the group again.
     pub fn with_seats(mut self) -> Self {
         self.seats = true;
+        self
+    }
+
+    /// Without the rule that holds often.
+    pub fn without_rule(mut self) -> Self {
+        self.rule = "";
         self
     }
 
@@ -105,7 +113,7 @@ impl Deployment {
     }
 
     fn configuration(&self, instance: &str) -> String {
-        let Self { brokers, prefix, more, .. } = self;
+        let Self { brokers, prefix, more, rule, .. } = self;
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
             .iter()
@@ -122,7 +130,7 @@ impl Deployment {
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}\n{RULE}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}\n{rule}"
         )
     }
 

@@ -80,7 +80,7 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     let place = |name: &str| -> PathBuf { folder.path().join(name) };
     std::fs::write(place("key"), "000102030405060708090a0b0c0d0e0f").unwrap();
     let more = format!("{}[agents]\nidentity_key_file = {:?}\n", rules(), place("key"));
-    let deployment = Deployment::new("state", &brokers.brokers, 3, &more);
+    let deployment = Deployment::new("state", &brokers.brokers, 3, &more).without_rule();
     let events = events(6000, 20);
     let (first, rest) = events.split_at(3000);
     let (second, last) = rest.split_at(2500);
@@ -144,5 +144,13 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     done(&[&revert[..], &whom, &["--dry-run"]].concat(), &[]);
     done(&[&revert[..], &whom].concat(), &[]);
     refused(&[&revert[..], &["--agent", "nobody"]].concat(), &[], "not known on partition");
+    let exported = place("exported.state");
+    let told = done(&["state", "export", c, &config, "--to"], &[&exported]);
+    assert!(agents(&told) >= known, "{told}");
+    let by_file = done(&["detect", c, &config, "--state", exported.to_str().unwrap()], &[&place("last")]);
+    assert!(
+        by_file.lines().any(|line| line.contains("tiltmeter.agent-alert.v1")),
+        "nothing is told any more"
+    );
     refused(&[&revert[..], &["--to-version", "999999"]].concat(), &[], "there is no version 999999");
 }
