@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -83,6 +83,20 @@ impl Deployment {
     pub fn without_rule(mut self) -> Self {
         self.rule = "";
         self
+    }
+
+    /// Adds partitions to the topics that have as many as the input has.
+    pub fn enlarge(&mut self, partitions: i32) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let topics = [Topic::Audit, Topic::Journal, Topic::Checkpoints].map(|topic| self.topic(topic));
+        let wanted: Vec<_> =
+            topics.iter().map(|topic| NewPartitions::new(topic, partitions as usize)).collect();
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+        for made in futures_executor::block_on(admin.create_partitions(&wanted, &options)).unwrap() {
+            made.unwrap();
+        }
+        self.partitions = partitions;
     }
 
     /// Adds a source with a topic of its own. Formats are those of `[[sources]]`.
