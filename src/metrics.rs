@@ -6,6 +6,7 @@
 //! values without bound: partitions are as many as the topic has, topics as many as the configuration names, types of agents
 //! at most [`MOST_TYPES`], agents at most as many as are asked for.
 
+mod latency;
 mod table;
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::{Registry, TextEncoder};
 
+pub use self::latency::Latencies;
 pub use self::table::{Figures, Row, TABLE};
 use crate::finding::{Family, RiskEventType};
 use crate::risk::{Decision, Level, Monitoring};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
+use super::told::Told;
 use super::{Common, Partition};
 use crate::alert::AlertState;
 use crate::engine::member::Part;
@@ -252,6 +253,7 @@ impl Partition {
             return;
         }
         for output in said.drain(..) {
+            self.heard.extend(Told::of(&output));
             let Ok(value) = serde_json::to_vec(&output) else { continue };
             let (topic, key) = match &output {
                 Output::Alert(alert) => {
