@@ -6,6 +6,7 @@
 mod access;
 mod agents;
 mod openapi;
+mod pages;
 mod problem;
 mod query;
 mod verdicts;
@@ -168,6 +169,8 @@ pub fn serve(
 /// Every route: method, path, and who answers.
 fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
     vec![
+        (Method::GET, "/", get(pages::front)),
+        (Method::GET, "/agents/{id}", get(pages::agent)),
         (Method::GET, "/healthz", get(async || "lives\n")),
         (Method::GET, "/readyz", get(ready)),
         (Method::GET, "/metrics", get(told)),

@@ -151,7 +151,10 @@ impl Run {
                 Some(Normalising::start(&clients, sources, verified.partitions, &key, &metrics)?)
             }
         };
-        let _reading = served.as_ref().map(|_| Reading::start(clients.clone(), Arc::clone(&lookup)));
+        let _reading = match served {
+            Some(_) => Some(Reading::start(clients.clone(), lookup)?),
+            None => None,
+        };
         let service = Service::start(clients, engine, verified, metrics)?;
         if let Some(served) = &served {
             served.stand_behind((service.watcher(), service.deciding()));

@@ -10,6 +10,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
 use super::problem::Problem;
@@ -110,16 +112,32 @@ impl Access {
         if self.places.is_empty() {
             return self.check_local(headers);
         }
-        let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = token
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, token)) = token else {
+        let Some(token) = bearer(headers) else {
             let detail = "the request has no bearer token; send `Authorization: Bearer TOKEN` with one of those in [http]";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail));
         };
+        self.check_token(&token, wanted)
+    }
+
+    /// The same for a page in a browser, which sends the token as a password.
+    ///
+    /// # Errors
+    ///
+    /// The answer that it gets instead.
+    pub fn check_page(&self, headers: &HeaderMap, wanted: Role) -> Result<(), Problem> {
+        if self.places.is_empty() {
+            return self.check_local(headers);
+        }
+        let Some(token) = bearer(headers).or_else(|| password(headers)) else {
+            let detail = "this page is for those with a token: give one of those in [http] as the password";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail).asks_for_password());
+        };
+        self.check_token(&token, wanted).map_err(Problem::asks_for_password)
+    }
+
+    fn check_token(&self, token: &str, wanted: Role) -> Result<(), Problem> {
         let Some(role) = self.role(token.trim()) else {
-            let detail = "the bearer token is not known; send one of those in [http]";
+            let detail = "the token is not known; send one of those in [http]";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-token", detail));
         };
         if role < wanted {
@@ -163,6 +181,22 @@ impl Access {
         let hash = hash(token);
         known.1.iter().filter(|(of, _)| *of == hash).map(|(_, role)| *role).max()
     }
+}
+
+fn credentials<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then_some(rest)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    credentials(headers, "bearer").map(str::to_owned)
+}
+
+/// The password, whatever the name of the user.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let bytes = BASE64.decode(credentials(headers, "basic")?.trim()).ok()?;
+    let (_, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some(password.to_owned())
 }
 
 fn read(places: &[(Role, SecretPlace)]) -> Result<Vec<(Hash, Role)>, AccessError> {

@@ -173,7 +173,7 @@ impl Serving {
     }
 }
 
-fn named(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+pub(super) fn named(id: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
     let unusable = |_| {
         Problem::bad(
             "invalid-agent",

@@ -30,6 +30,8 @@ pub fn document() -> Value {
         },
         "security": [{ "bearer": [] }],
         "paths": {
+            "/": { "get": page("front", "Agents at risk and the last alerts, for people.") },
+            "/agents/{id}": { "get": page("agentPage", "One agent, for people. `tenant` as below.") },
             "/healthz": { "get": plain("lives", "Whether the instance lives.", json!({ "200": text("It lives.") })) },
             "/readyz": { "get": plain("ready", "Whether its partitions are at work.", json!({
                 "200": text("It is ready."), "503": text("It is not, and why.")
@@ -145,7 +147,7 @@ pub fn document() -> Value {
             } }
         },
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." } },
+            "securitySchemes": { "password": { "type": "http", "scheme": "basic", "description": "A token as the password; the name of the user does not matter." }, "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." } },
             "schemas": {
                 "RiskUpdate": {
                     "description": "schemas/agent-risk.v1.schema.json, as the topic of risk has it.",
@@ -184,6 +186,18 @@ pub fn document() -> Value {
 /// A route that anybody may ask.
 fn plain(id: &str, summary: &str, responses: Value) -> Value {
     json!({ "operationId": id, "summary": summary, "security": [], "responses": responses })
+}
+
+/// A page for people.
+fn page(id: &str, summary: &str) -> Value {
+    let html =
+        json!({ "description": "The page.", "content": { "text/html": { "schema": { "type": "string" } } } });
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "security": [{ "bearer": [] }, { "password": [] }],
+        "responses": { "200": html, "401": problem("No token, or an unknown one."), "403": problem("No tokens are configured.") }
+    })
 }
 
 fn parameter(name: &str, place: &str, description: &str, schema: Value) -> Value {

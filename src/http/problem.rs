@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// Characters of a wrong value that are shown.
 const SHOWN_CHARS: usize = 64;
 
+/// What those are asked for who send no token.
+const BEARER: &str = "Bearer realm=\"tiltmeter\"";
+
 /// An answer that is none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -16,18 +19,26 @@ pub struct Problem {
     name: &'static str,
     detail: String,
     members: Map<String, Value>,
+    /// How a browser may ask a person for a token.
+    challenge: &'static str,
 }
 
 impl Problem {
     /// * `name`: words with hyphens, the end of its `type`.
     /// * `detail`: a sentence for a person.
     pub fn new(status: StatusCode, name: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, detail: detail.into(), members: Map::new() }
+        Self { status, name, detail: detail.into(), members: Map::new(), challenge: BEARER }
     }
 
     /// A request that cannot be understood.
     pub fn bad(name: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, name, detail)
+    }
+
+    /// The same for a browser, which asks a person for a password then.
+    pub fn asks_for_password(mut self) -> Self {
+        self.challenge = "Basic realm=\"tiltmeter\", charset=\"UTF-8\"";
+        self
     }
 
     /// With another member.
@@ -56,8 +67,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match self.status {
             StatusCode::UNAUTHORIZED => {
-                headers
-                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tiltmeter\""));
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -89,7 +89,7 @@ fn it_is_ready_when_it_was_told_so_and_says_why_it_is_not() {
     assert_eq!(get(address, "/readyz"), (503, "the broker is waited for\n".into()));
     readiness.set(None);
     assert_eq!(get(address, "/readyz").0, 200);
-    assert_eq!(get(address, "/").0, 404);
+    assert_eq!(get(address, "/nowhere").0, 404);
     let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone()) else {
         panic!("two listen at one address")
     };
@@ -187,6 +187,11 @@ fn a_verdict_is_taken_from_those_who_may_give_it() {
         ask(served.address, "POST", "/v1/verdicts", large, &" ".repeat(LARGEST_BODY_BYTES + 1)).0,
         413
     );
+    // "any:viewer-viewer-viewer"
+    let password = "Authorization: Basic YW55OnZpZXdlci12aWV3ZXItdmlld2Vy\r\n";
+    assert_eq!(ask(served.address, "GET", "/", password, "").0, 200, "a browser sends a password");
+    assert_eq!(ask(served.address, "GET", "/v1/agents", password, "").0, 401, "a program does not");
+    assert!(ask(served.address, "GET", "/", "", "").1.contains("www-authenticate: basic"));
     // Figures and health are for anybody who reaches them.
     assert_eq!(ask(served.address, "GET", "/metrics", "", "").0, 200);
     assert_eq!(ask(served.address, "GET", "/v1/agents", "", "").0, 401);
@@ -237,11 +242,31 @@ fn the_riskiest_agents_are_metrics_and_answers_are_counted() {
     }
 }
 
+#[test]
+fn pages_show_agents_and_alerts_and_no_name_becomes_markup() {
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings(), &lookup);
+    let hostile = RISK.replace("mailer/1", "<script>x</script>");
+    lookup.take_risk((3, 17), b"acme/<script>x</script>", Some(hostile.as_bytes())).unwrap();
+    lookup.take_risk((3, 18), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();
+    lookup.read_until(now_ms());
+    let (status, head, body) = ask(served.address, "GET", "/", "", "");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{head}");
+    assert!(body.contains("&lt;script&gt;x&lt;/script&gt;") && !body.contains("<script"), "{body}");
+    assert!(body.contains("<a href=\"/agents/mailer%2F1?tenant=acme\">mailer/1</a>"), "{body}");
+    let (_, _, body) = ask(served.address, "GET", "/agents/mailer%2F1?tenant=acme", "", "");
+    assert!(body.contains("<dd class=\"level high\">high<dt>Score<dd>81.2"), "{body}");
+    let (_, _, body) = ask(served.address, "GET", "/agents/mailer%2F1", "", "");
+    assert!(body.contains("<span class=\"level unknown\">unknown</span>"), "{body}");
+}
+
 /// Bytes of a target that HTTP lets through, percent signs among them.
 fn target() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         3 => Just("/v1/agents".to_owned()),
         2 => Just("/v1/agents/mailer%2F1/risk".to_owned()),
+        1 => Just("/agents/x".to_owned()),
         1 => Just("/alerts".to_owned()),
         1 => Just("?tenant=acme&limit=9".to_owned()),
         1 => Just("?cursor=aGlnaC9h".to_owned()),

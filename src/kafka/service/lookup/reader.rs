@@ -3,9 +3,10 @@
 //! Knows consumers. Must not know what is asked.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -37,29 +38,29 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 /// Beyond its time-out, a transaction has been ended by the broker by then.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// The thread that reads. Ends when it is dropped.
+/// The thread that reads. Told to end when this is dropped; it is not waited for, because a broker may be.
 pub struct Reading {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Reading {
     /// Begins to read. Trouble is told, and waited for.
-    pub fn start(clients: Clients, lookup: Arc<Lookup>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the operating system starts no thread.
+    pub fn start(clients: Clients, lookup: Arc<Lookup>) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);
         let run = move || run(&clients, &lookup, &told);
-        let thread = thread::Builder::new().name("lookup".to_owned()).spawn(run).ok();
-        Self { stop, thread }
+        thread::Builder::new().name("lookup".to_owned()).spawn(run)?;
+        Ok(Self { stop })
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
