@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod events;
 mod openapi;
 mod pages;
 mod problem;
@@ -113,6 +114,9 @@ pub struct Serving {
     access: Access,
     behind: OnceLock<Box<dyn Behind>>,
     deciding: verdicts::Deciding,
+    following: events::Following,
+    /// When it began to answer, by the host's clock: tells its events from those of others. Milliseconds since 1970.
+    began: i64,
 }
 
 /// An interface that answers.
@@ -159,6 +163,8 @@ pub fn serve(
         access: Access::new(settings, bound)?,
         behind: OnceLock::new(),
         deciding: verdicts::Deciding::new(0),
+        following: events::Following::new(0),
+        began: now_ms(),
     });
     let routes = router(&serving);
     let answers = move || runtime.block_on(async { axum::serve(listener, routes).await });
@@ -177,6 +183,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
         (Method::GET, "/v1/agents", get(agents::list)),
         (Method::GET, "/v1/agents/{id}/risk", get(agents::risk)),
         (Method::GET, "/v1/agents/{id}/alerts", get(agents::alerts)),
+        (Method::GET, "/v1/events", get(events::follow)),
         (Method::POST, "/v1/verdicts", post(verdicts::give)),
         (Method::GET, "/v1/openapi.json", get(described)),
     ]

@@ -164,7 +164,7 @@ impl Serving {
         EventTime(self.lookup.current_ms() + FRESH_MS)
     }
 
-    fn is_read(&self) -> Result<(), Problem> {
+    pub(super) fn is_read(&self) -> Result<(), Problem> {
         if self.lookup.is_read() {
             return Ok(());
         }

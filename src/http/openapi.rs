@@ -105,6 +105,20 @@ pub fn document() -> Value {
                     "503": problem("The alerts are still being read.")
                 }
             } },
+            "/v1/events": { "get": {
+                "operationId": "events",
+                "summary": "Risk updates and alerts as they happen. Role viewer.",
+                "description": "Server-sent events: `risk` and `alert` with the record of the topic as data, `gap` where some were missed.",
+                "parameters": [parameter("Last-Event-ID", "header", "The last event that was seen.", json!({ "type": "string" }))],
+                "responses": {
+                    "200": { "description": "They, without end.", "content": { "text/event-stream": { "schema": { "type": "string" } } } },
+                    "400": problem("The request cannot be understood."),
+                    "401": problem("No token, or an unknown one."),
+                    "403": problem("The token's role is too low, or no tokens are configured."),
+                    "429": problem("Many follow already."),
+                    "503": problem("The levels are still being read.")
+                }
+            } },
             "/v1/verdicts": { "post": {
                 "operationId": "giveVerdict",
                 "summary": "Gives a verdict on an agent. Role analyst; admin for `accept`.",

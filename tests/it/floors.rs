@@ -74,6 +74,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["http"]),
     ("hashbrown", &[]),
     ("futures_executor", &["kafka"]),
+    ("futures_util", &["http"]),
     ("getrandom", &["wire"]),
     ("hmac", &["wire"]),
     ("hostname", &["kafka"]),

@@ -5,6 +5,7 @@
 
 mod agents;
 mod alerts;
+mod news;
 mod reader;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 pub use self::agents::{Agents, Found, Page, Start, Wanted};
 pub use self::alerts::Alerts;
+pub use self::news::{Item, News};
 pub use self::reader::Reading;
 
 /// What was read so far.
@@ -20,6 +22,8 @@ pub use self::reader::Reading;
 pub struct Lookup {
     agents: RwLock<Agents>,
     alerts: RwLock<Alerts>,
+    /// What came after the topics were read to their ends.
+    news: RwLock<News>,
     /// Whether the topics were read to their ends.
     is_read: AtomicBool,
     /// Until when nothing is missing. Milliseconds since 1970; 0 before anything is known.
@@ -38,6 +42,17 @@ impl Lookup {
     /// The alerts.
     pub fn alerts(&self) -> RwLockReadGuard<'_, Alerts> {
         self.alerts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was taken in lately, but for what was there before.
+    pub fn news(&self) -> RwLockReadGuard<'_, News> {
+        self.news.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add_news(&self, kind: &'static str, value: Option<&[u8]>) {
+        if let (true, Some(value)) = (self.is_read(), value) {
+            self.news.write().unwrap_or_else(PoisonError::into_inner).add(kind, value);
+        }
     }
 
     fn agents_mut(&self) -> RwLockWriteGuard<'_, Agents> {
@@ -63,6 +78,7 @@ impl Lookup {
     /// When it is no risk update.
     pub fn take_risk(&self, place: (i32, i64), key: &[u8], value: Option<&[u8]>) -> Result<(), String> {
         self.agents_mut().take(place, key, value)?;
+        self.add_news("risk", value);
         self.tell();
         Ok(())
     }
@@ -74,6 +90,7 @@ impl Lookup {
     /// When it cannot be kept.
     pub fn take_alert(&self, value: &[u8]) -> Result<(), String> {
         self.alerts.write().unwrap_or_else(PoisonError::into_inner).take(value)?;
+        self.add_news("alert", Some(value));
         self.tell();
         Ok(())
     }
