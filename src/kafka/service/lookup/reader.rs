@@ -2,7 +2,7 @@
 //!
 //! Knows consumers. Must not know what is asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,8 +66,9 @@ impl Drop for Reading {
 
 fn run(clients: &Clients, lookup: &Lookup, stop: &AtomicBool) {
     let mut said: Option<Instant> = None;
+    let mut read_so_far = [Places::new(), Places::new()];
     while !stop.load(Ordering::Relaxed) {
-        let Err(failure) = read(clients, lookup, stop) else { return };
+        let Err(failure) = read(clients, lookup, &mut read_so_far, stop) else { return };
         if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
             said = Some(Instant::now());
             let line = format!("{failure}; until it can be read, /v1 answers with what was read before");
@@ -80,20 +81,31 @@ fn run(clients: &Clients, lookup: &Lookup, stop: &AtomicBool) {
     }
 }
 
+/// The next record of each partition.
+type Places = BTreeMap<i32, i64>;
+
 /// A topic that is read.
 struct Reader<'t> {
     consumer: BaseConsumer<Context>,
     topic: &'t str,
     partitions: Vec<i32>,
+    next: &'t mut Places,
     /// Those that have records left.
     behind: BTreeSet<i32>,
 }
 
-fn read(clients: &Clients, lookup: &Lookup, stop: &AtomicBool) -> Result<(), Failure> {
+/// * `read_so_far`: of the topic of risk, and of that of alerts: what was read is not read again.
+fn read(
+    clients: &Clients,
+    lookup: &Lookup,
+    read_so_far: &mut [Places; 2],
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
     let topics = &clients.settings().topics;
     let stops = || stop.load(Ordering::Relaxed);
-    let mut risk = Reader::begin(clients, topics.of(Topic::Risk), None, stops)?;
-    let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), Some(KEPT), stops)?;
+    let [risk_places, alert_places] = read_so_far;
+    let mut risk = Reader::begin(clients, topics.of(Topic::Risk), risk_places, None, stops)?;
+    let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), alert_places, Some(KEPT), stops)?;
     let ends = Watermarks::new(clients, Isolation::Committed)?;
     let mut next_look = Instant::now();
     let mut is_wrong = false;
@@ -131,10 +143,12 @@ fn read(clients: &Clients, lookup: &Lookup, stop: &AtomicBool) -> Result<(), Fai
 }
 
 impl<'t> Reader<'t> {
-    /// Stands at the beginning of each partition, or so many records before the end of the topic.
+    /// Stands at the beginning of each partition, or so many records before the end of the topic; not before what was
+    /// read.
     fn begin(
         clients: &Clients,
         topic: &'t str,
+        next: &'t mut Places,
         last: Option<usize>,
         stops: impl Fn() -> bool,
     ) -> Result<Self, Failure> {
@@ -165,15 +179,16 @@ impl<'t> Reader<'t> {
             while committed.of(topic, *partition)?.1 < end && Instant::now() < deadline && !stops() {
                 thread::sleep(POLL / 2);
             }
-            let offset = last.map_or(Offset::Beginning, |last| {
-                let each = i64::try_from(last / partitions.len()).unwrap_or(i64::MAX);
-                Offset::Offset(first.max(end.saturating_sub(each)))
-            });
-            places.add_partition_offset(topic, *partition, offset).map_err(failed)?;
+            let each =
+                last.map_or(i64::MAX, |last| i64::try_from(last / partitions.len()).unwrap_or(i64::MAX));
+            // Beyond the end: the topic was made anew.
+            let read = next.get(partition).copied().filter(|next| *next <= end).unwrap_or_default();
+            let from = first.max(end.saturating_sub(each)).max(read);
+            places.add_partition_offset(topic, *partition, Offset::Offset(from)).map_err(failed)?;
         }
         consumer.assign(&places).map_err(failed)?;
         let behind = partitions.iter().copied().collect();
-        Ok(Self { consumer, topic, partitions, behind })
+        Ok(Self { consumer, topic, partitions, next, behind })
     }
 
     /// Hands on what there is.
@@ -184,6 +199,7 @@ impl<'t> Reader<'t> {
                 None => return Ok(()),
                 Some(Ok(message)) => {
                     self.behind.insert(message.partition());
+                    self.next.insert(message.partition(), message.offset() + 1);
                     each(&message);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => _ = self.behind.remove(&partition),
