@@ -10,8 +10,6 @@ use crate::partition::risk_key;
 
 /// Records that are kept.
 pub(super) const KEPT: usize = 100_000;
-/// Of one agent at most so many are told.
-pub const MOST_OF_ONE: usize = 1000;
 /// An alert is never longer, unpacked. Bytes.
 const LONGEST_BYTES: usize = 4 << 20;
 /// Fast, and a third of the size.
@@ -76,7 +74,7 @@ impl Alerts {
         Ok(())
     }
 
-    /// The last alerts of an agent as JSON, the latest first; at most [`MOST_OF_ONE`].
+    /// The last alerts of an agent as JSON, the latest first; at most `limit`.
     ///
     /// Each record is told: an alert that opened, became worse and closed is there three times.
     pub fn of(&self, tenant: Option<&str>, agent_id: &str, limit: usize) -> Vec<String> {
@@ -86,7 +84,7 @@ impl Alerts {
             let (_, packed) = self.kept.get(place)?;
             String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
         });
-        unpacked.take(limit.min(MOST_OF_ONE)).collect()
+        unpacked.take(limit).collect()
     }
 
     /// The last alerts of all agents as JSON, the latest first.
@@ -94,7 +92,7 @@ impl Alerts {
         let unpacked = self.kept.iter().rev().filter_map(|(_, packed)| {
             String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
         });
-        unpacked.take(limit.min(MOST_OF_ONE)).collect()
+        unpacked.take(limit).collect()
     }
 }
 
