@@ -37,7 +37,7 @@ pub(super) struct Units<'u> {
 impl Units<'_> {
     /// The unit that is less probable.
     pub fn worse(&self) -> &Unit {
-        self.session.filter(|s| s.unit_p <= self.hour.unit_p).unwrap_or(self.hour)
+        self.session.filter(|s| s.alarm_p <= self.hour.alarm_p).unwrap_or(self.hour)
     }
 
     /// p of a unit's families, and of those of its hour.
@@ -99,10 +99,10 @@ impl<'t> Moment<'_, 't> {
             return Told::Suppressed;
         }
         let thresholds = self.version.thresholds(self.call.agent_type);
-        let alerts = unit.unit_p <= thresholds.alert;
+        let alerts = unit.alarm_p <= thresholds.alert;
         if let Some(excuse) = self.excuse(family, kind, time) {
             held.push(match alerts {
-                true => self.held_unit(family, kind, unit.id, unit.unit_p, &excuse),
+                true => self.held_unit(family, kind, unit.id, unit.alarm_p, &excuse),
                 false => HeldFinding::quiet(),
             });
             return Told::HeldBack;
@@ -117,7 +117,7 @@ impl<'t> Moment<'_, 't> {
         let registered = self.standing.as_ref().and_then(|standing| standing.registration);
         let criticality = registered.map_or(criticality, |of| of.criticality.max(criticality));
         let level = level::deserves(
-            unit.unit_p,
+            unit.alarm_p,
             alerts,
             &agreement(unit, &units.p(unit)),
             thresholds.low(),
@@ -125,7 +125,7 @@ impl<'t> Moment<'_, 't> {
             criticality,
         );
         let risk = watched.risk_mut();
-        risk.add(&Finding { unit: unit.id, p: unit.unit_p, parts, kind, key }, at);
+        risk.add(&Finding { unit: unit.id, p: unit.alarm_p, parts, kind, key }, at);
         let told = if alerts {
             self.tell(watched, units, family, shares, thresholds.alert, level, out)
         } else {
@@ -155,7 +155,7 @@ impl<'t> Moment<'_, 't> {
         let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
-            if unit.id == open.unit && unit.unit_p * TELL_AGAIN > open.p {
+            if unit.id == open.unit && unit.alarm_p * TELL_AGAIN > open.p {
                 return Told::Known;
             }
         } else {
@@ -179,8 +179,8 @@ impl<'t> Moment<'_, 't> {
                 .filter(|_| unit.kind == UnitKind::Session)
                 .map(str::to_owned),
             threshold,
-            p: unit.unit_p,
-            bits: unit.bits,
+            p: unit.alarm_p,
+            bits: unit.alarm_bits(),
             family,
             counterfactual: self.counterfactual(units, unit, family, threshold),
             maturity: self.maturity(watched),

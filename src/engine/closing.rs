@@ -122,10 +122,11 @@ pub(super) fn teach(
             *last = day;
         }
         add_peaks(delta.peaks_mut(), &unit);
-    } else if unit.has_content() {
-        // Sessions of one hour share its p: leaving out all but one would promise too much of the others.
+    }
+    if unit.has_content() {
+        // Of all of them: sessions of one hour share its p, and leaving out all but one would promise too much of the others.
         let [.., joint] = &mut delta.peaks_mut().evidence;
-        joint.add(cell_of(unit.bits));
+        joint.add(cell_of(unit.alarm_bits()));
     }
     unit
 }
@@ -137,10 +138,9 @@ fn add_peaks(peaks: &mut Peaks, unit: &Unit) {
         }
     }
     let p = unit.running_p();
-    let [session, hour, joint] = &mut peaks.evidence;
+    let [session, hour, _] = &mut peaks.evidence;
     if unit.has_content() {
         session.add(cell_of(UnitKind::Session.bits(&p)));
-        joint.add(cell_of(unit.bits));
     }
     if unit.kind == UnitKind::Hour {
         hour.add(cell_of(UnitKind::Hour.bits(&p)));

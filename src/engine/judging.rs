@@ -202,7 +202,7 @@ impl Slice {
                 unit_before: before_unit,
                 hour_before: before_hour,
             };
-            if units.worse().unit_p <= FINDING_P {
+            if units.worse().alarm_p <= FINDING_P {
                 let told = moment.found(watched, &units, &mut held, out);
                 of_type.counted.alerts += u32::from(told == Told::Opened);
                 self.suppressed += u64::from(told == Told::Suppressed);

@@ -9,7 +9,7 @@ use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
 use super::told::Told;
-use super::{Common, Partition};
+use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
@@ -253,6 +253,9 @@ impl Partition {
             return;
         }
         for output in said.drain(..) {
+            if self.is_others_to_tell(&output) {
+                continue;
+            }
             self.heard.extend(Told::of(&output));
             let Ok(value) = serde_json::to_vec(&output) else { continue };
             let (topic, key) = match &output {
@@ -276,6 +279,13 @@ impl Partition {
         for part in parts {
             self.hand_over(&part);
         }
+    }
+
+    /// A verdict reaches every partition: where no partition knows the agent, the one that its key leads to tells of it.
+    fn is_others_to_tell(&self, output: &Output) -> bool {
+        let Output::Verdict(record) = output else { return false };
+        let home = || partition_of(record.verdict.agent_id.as_bytes(), self.settings.partitions as u32);
+        !record.known && i64::from(home()) != i64::from(self.settings.number)
     }
 
     /// What was learned goes to whoever makes versions. Key: `PARTITION|BOUNDARY|PIECE|PIECES`.

@@ -30,6 +30,9 @@ use super::rig::prefix;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Holds often, whatever day it is: what opens, is updated and closes must not depend on what is improbable today.
+const RULE: &str = "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }\n";
+
 /// Topics of its own, and what is written to them.
 pub struct Deployment {
     pub brokers: String,
@@ -118,7 +121,7 @@ impl Deployment {
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}\n{RULE}"
         )
     }
 
@@ -234,10 +237,21 @@ impl Deployment {
 
     /// All records of a topic, in the order of their offsets.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
-        let reader: BaseConsumer =
-            self.clients("reader").reader(Isolation::Committed).unwrap().create().unwrap();
+        let reader = |isolation| -> BaseConsumer {
+            self.clients("reader").reader(isolation).unwrap().create().unwrap()
+        };
+        let (reader, every) = (reader(Isolation::Committed), reader(Isolation::Uncommitted));
         let name = self.topic(topic);
         let partitions = reader.fetch_metadata(Some(&name), PATIENCE).unwrap().topics()[0].partitions().len();
+        // A transaction has been decided before all its partitions show it: what is decided is waited for.
+        let end = |of: &BaseConsumer, partition| of.fetch_watermarks(&name, partition, PATIENCE).unwrap().1;
+        let until = Instant::now() + PATIENCE;
+        for partition in 0..partitions as i32 {
+            let all = end(&every, partition);
+            while end(&reader, partition) < all {
+                assert!(Instant::now() < until, "a transaction on {name} does not end");
+            }
+        }
         let mut from = TopicPartitionList::new();
         for partition in 0..partitions as i32 {
             from.add_partition_offset(&name, partition, Offset::Beginning).unwrap();
@@ -333,6 +347,12 @@ impl Deployment {
         }
         let count = |all: &BTreeMap<_, Vec<Vec<u8>>>| all.values().map(Vec::len).sum::<usize>();
         let (wanted, got) = (count(&expected), count(&told));
+        let missing: Vec<_> = expected
+            .keys()
+            .filter(|key| !told.contains_key(*key))
+            .map(|(topic, key)| format!("{topic:?} {}", String::from_utf8_lossy(key)))
+            .collect();
+        assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), expected.len());
         for (key, expected) in &expected {
             let got = told.get(key).map_or(&[][..], Vec::as_slice);
             assert!(
