@@ -89,6 +89,16 @@ impl Budget {
         self.alerts_per_day = alerts_per_day.max(0.1);
     }
 
+    /// Alerts a day that are promised at most.
+    pub fn promised(&self) -> f64 {
+        self.alerts_per_day
+    }
+
+    /// Alerts of the last 24 hours of event time; those that a person confirmed do not count.
+    pub fn achieved(&self) -> u64 {
+        self.types.values().flat_map(|of| of.alerts).map(u64::from).sum()
+    }
+
     /// Notes what happened to a type on a day (days since 1970); what is late counts for the running day.
     pub fn count(&mut self, agent_type: Key, day: i64, counted: Counted) {
         if day > self.day {

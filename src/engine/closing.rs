@@ -73,6 +73,11 @@ impl Slice {
         }
         let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
+        for family in Family::ALL {
+            if unit.peaks(family).is_some() {
+                self.closed_counts.add(family, unit.p(family));
+            }
+        }
         let most = SPARE_UNITS.max(self.agents.len());
         self.spare.keep(unit, most);
     }

@@ -13,7 +13,7 @@ use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
 use super::fleet_shift::Moved;
-use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
+use super::output::{ClosedCounts, ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
 use super::registry::{self, KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
@@ -73,6 +73,8 @@ pub(super) struct Slice {
     pub spare: Spare,
     /// Units that have closed, where somebody wants to know; none where nobody does.
     pub closed: Option<Vec<ClosedUnit>>,
+    /// How many have closed since it was made or put back.
+    pub closed_counts: ClosedCounts,
     /// Whether what happens now has happened to it already: it was saved later than the slices beside it.
     pub asleep: bool,
     /// What people said of groups of agents; the same in all slices.
@@ -148,6 +150,7 @@ impl Slice {
             turning: Vec::new(),
             spare: Spare::default(),
             closed: None,
+            closed_counts: ClosedCounts::default(),
             asleep: false,
             registry: Arc::default(),
             count_from: 0,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
+use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
 use crate::engine::member::Part;
@@ -255,6 +256,7 @@ impl Partition {
             if self.is_others_to_tell(&output) {
                 continue;
             }
+            self.heard.extend(Told::of(&output));
             let Ok(value) = serde_json::to_vec(&output) else { continue };
             let (topic, key) = match &output {
                 Output::Alert(alert) => {

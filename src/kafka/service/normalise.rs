@@ -24,6 +24,7 @@ use super::writer::{Together, Writer, now_ms};
 use crate::kafka::client::{Begin, Clients, Context, Isolation, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::{RecordTime, SourceTopic, Topic};
+use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
@@ -79,6 +80,7 @@ impl NormaliseError {
 /// What all threads share.
 struct Shared {
     clients: Clients,
+    metrics: Arc<Metrics>,
     partitions: i32,
     stop: AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Normalising {
     ///
     /// * `partitions`: of the topic of audit events.
     /// * `key`: of the hashes in events.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
@@ -103,6 +106,7 @@ impl Normalising {
         sources: &[SourceTopic],
         partitions: u32,
         key: &[u8],
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, NormaliseError> {
         if sources.is_empty() {
             return Err(NormaliseError::NoSources);
@@ -112,6 +116,7 @@ impl Normalising {
         sources.iter().try_for_each(|source| is_there(clients, &source.topic))?;
         let shared = Arc::new(Shared {
             clients: clients.for_sources(),
+            metrics: Arc::clone(metrics),
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
             stop: AtomicBool::new(false),
         });
@@ -308,12 +313,27 @@ impl Session<'_> {
         }
         if count > 0 || !outputs.is_empty() {
             self.write(&outputs)?;
+            self.count(count, &outputs);
         }
         // Only now: what was taken of a partition that is given up has been written by then.
         for decided in decided {
             self.decide(decided)?;
         }
         trouble.map_or(Ok(()), |error| self.tell(&error))
+    }
+
+    /// Counts what was written.
+    fn count(&self, records: usize, outputs: &[Outgoing]) {
+        let figures = &self.shared.metrics.figures;
+        figures.source_records.with_label_values(&[self.topic]).inc_by(records as u64);
+        let events = |record: &&Outgoing| record.topic == Topic::Audit && record.headers.is_empty();
+        let events = outputs.iter().filter(events).count();
+        figures.source_events.with_label_values(&[self.topic]).inc_by(events as u64);
+        for letter in outputs.iter().filter(|record| record.topic == Topic::DeadLetters) {
+            let reason = letter.headers.iter().find(|(name, _)| *name == "reason");
+            let reason = reason.map_or("", |(_, reason)| reason.as_str());
+            figures.source_refusals.with_label_values(&[self.topic, reason]).inc();
+        }
     }
 
     fn write(&self, outputs: &[Outgoing]) -> Result<(), Failure> {

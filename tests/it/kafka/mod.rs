@@ -12,5 +12,6 @@ mod faults;
 mod normalise;
 mod rig;
 mod service;
+mod serving;
 mod state;
 mod topics;
