@@ -8,6 +8,7 @@ pub mod audit_event;
 pub mod control;
 pub mod dead_letter;
 pub mod input;
+pub mod mapping_file;
 pub mod progress;
 pub mod sources;
 pub mod state;
