@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
-use crate::kafka::service::{Normalising, Service};
+use crate::kafka::service::{Normalising, Service, Sinks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::time::EventTime;
 
@@ -49,6 +49,10 @@ pub struct Run {
     /// Leave the sources of `[[sources]]` to others: to `tiltmeter normalise`.
     #[arg(long)]
     without_sources: bool,
+
+    /// Leave the formats of `[[sinks]]` to others: to instances that are started without this.
+    #[arg(long)]
+    without_sinks: bool,
 
     #[command(flatten)]
     log: LogArguments,
@@ -134,8 +138,13 @@ impl Run {
                 Some(Normalising::start(&clients, sources, verified.partitions, &config.identity_key())?)
             }
         };
+        let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
         let service = Service::start(clients, engine, verified)?;
-        let has_failed = || service.has_failed() || normalising.as_ref().is_some_and(Normalising::has_failed);
+        let has_failed = || {
+            service.has_failed()
+                || normalising.as_ref().is_some_and(Normalising::has_failed)
+                || sinks.as_ref().is_some_and(Sinks::has_failed)
+        };
         while !ends.load(Ordering::Relaxed) && !has_failed() {
             readiness.set(service.why_not_ready());
             thread::sleep(LOOK);
@@ -143,11 +152,13 @@ impl Run {
         readiness.set(Some("it ends".to_owned()));
         log(Severity::Info, "ends: what was taken is written, partitions are given up");
         // One after the other would take twice the time that a stop may take.
-        let translated = thread::scope(|scope| {
+        let stopped = thread::scope(|scope| {
             let translated = scope.spawn(|| normalising.map_or(Ok(()), Normalising::stop));
-            service.stop().and_then(|()| translated.join().unwrap_or(Ok(())))
+            let told = scope.spawn(|| sinks.map_or(Ok(()), Sinks::stop));
+            let stopped = service.stop().and_then(|()| translated.join().unwrap_or(Ok(())));
+            stopped.and_then(|()| told.join().unwrap_or(Ok(())))
         });
-        translated?;
+        stopped?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,6 +11,7 @@ use super::sources::THREADS;
 use crate::detect::rules::LONGEST_NAME;
 use crate::detect::rules::field::{Field, FieldKind};
 use crate::risk::Level;
+use crate::wire::outputs::Kind;
 
 /// JSON Schema (draft 2020-12) of the configuration, for editors and for checks before a file is rolled out.
 ///
@@ -45,6 +46,30 @@ pub fn schema() -> Value {
                     "threads": {
                         "description": "Consumers of it in this process.",
                         "type": "integer", "minimum": THREADS.start(), "maximum": THREADS.end(), "default": 1
+                    }
+                }
+            }
+        }),
+    );
+    tables.insert(
+        "sinks".to_owned(),
+        json!({
+            "description": "Formats in which alerts and risk updates are told besides our own, in topics of their own.",
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": ["format"],
+                "properties": {
+                    "format": {
+                        "description": "cloudevents, cloudevents-binary, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "type": "string", "minLength": 1
+                    },
+                    "topics": {
+                        "description": "What is told: all that the format has records for, or only these.",
+                        "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::name) }
+                    },
+                    "name": {
+                        "description": "What the names of its topics end in; by default the name of the format.",
+                        "type": "string", "pattern": "^[A-Za-z0-9._-]+$"
                     }
                 }
             }

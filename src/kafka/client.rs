@@ -92,6 +92,12 @@ impl Clients {
         &self.settings
     }
 
+    /// The same instance in the group of those who tell in another format: `GROUP-sink-TOPIC`.
+    pub fn for_sink(&self, topic: &str) -> Self {
+        let group = format!("{}-sink-{topic}", self.settings.group);
+        Self { settings: KafkaSettings { group, ..self.settings.clone() }, ..self.clone() }
+    }
+
     /// The same instance in the group of those who translate sources: `GROUP-normalise`.
     pub fn for_sources(&self) -> Self {
         let group = format!("{}-normalise", self.settings.group);

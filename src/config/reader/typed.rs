@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Allowed, Reader};
 use crate::kafka::secret::SecretPlace;
+use crate::wire::outputs::IdentityTemplate;
 
 impl Reader<'_> {
     /// A text that is not empty.
@@ -21,6 +22,25 @@ impl Reader<'_> {
         let write =
             |text: &Option<String>| text.as_deref().map_or_else(String::new, |text| format!("{text:?}"));
         self.setting(name, about, Allowed::Text, None, |value| text(value).map(Some), write)
+    }
+
+    /// What agents are called elsewhere.
+    pub fn template(&mut self, name: &'static str, about: &'static str) -> IdentityTemplate {
+        let mut wrong = None;
+        let read = |value: &DeValue<'_>| {
+            let parsed = IdentityTemplate::parse(&text(value)?);
+            // The reader's own sentence would not say why.
+            Some(parsed.unwrap_or_else(|why| {
+                wrong = Some(why);
+                IdentityTemplate::default()
+            }))
+        };
+        let write = |template: &IdentityTemplate| format!("{:?}", template.to_string());
+        let template = self.setting(name, about, Allowed::Text, IdentityTemplate::default(), read, write);
+        if let Some(why) = wrong {
+            self.fault_at(name, format!("{} {why} ({about})", super::shown_name(name)));
+        }
+        template
     }
 
     /// One of a few words.

@@ -13,8 +13,10 @@ mod control;
 mod normalise;
 mod pulse;
 mod read;
+mod relay;
 mod resting;
 mod restoring;
+mod sinks;
 mod versions;
 mod worker;
 mod writer;
@@ -35,6 +37,7 @@ use self::control::ControlTail;
 pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
+pub use self::sinks::Sinks;
 pub use self::versions::VersionStore;
 
 /// How long a stop may take.

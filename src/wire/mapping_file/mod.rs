@@ -8,4 +8,4 @@ mod reader;
 
 pub(in crate::wire) use self::case::Case;
 pub use self::reader::Fault;
-pub(in crate::wire) use self::reader::{File, Value, shown};
+pub(in crate::wire) use self::reader::{File, Value, nearest, shown};

@@ -99,7 +99,6 @@ impl<'t> File<'t> {
         cases
     }
 
-
     /// A choice among names.
     pub fn choice<T: Copy>(
         &mut self,
@@ -157,13 +156,9 @@ impl<'t> File<'t> {
     }
 
     pub fn unknown_name(&mut self, span: &Range<usize>, dotted: &str, name: &str, known: &[&str]) {
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(name, known), *known))
-            .filter(|(near, _)| *near >= NEAR)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let nearest = nearest(name, known);
         let then = match nearest {
-            Some((_, near)) => format!("did you mean {dotted}{near}?"),
+            Some(near) => format!("did you mean {dotted}{near}?"),
             None => format!("remove it; known here: {}", known.join(", ")),
         };
         self.fault(span, format!("{dotted}{} is unknown: {then}", shown(name).trim_matches('"')));
@@ -179,6 +174,16 @@ impl<'t> File<'t> {
         let line = self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
         self.faults.push(Fault { line, what });
     }
+}
+
+/// The known name most like `name`, if any is like it.
+pub(in crate::wire) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), *known))
+        .filter(|(near, _)| *near >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
 }
 
 /// A value cut off, with everything escaped that does not print or that turns text around.

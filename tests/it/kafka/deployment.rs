@@ -39,6 +39,7 @@ pub struct Deployment {
     more: String,
     seats: bool,
     sources: Vec<(String, String)>,
+    sinks: Vec<String>,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -60,6 +61,7 @@ impl Deployment {
             more: more.to_owned(),
             seats: false,
             sources: Vec::new(),
+            sinks: Vec::new(),
         };
         let clients = deployment.clients("maker");
         let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
@@ -70,6 +72,13 @@ impl Deployment {
     /// From now on an instance that comes back within its session takes its seat in the group again.
     pub fn with_seats(mut self) -> Self {
         self.seats = true;
+        self
+    }
+
+    /// Adds a sink, and makes its topics.
+    pub fn with_sink(mut self, format: &str) -> Self {
+        self.sinks.push(format.to_owned());
+        create(&self.clients("maker"), self.partitions as u32, Some(1)).unwrap().1.unwrap();
         self
     }
 
@@ -115,10 +124,12 @@ impl Deployment {
             .iter()
             .map(|(topic, format)| format!("\n[[sources]]\ntopic = \"{topic}\"\nsource = \"{format}\"\n"))
             .collect();
+        let sinks: String =
+            self.sinks.iter().map(|format| format!("\n[[sinks]]\nformat = \"{format}\"\n")).collect();
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}{sinks}"
         )
     }
 
@@ -234,13 +245,17 @@ impl Deployment {
 
     /// All records of a topic, in the order of their offsets.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
+        self.read_named(&self.topic(topic))
+    }
+
+    /// The same for a topic by its name.
+    pub fn read_named(&self, name: &str) -> Vec<Record> {
         let reader: BaseConsumer =
             self.clients("reader").reader(Isolation::Committed).unwrap().create().unwrap();
-        let name = self.topic(topic);
-        let partitions = reader.fetch_metadata(Some(&name), PATIENCE).unwrap().topics()[0].partitions().len();
+        let partitions = reader.fetch_metadata(Some(name), PATIENCE).unwrap().topics()[0].partitions().len();
         let mut from = TopicPartitionList::new();
         for partition in 0..partitions as i32 {
-            from.add_partition_offset(&name, partition, Offset::Beginning).unwrap();
+            from.add_partition_offset(name, partition, Offset::Beginning).unwrap();
         }
         reader.assign(&from).unwrap();
         let (mut records, mut ended) = (Vec::new(), 0);

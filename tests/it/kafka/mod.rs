@@ -12,5 +12,6 @@ mod faults;
 mod normalise;
 mod rig;
 mod service;
+mod sinks;
 mod state;
 mod topics;

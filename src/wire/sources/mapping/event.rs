@@ -215,4 +215,3 @@ fn whole(value: &Scalar<'_>) -> Option<u64> {
         Scalar::Negative(_) | Scalar::Flag(_) => None,
     }
 }
-

@@ -112,7 +112,9 @@ impl Reader<'_> {
                 for item in list {
                     match item.get_ref().as_table() {
                         Some(table) => rules.push(self.rule(field, &place, table, &item.span())),
-                        None => self.file.wrong(&place, item, "write all rules of a field as tables, or none"),
+                        None => {
+                            self.file.wrong(&place, item, "write all rules of a field as tables, or none")
+                        }
                     }
                 }
                 rules
@@ -194,7 +196,6 @@ impl Reader<'_> {
         }
         templates
     }
-
 }
 
 #[cfg(test)]
