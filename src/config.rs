@@ -13,6 +13,7 @@ mod setting;
 mod sinks;
 mod sources;
 mod spelling;
+mod webhooks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -315,7 +316,8 @@ impl Config {
     fn with_sources(self, from: &mut Reader<'_>, folder: &Path) -> Self {
         let sources = sources::read(from, &self.kafka, folder);
         let sinks = sinks::read(from, &self.kafka, folder);
-        let kafka = KafkaSettings { sinks, ..self.kafka };
+        let webhooks = webhooks::read(from, folder);
+        let kafka = KafkaSettings { sinks, webhooks, ..self.kafka };
         Self { sources, kafka, ..self }
     }
 

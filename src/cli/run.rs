@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
-use crate::kafka::service::{Normalising, Service, Sinks};
+use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::time::EventTime;
 
@@ -50,7 +50,7 @@ pub struct Run {
     #[arg(long)]
     without_sources: bool,
 
-    /// Leave the formats of `[[sinks]]` to others: to instances that are started without this.
+    /// Leave `[[sinks]]` and `[[webhooks]]` to others: to instances that are started without this.
     #[arg(long)]
     without_sinks: bool,
 
@@ -139,11 +139,14 @@ impl Run {
             }
         };
         let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
+        let webhooks =
+            if self.without_sinks { None } else { Some(Webhooks::start(&clients, config.identity())?) };
         let service = Service::start(clients, engine, verified)?;
         let has_failed = || {
             service.has_failed()
                 || normalising.as_ref().is_some_and(Normalising::has_failed)
                 || sinks.as_ref().is_some_and(Sinks::has_failed)
+                || webhooks.as_ref().is_some_and(Webhooks::has_failed)
         };
         while !ends.load(Ordering::Relaxed) && !has_failed() {
             readiness.set(service.why_not_ready());
@@ -155,8 +158,10 @@ impl Run {
         let stopped = thread::scope(|scope| {
             let translated = scope.spawn(|| normalising.map_or(Ok(()), Normalising::stop));
             let told = scope.spawn(|| sinks.map_or(Ok(()), Sinks::stop));
+            let sent = scope.spawn(|| webhooks.map_or(Ok(()), Webhooks::stop));
             let stopped = service.stop().and_then(|()| translated.join().unwrap_or(Ok(())));
-            stopped.and_then(|()| told.join().unwrap_or(Ok(())))
+            let stopped = stopped.and_then(|()| told.join().unwrap_or(Ok(())));
+            stopped.and_then(|()| sent.join().unwrap_or(Ok(())))
         });
         stopped?;
         Ok(ExitCode::SUCCESS)

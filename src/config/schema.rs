@@ -75,6 +75,39 @@ pub fn schema() -> Value {
             }
         }),
     );
+    tables.insert(
+        "webhooks".to_owned(),
+        json!({
+            "description": "Addresses that alerts and risk updates are sent to.",
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": ["name", "url"],
+                "properties": {
+                    "name": {
+                        "description": "Its own name; part of the names of its consumer groups.",
+                        "type": "string", "pattern": "^[A-Za-z0-9._-]+$"
+                    },
+                    "url": {
+                        "description": "Where to send; https needs a build with encryption.",
+                        "type": "string", "pattern": "^https?://."
+                    },
+                    "format": {
+                        "description": "native, cloudevents, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "type": "string", "minLength": 1, "default": "native"
+                    },
+                    "topics": {
+                        "description": "What is sent: all that the format has records for, or only these.",
+                        "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::name) }
+                    },
+                    "secret": {
+                        "description": "Where the secret is kept that signs; without it nothing is signed.",
+                        "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+                        "properties": { "file": text(), "env": text() }
+                    }
+                }
+            }
+        }),
+    );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:tiltmeter:schema:config:v1",

@@ -64,7 +64,18 @@ fn one(
             from.fault(&key.span(), format!("{place}: {} is unknown: {then}", cut(name)));
         }
     }
-    let Some((format, knows)) = format(from, place, table, span, folder) else { return Vec::new() };
+    if !table.contains_key("format") {
+        let names = Format::names().join(", ");
+        from.fault(span, format!("{place}: it has no format: give one of {names}, or a mapping file"));
+        return Vec::new();
+    }
+    let Some((format, knows)) = format(from, place, table, folder) else { return Vec::new() };
+    if format == Format::Native {
+        let what = format!(
+            "{place}: format = \"native\": these topics have our own format already; remove the sink"
+        );
+        from.fault(span, what);
+    }
     let kinds = kinds(from, place, table, knows);
     let name = match table.get("name").map(|value| (value, value.get_ref().as_str().unwrap_or_default())) {
         None => format.name(),
@@ -79,10 +90,7 @@ fn one(
         }
     };
     let topic = |kind: Kind| {
-        let topic = match kind {
-            Kind::Alerts => Topic::Alerts,
-            Kind::Risk => Topic::Risk,
-        };
+        let topic = topic_of(kind);
         SinkTopic { name: format!("{}.{name}", kafka.topics.of(topic)), topic, format: format.clone() }
     };
     let sinks: Vec<SinkTopic> = kinds.into_iter().map(topic).collect();
@@ -97,26 +105,16 @@ fn one(
     sinks
 }
 
-/// The format of a sink, and what it has records for.
-fn format(
+/// The format of a sink or webhook, our own where none is named, and what it has records for.
+pub(super) fn format(
     from: &mut Reader<'_>,
     place: &str,
     table: &DeTable<'_>,
-    span: &Range<usize>,
     folder: &Path,
 ) -> Option<(Format, Vec<Kind>)> {
-    let Some(value) = table.get("format") else {
-        let names = Format::names().join(", ");
-        from.fault(span, format!("{place}: it has no format: give one of {names}, or a mapping file"));
-        return None;
-    };
-    let text = value.get_ref().as_str().unwrap_or_default();
-    let format = match Format::named(text) {
-        Ok(Format::Native) => Err("these topics have our own format already; remove the sink".to_owned()),
-        Ok(Format::File(path)) => Ok(Format::File(folder.join(path))),
-        other => other,
-    };
-    let format = match format {
+    let Some(value) = table.get("format") else { return Some((Format::Native, Kind::ALL.to_vec())) };
+    let format = match Format::named(value.get_ref().as_str().unwrap_or_default()) {
+        Ok(Format::File(path)) => Format::File(folder.join(path)),
         Ok(format) => format,
         Err(why) => {
             from.fault(&value.span(), format!("{place}: format = {}: {why}", from.shown(&value.span())));
@@ -135,8 +133,8 @@ fn format(
     }
 }
 
-/// What a sink tells: all that its format has records for, or what is written.
-fn kinds(from: &mut Reader<'_>, place: &str, table: &DeTable<'_>, knows: Vec<Kind>) -> Vec<Kind> {
+/// What a sink or webhook tells: all that its format has records for, or what is written.
+pub(super) fn kinds(from: &mut Reader<'_>, place: &str, table: &DeTable<'_>, knows: Vec<Kind>) -> Vec<Kind> {
     let Some(value) = table.get("topics") else { return knows };
     let names = value.get_ref().as_array().map(|list| list.iter().collect::<Vec<_>>()).unwrap_or_default();
     let mut kinds = Vec::new();
@@ -163,7 +161,16 @@ fn kinds(from: &mut Reader<'_>, place: &str, table: &DeTable<'_>, knows: Vec<Kin
     kinds
 }
 
-fn is_name(name: &str) -> bool {
+/// The topic that holds messages of a kind.
+pub(super) fn topic_of(kind: Kind) -> Topic {
+    match kind {
+        Kind::Alerts => Topic::Alerts,
+        Kind::Risk => Topic::Risk,
+    }
+}
+
+/// Whether a text may be part of the name of a topic or group.
+pub(super) fn is_name(name: &str) -> bool {
     let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty() && name.len() <= LONGEST_TOPIC && name.chars().all(is_legal)
 }
@@ -203,7 +210,7 @@ mod tests {
         for part in [
             "line 2: [[sinks]] number 1: format = \"oscf\": there is no such format; did you mean ocsf?",
             "line 3: [[sinks]] number 1: topic is unknown: did you mean topics?",
-            "line 5: [[sinks]] number 2: format = \"native\": these topics have our own format already",
+            "line 4: [[sinks]] number 2: format = \"native\": these topics have our own format already",
             "line 8: [[sinks]] number 3: topics = [\"alert\"] is not allowed",
             "line 11: [[sinks]] number 4: name = \"a b\" is not allowed",
             "[[sinks]] number 6: the topic \"agent-alerts.cef\" is another's already",

@@ -41,6 +41,8 @@ pub struct KafkaSettings {
     pub security: Security,
     /// Topics of further formats: what `[[sinks]]` asks for.
     pub sinks: Vec<SinkTopic>,
+    /// Addresses that are told: what `[[webhooks]]` asks for.
+    pub webhooks: Vec<Webhook>,
     /// Further properties for librdkafka, none of which says what a field above says.
     pub librdkafka: Vec<(String, String)>,
 }
@@ -195,6 +197,21 @@ pub struct SinkTopic {
     pub format: output::Format,
 }
 
+/// An address of HTTP that alerts or risk updates are sent to: an element of `[[webhooks]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Webhook {
+    /// Its own name among webhooks; part of the name of its consumer groups.
+    pub name: String,
+    /// Where to send: `http://…`, or `https://…` in a build with encryption.
+    pub url: String,
+    /// [`Topic::Alerts`], [`Topic::Risk`] or both.
+    pub topics: Vec<Topic>,
+    /// In which format.
+    pub format: output::Format,
+    /// What signs; without it nothing is signed.
+    pub secret: Option<SecretPlace>,
+}
+
 /// Encryption, and who we are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Security {
@@ -316,6 +333,7 @@ impl Default for KafkaSettings {
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),
             sinks: Vec::new(),
+            webhooks: Vec::new(),
             librdkafka: Vec::new(),
         }
     }

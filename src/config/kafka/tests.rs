@@ -92,6 +92,7 @@ fn every_setting_of_kafka_arrives() {
             oauth_token: Some(SecretPlace::File(PathBuf::from("/etc/tiltmeter/token"))),
         },
         sinks: Vec::new(),
+        webhooks: Vec::new(),
         librdkafka: [
             ("client.rack", "a"),
             ("queued.max.messages.kbytes", "65536"),

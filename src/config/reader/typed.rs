@@ -75,17 +75,7 @@ impl Reader<'_> {
         about: &'static str,
         folder: &Path,
     ) -> Option<SecretPlace> {
-        let read = |value: &DeValue<'_>| {
-            let table = value.as_table()?;
-            let mut entries = table.iter();
-            let (key, place) = entries.next().filter(|_| table.len() == 1)?;
-            let place = text(place.get_ref())?;
-            match key.get_ref().as_ref() {
-                "file" => Some(Some(SecretPlace::File(folder.join(place)))),
-                "env" => Some(Some(SecretPlace::Environment(place))),
-                _ => None,
-            }
-        };
+        let read = |value: &DeValue<'_>| place_of_secret(value, folder).map(Some);
         let write = |place: &Option<SecretPlace>| match place {
             None => String::new(),
             Some(SecretPlace::File(_)) => "{ file = \"…\" }".to_owned(),
@@ -129,6 +119,18 @@ impl Reader<'_> {
         let table = name.rsplit_once('.').map_or("", |(table, _)| table);
         let span = [name, table].iter().find_map(|name| self.find(name)).map(toml::Spanned::span);
         self.fault(&span.unwrap_or_default(), what);
+    }
+}
+
+/// `{ file = "PATH" }` or `{ env = "VARIABLE" }`.
+pub(in crate::config) fn place_of_secret(value: &DeValue<'_>, folder: &Path) -> Option<SecretPlace> {
+    let table = value.as_table()?;
+    let (key, place) = table.iter().next().filter(|_| table.len() == 1)?;
+    let place = text(place.get_ref())?;
+    match key.get_ref().as_ref() {
+        "file" => Some(SecretPlace::File(folder.join(place))),
+        "env" => Some(SecretPlace::Environment(place)),
+        _ => None,
     }
 }
 

@@ -18,6 +18,7 @@ mod resting;
 mod restoring;
 mod sinks;
 mod versions;
+mod webhooks;
 mod worker;
 mod writer;
 
@@ -39,6 +40,7 @@ use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
 pub use self::sinks::Sinks;
 pub use self::versions::VersionStore;
+pub use self::webhooks::Webhooks;
 
 /// How long a stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(8);

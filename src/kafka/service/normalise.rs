@@ -147,11 +147,12 @@ struct Translating {
 }
 
 impl Work for Translating {
-    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) {
+    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure> {
         let latest = translate(&self.normaliser, &self.shared, message, outputs);
         let place = self.places.entry(message.partition()).or_default();
         let latest = place.latest.max(latest);
         *place = Place { next: Some(message.offset() + 1), latest, at_end: false };
+        Ok(())
     }
 
     fn reached_end(&mut self, partition: i32) {
@@ -162,10 +163,9 @@ impl Work for Translating {
         self.places.remove(&partition);
     }
 
-    fn written(&mut self, _: usize, _: &[Outgoing]) {}
-
     fn more(&mut self) -> Vec<Outgoing> {
-        if Instant::now() < self.next_progress {
+        // Before anything of the source is ours there is nothing to say; the first time must not pass with that.
+        if self.places.is_empty() || Instant::now() < self.next_progress {
             return Vec::new();
         }
         self.next_progress = Instant::now() + PROGRESS_EVERY;

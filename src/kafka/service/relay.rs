@@ -42,21 +42,33 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What is made of the records of a topic.
 pub(super) trait Work: Send + 'static {
     /// Adds what follows from one record.
-    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>);
+    ///
+    /// # Errors
+    ///
+    /// When the record has to be taken again: everything is made anew, and what was taken since the last writing comes
+    /// again with it.
+    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure>;
+
+    /// Whether what was taken is to be written before more is taken.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Nothing is left of a partition, for now.
-    fn reached_end(&mut self, partition: i32);
+    fn reached_end(&mut self, _partition: i32) {}
 
     /// A partition is another's from now on.
-    fn give_up(&mut self, partition: i32);
+    fn give_up(&mut self, _partition: i32) {}
 
     /// What was taken, and what followed from it, has been written: only now it counts.
     ///
-    /// * `records`: taken since the last time.
-    fn written(&mut self, records: usize, outputs: &[Outgoing]);
+    /// * `_records`: taken since the last time.
+    fn written(&mut self, _records: usize, _outputs: &[Outgoing]) {}
 
     /// What is to be written besides. Asked again and again, but not while partitions change hands.
-    fn more(&mut self) -> Vec<Outgoing>;
+    fn more(&mut self) -> Vec<Outgoing> {
+        Vec::new()
+    }
 }
 
 /// Threads that relay, and how they are ended.
@@ -232,8 +244,11 @@ impl<W: Work> Session<'_, W> {
                     }
                     count += 1;
                     bytes += message.payload_len();
-                    self.work.take(&message, &mut outputs);
+                    self.work.take(&message, &mut outputs)?;
                     self.next.insert(message.partition(), message.offset() + 1);
+                    if self.work.is_full() {
+                        break;
+                    }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     self.work.reached_end(partition);

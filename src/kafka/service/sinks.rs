@@ -102,7 +102,7 @@ struct Telling {
 }
 
 impl Work for Telling {
-    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) {
+    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure> {
         let record = |value, headers| Outgoing {
             value,
             headers,
@@ -112,7 +112,7 @@ impl Work for Telling {
         let Some(value) = message.payload() else {
             // What is deleted from a compacted topic is deleted in every format.
             outputs.push(record(None, Vec::new()));
-            return;
+            return Ok(());
         };
         // A record that breaks the formatter must not stop all those behind it.
         let formatted = catch_unwind(AssertUnwindSafe(|| match Told::read(value) {
@@ -130,19 +130,12 @@ impl Work for Telling {
             Ok(Err(unfit)) => self.refuse(message, &unfit.to_string()),
             Err(_) => self.refuse(message, "formatting it ended in a panic; please report what was printed"),
         }
+        Ok(())
     }
-
-    fn reached_end(&mut self, _: i32) {}
-
-    fn give_up(&mut self, _: i32) {}
 
     fn written(&mut self, _: usize, outputs: &[Outgoing]) {
         self.counts.told.fetch_add(outputs.len() as u64, Ordering::Relaxed);
         self.counts.refused.fetch_add(std::mem::take(&mut self.refused), Ordering::Relaxed);
-    }
-
-    fn more(&mut self) -> Vec<Outgoing> {
-        Vec::new()
     }
 }
 

@@ -183,7 +183,7 @@ mod tests {
             of_alert(&Alert { p, threshold: 3e-4, bits, shares: shares.to_vec(), ..empty }).level
         };
         assert_eq!(alert(Family::Novelty, 2e-4, 0.0, &[share(Family::Novelty, 1.0)]), "medium");
-        assert_eq!(alert(Family::Novelty, 1e-5, 0.0, &[share(Family::Novelty, 1.0)]), "high");
+        assert_eq!(alert(Family::Novelty, 9e-6, 0.0, &[share(Family::Novelty, 1.0)]), "high");
         let two = [share(Family::Novelty, 0.7), share(Family::Order, 0.3)];
         assert_eq!(alert(Family::Novelty, 2e-4, 0.0, &two), "high");
         let rule = [7.0, 14.0, 40.0].map(|bits| alert(Family::Rules, 1.0, bits, &[]));

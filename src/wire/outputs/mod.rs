@@ -14,6 +14,7 @@ pub mod json;
 pub mod mapping;
 mod ocsf;
 mod record;
+pub mod signature;
 
 use std::borrow::Cow;
 

@@ -39,7 +39,8 @@ pub struct Deployment {
     more: String,
     seats: bool,
     sources: Vec<(String, String)>,
-    sinks: Vec<String>,
+    /// What stands at the end of the configuration.
+    tables: String,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -61,7 +62,7 @@ impl Deployment {
             more: more.to_owned(),
             seats: false,
             sources: Vec::new(),
-            sinks: Vec::new(),
+            tables: String::new(),
         };
         let clients = deployment.clients("maker");
         let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
@@ -76,8 +77,13 @@ impl Deployment {
     }
 
     /// Adds a sink, and makes its topics.
-    pub fn with_sink(mut self, format: &str) -> Self {
-        self.sinks.push(format.to_owned());
+    pub fn with_sink(self, format: &str) -> Self {
+        self.with_table(&format!("[[sinks]]\nformat = \"{format}\""))
+    }
+
+    /// Adds a table to the configuration, and makes the topics that it asks for.
+    pub fn with_table(mut self, table: &str) -> Self {
+        self.tables += &format!("\n{table}\n");
         create(&self.clients("maker"), self.partitions as u32, Some(1)).unwrap().1.unwrap();
         self
     }
@@ -110,7 +116,7 @@ impl Deployment {
     }
 
     fn configuration(&self, instance: &str) -> String {
-        let Self { brokers, prefix, more, .. } = self;
+        let Self { brokers, prefix, more, tables, .. } = self;
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
             .iter()
@@ -124,12 +130,10 @@ impl Deployment {
             .iter()
             .map(|(topic, format)| format!("\n[[sources]]\ntopic = \"{topic}\"\nsource = \"{format}\"\n"))
             .collect();
-        let sinks: String =
-            self.sinks.iter().map(|format| format!("\n[[sinks]]\nformat = \"{format}\"\n")).collect();
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}{sinks}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}{tables}"
         )
     }
 

@@ -15,3 +15,4 @@ mod service;
 mod sinks;
 mod state;
 mod topics;
+mod webhooks;
