@@ -114,21 +114,14 @@ impl Work for Telling {
             outputs.push(record(None, Vec::new()));
             return Ok(());
         };
-        // A record that breaks the formatter must not stop all those behind it.
-        let formatted = catch_unwind(AssertUnwindSafe(|| match Told::read(value) {
-            Ok(Some(told)) => self.formatter.render(&told),
-            Ok(None) => Ok(None),
-            Err(unfit) => Err(unfit),
-        }));
-        match formatted {
-            Ok(Ok(Some(Rendered { value, mut headers }))) => {
+        match formatted(&self.formatter, value) {
+            Ok(Some(Rendered { value, mut headers })) => {
                 headers.extend(decided(message).map(|decided| ("decided", decided)));
                 outputs.push(record(Some(value), headers));
             }
             // Such as digests, of which other formats know nothing.
-            Ok(Ok(None)) => {}
-            Ok(Err(unfit)) => self.refuse(message, &unfit.to_string()),
-            Err(_) => self.refuse(message, "formatting it ended in a panic; please report what was printed"),
+            Ok(None) => {}
+            Err(why) => self.refuse(message, &why),
         }
         Ok(())
     }
@@ -156,6 +149,19 @@ impl Telling {
             self.counts.refused.load(Ordering::Relaxed) + self.refused,
         );
         self.clients.say(Severity::Warning, &line);
+    }
+}
+
+/// The record of what stands in one of our topics; none where the format has none for it. Otherwise why there is none.
+pub(super) fn formatted(formatter: &Formatter, value: &[u8]) -> Result<Option<Rendered>, String> {
+    // What breaks the formatter must not stop all that stands behind it.
+    let made = catch_unwind(AssertUnwindSafe(|| match Told::read(value)? {
+        Some(told) => formatter.render(&told),
+        None => Ok(None),
+    }));
+    match made {
+        Ok(made) => made.map_err(|unfit| unfit.to_string()),
+        Err(_) => Err("formatting it ended in a panic; please report what was printed".to_owned()),
     }
 }
 

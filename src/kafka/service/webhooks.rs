@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rdkafka::message::{BorrowedMessage, Message};
 
 use super::relay::{Relay, Work};
+use super::sinks::formatted;
 use super::writer::now_ms;
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
@@ -21,7 +22,7 @@ use crate::kafka::settings::Webhook;
 use crate::partition::Outgoing;
 use crate::wire::outputs::mapping::MappingError;
 use crate::wire::outputs::signature::{message_id, sign};
-use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered, Told};
+use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered};
 
 /// An address that has not answered by then will not.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -126,16 +127,12 @@ enum Tried {
 impl Work for Sending {
     fn take(&mut self, message: &BorrowedMessage<'_>, _: &mut Vec<Outgoing>) -> Result<(), Failure> {
         let Some(value) = message.payload() else { return Ok(()) };
-        let told = Told::read(value).and_then(|told| match told {
-            Some(told) => self.formatter.render(&told),
-            None => Ok(None),
-        });
-        let rendered = match told {
+        let rendered = match formatted(&self.formatter, value) {
             Ok(Some(rendered)) => rendered,
             // Such as digests, of which other formats know nothing.
             Ok(None) => return Ok(()),
-            Err(unfit) => {
-                self.leave_out(message, &unfit.to_string());
+            Err(why) => {
+                self.leave_out(message, &why);
                 return Ok(());
             }
         };

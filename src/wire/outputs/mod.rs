@@ -33,6 +33,7 @@ const PRODUCT: &str = "Tiltmeter";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A message that can be told in other formats.
+#[expect(clippy::large_enum_variant, reason = "there are few at a time, and most are borrowed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told<'m> {
     /// An alert, in any state.
