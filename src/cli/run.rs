@@ -18,7 +18,7 @@ use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
 use crate::kafka::service::lookup::{Lookup, Reading};
-use crate::kafka::service::{Normalising, Service};
+use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::metrics::Metrics;
 use crate::time::EventTime;
@@ -56,6 +56,10 @@ pub struct Run {
     /// Leave the sources of `[[sources]]` to others: to `tiltmeter normalise`.
     #[arg(long)]
     without_sources: bool,
+
+    /// Leave `[[sinks]]` and `[[webhooks]]` to others: to instances that are started without this.
+    #[arg(long)]
+    without_sinks: bool,
 
     #[command(flatten)]
     log: LogArguments,
@@ -155,11 +159,19 @@ impl Run {
             Some(_) => Some(Reading::start(clients.clone(), lookup)?),
             None => None,
         };
+        let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
+        let webhooks =
+            if self.without_sinks { None } else { Some(Webhooks::start(&clients, config.identity())?) };
         let service = Service::start(clients, engine, verified, metrics)?;
         if let Some(served) = &served {
             served.stand_behind((service.watcher(), service.deciding()));
         }
-        let has_failed = || service.has_failed() || normalising.as_ref().is_some_and(Normalising::has_failed);
+        let has_failed = || {
+            service.has_failed()
+                || normalising.as_ref().is_some_and(Normalising::has_failed)
+                || sinks.as_ref().is_some_and(Sinks::has_failed)
+                || webhooks.as_ref().is_some_and(Webhooks::has_failed)
+        };
         while !ends.load(Ordering::Relaxed) && !has_failed() {
             readiness.set(service.why_not_ready());
             thread::sleep(LOOK);
@@ -167,11 +179,15 @@ impl Run {
         readiness.set(Some("it ends".to_owned()));
         log(Severity::Info, "ends: what was taken is written, partitions are given up");
         // One after the other would take twice the time that a stop may take.
-        let translated = thread::scope(|scope| {
+        let stopped = thread::scope(|scope| {
             let translated = scope.spawn(|| normalising.map_or(Ok(()), Normalising::stop));
-            service.stop().and_then(|()| translated.join().unwrap_or(Ok(())))
+            let told = scope.spawn(|| sinks.map_or(Ok(()), Sinks::stop));
+            let sent = scope.spawn(|| webhooks.map_or(Ok(()), Webhooks::stop));
+            let stopped = service.stop().and_then(|()| translated.join().unwrap_or(Ok(())));
+            let stopped = stopped.and_then(|()| told.join().unwrap_or(Ok(())));
+            stopped.and_then(|()| sent.join().unwrap_or(Ok(())))
         });
-        translated?;
+        stopped?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -79,12 +79,9 @@ impl Partition {
         let stale: Vec<Vec<u8>> =
             saved.iter().filter(|key| !written.contains(key.as_slice())).cloned().collect();
         commit.state.extend(stale.into_iter().map(|key| Outgoing {
-            timestamp_ms: None,
-            topic: Topic::Checkpoints,
             partition: Some(number),
-            key,
             value: None,
-            headers: Vec::new(),
+            ..Outgoing::new(Topic::Checkpoints, key, Vec::new())
         }));
         Ok(commit)
     }

@@ -118,6 +118,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("tokio", &["http"]),
     ("toml", &["wire", "config", "models"]),
     ("unicode_normalization", &["wire"]),
+    ("ureq", &["kafka::service::webhooks"]),
     ("uuid", &["wire"]),
     ("wildmatch", &["pattern"]),
     ("zstd", &["partition", "kafka::service", "wire::input", "wire::state"]),

@@ -17,6 +17,7 @@ mod demo;
 mod determinism;
 mod evaluation_docs;
 mod floors;
+mod formats;
 mod guards;
 #[cfg(feature = "kafka")]
 mod kafka;

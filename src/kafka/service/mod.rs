@@ -16,9 +16,12 @@ pub mod lookup;
 mod normalise;
 mod pulse;
 mod read;
+mod relay;
 mod resting;
 mod restoring;
+mod sinks;
 mod versions;
+mod webhooks;
 mod worker;
 mod writer;
 
@@ -41,7 +44,9 @@ pub use self::figures::Watcher;
 pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
+pub use self::sinks::Sinks;
 pub use self::versions::VersionStore;
+pub use self::webhooks::Webhooks;
 
 /// How long a stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(8);

@@ -44,6 +44,8 @@ pub struct Deployment {
     seats: bool,
     rule: &'static str,
     sources: Vec<(String, String)>,
+    /// What stands at the end of the configuration.
+    tables: String,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -66,6 +68,7 @@ impl Deployment {
             seats: false,
             rule: RULE,
             sources: Vec::new(),
+            tables: String::new(),
         };
         let clients = deployment.clients("maker");
         let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
@@ -99,6 +102,18 @@ impl Deployment {
         self.partitions = partitions;
     }
 
+    /// Adds a sink, and makes its topics.
+    pub fn with_sink(self, format: &str) -> Self {
+        self.with_table(&format!("[[sinks]]\nformat = \"{format}\""))
+    }
+
+    /// Adds a table to the configuration, and makes the topics that it asks for.
+    pub fn with_table(mut self, table: &str) -> Self {
+        self.tables += &format!("\n{table}\n");
+        create(&self.clients("maker"), self.partitions as u32, Some(1)).unwrap().1.unwrap();
+        self
+    }
+
     /// Adds a source with a topic of its own. Formats are those of `[[sources]]`.
     pub fn with_source(mut self, name: &str, format: &str, partitions: i32) -> Self {
         let admin: AdminClient<DefaultClientContext> =
@@ -127,7 +142,7 @@ impl Deployment {
     }
 
     fn configuration(&self, instance: &str) -> String {
-        let Self { brokers, prefix, more, rule, .. } = self;
+        let Self { brokers, prefix, more, rule, tables, .. } = self;
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
             .iter()
@@ -144,7 +159,7 @@ impl Deployment {
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}\n{rule}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}{tables}\n{rule}"
         )
     }
 
@@ -260,14 +275,18 @@ impl Deployment {
 
     /// All records of a topic, in the order of their offsets.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
+        self.read_named(&self.topic(topic))
+    }
+
+    /// The same for a topic by its name.
+    pub fn read_named(&self, name: &str) -> Vec<Record> {
         let reader = |isolation| -> BaseConsumer {
             self.clients("reader").reader(isolation).unwrap().create().unwrap()
         };
         let (reader, every) = (reader(Isolation::Committed), reader(Isolation::Uncommitted));
-        let name = self.topic(topic);
-        let partitions = reader.fetch_metadata(Some(&name), PATIENCE).unwrap().topics()[0].partitions().len();
+        let partitions = reader.fetch_metadata(Some(name), PATIENCE).unwrap().topics()[0].partitions().len();
         // A transaction has been decided before all its partitions show it: what is decided is waited for.
-        let end = |of: &BaseConsumer, partition| of.fetch_watermarks(&name, partition, PATIENCE).unwrap().1;
+        let end = |of: &BaseConsumer, partition| of.fetch_watermarks(name, partition, PATIENCE).unwrap().1;
         let until = Instant::now() + PATIENCE;
         for partition in 0..partitions as i32 {
             let all = end(&every, partition);
@@ -277,7 +296,7 @@ impl Deployment {
         }
         let mut from = TopicPartitionList::new();
         for partition in 0..partitions as i32 {
-            from.add_partition_offset(&name, partition, Offset::Beginning).unwrap();
+            from.add_partition_offset(name, partition, Offset::Beginning).unwrap();
         }
         reader.assign(&from).unwrap();
         let (mut records, mut ended) = (Vec::new(), 0);

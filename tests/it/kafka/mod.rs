@@ -13,5 +13,7 @@ mod normalise;
 mod rig;
 mod service;
 mod serving;
+mod sinks;
 mod state;
 mod topics;
+mod webhooks;
