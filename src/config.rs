@@ -5,19 +5,23 @@
 //! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
+mod http;
 mod kafka;
 mod reader;
 mod rules;
 mod schema;
 mod setting;
+mod sinks;
 mod sources;
 mod spelling;
+mod webhooks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use self::http::HttpSettings;
 pub use self::schema::schema;
 pub use self::setting::{Allowed, Fault, Setting};
 
@@ -32,6 +36,7 @@ use crate::identity::Identity;
 pub use crate::kafka::settings::{KafkaSettings, SourceTopic};
 use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
+use crate::wire::outputs::IdentityTemplate;
 
 /// Agents watched at most, where the configuration says nothing.
 const MAX_AGENTS: u32 = 1_000_000;
@@ -93,6 +98,7 @@ pub struct Config {
     alerts_per_day: f64,
     max_agents: u32,
     identity_key: Option<[u8; KEY_BYTES]>,
+    identity: IdentityTemplate,
     content: ContentSettings,
     lexicon: bool,
     quarantine_p: f64,
@@ -102,6 +108,7 @@ pub struct Config {
     kafka: KafkaSettings,
     sources: Vec<SourceTopic>,
     registry: RegistrySettings,
+    http: HttpSettings,
     settings: Vec<Setting>,
 }
 
@@ -179,6 +186,11 @@ impl Config {
         self.identity_key.unwrap_or(NO_KEY)
     }
 
+    /// What agents are called in other formats.
+    pub fn identity(&self) -> &IdentityTemplate {
+        &self.identity
+    }
+
     /// Whom levels may trouble.
     pub fn levels(&self) -> &LevelSettings {
         &self.levels
@@ -194,17 +206,24 @@ impl Config {
         &self.kafka
     }
 
+    /// What is answered over HTTP, and to whom.
+    pub fn http(&self) -> &HttpSettings {
+        &self.http
+    }
+
     /// Topics whose records are translated to audit events.
     pub fn sources(&self) -> &[SourceTopic] {
         &self.sources
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, one `name = value` a
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]` and what agents are called elsewhere, one `name = value` a
     /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
     /// written and whatever their instance is called.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        let judging = self.settings.iter().filter(|setting| !setting.name.starts_with("kafka."));
+        let is_apart =
+            |name: &str| name.starts_with("kafka.") || name.starts_with("http.") || name == "agents.identity";
+        let judging = self.settings.iter().filter(|setting| !is_apart(setting.name));
         for Setting { name, value, .. } in judging {
             hash.update(format!("{name} = {value}\n"));
         }
@@ -258,6 +277,10 @@ impl Config {
                 "file with the key of the identity hash, 32 hexadecimal digits; relative to this file",
                 |path| read_key(&folder.join(path)),
             ),
+            identity: from.template(
+                "agents.identity",
+                "what other formats call an agent: text with {agent_id}, and {agent_type} or {tenant} where wanted",
+            ),
             lexicon: from.flag("detect.lexicon", "judge actions by what the words of their names say", true),
             content: read_content(from),
             quarantine_p: from.number(
@@ -292,16 +315,20 @@ impl Config {
                     DORMANT_DAYS,
                 ),
             },
+            http: http::read(from, folder),
             settings: Vec::new(),
         }
         .with_sources(from, folder)
         .with_rules(rules::read(from))
     }
 
-    /// The topics of sources must not be ours, whose names have to be known by then.
+    /// The topics of sources must not be ours, whose names have to be known by then; those of sinks begin with them.
     fn with_sources(self, from: &mut Reader<'_>, folder: &Path) -> Self {
         let sources = sources::read(from, &self.kafka, folder);
-        Self { sources, ..self }
+        let sinks = sinks::read(from, &self.kafka, folder);
+        let webhooks = webhooks::read(from, folder);
+        let kafka = KafkaSettings { sinks, webhooks, ..self.kafka };
+        Self { sources, kafka, ..self }
     }
 
     /// Rules hash values under the identity hash, whose key has to be known by then.

@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::identity::Identity;
 use crate::wire::control;
 use crate::wire::dead_letter::DeadLetters;
+use crate::wire::outputs::{Format, Formatter};
 use crate::wire::state::{self, State};
 use crate::wire::verdict;
 
@@ -60,6 +61,11 @@ pub struct Detect {
     /// its time; what is older than the input holds from the start.
     #[arg(long, value_name = "FILE")]
     control: Option<PathBuf>,
+
+    /// Format of alerts and risk updates: native (everything that is told), cloudevents, ocsf, ecs, cef, graph, sentinel, or
+    /// an output mapping, FILE.toml. Other formats have alerts and risk updates only.
+    #[arg(long, value_name = "FORMAT", default_value = "native", value_parser = named)]
+    format: Format,
 
     /// Where lines that could not be used are written, with the reason; otherwise they are only counted.
     #[arg(long, value_name = "FILE")]
@@ -102,6 +108,10 @@ impl Detect {
             );
         }
         let control = self.control_records()?;
+        let formatter = match &self.format {
+            Format::Native => None,
+            other => Some(Formatter::new(other, config.identity().clone())?),
+        };
         if self.threads > 1 && !self.source.is_native() {
             eprintln!(
                 "tiltmeter: --threads {} is for audit events; other formats are read on one thread",
@@ -123,6 +133,9 @@ impl Detect {
         if let Some(path) = &self.units {
             is_no_input("--units", path, &self.files)?;
             watch.keep_units(path)?;
+        }
+        if let Some(formatter) = formatter {
+            watch.tell_as(formatter);
         }
         let started = Instant::now();
         let unreadable = match events.visit(&mut watch) {
@@ -174,6 +187,16 @@ impl Detect {
                 state::fresh_key().map(Some).context("the system gives no random numbers for a key")
             }
         }
+    }
+}
+
+/// A format that stands in lines.
+fn named(text: &str) -> Result<Format, String> {
+    match Format::named(text)? {
+        Format::CloudEventsBinary => {
+            Err("its attributes stand in headers of Kafka, which a line has not; give cloudevents".to_owned())
+        }
+        format => Ok(format),
     }
 }
 

@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
+use crate::wire::outputs::json;
+
 /// Standard output cannot be written. A cause of the kind `BrokenPipe` is no failure: its reader has seen enough.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output: {0}; free space or write elsewhere, then start again")]
@@ -21,13 +23,23 @@ impl Output {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
-    /// Writes a value as one line of JSON.
+    /// Writes a value as one line of JSON, in which names that an agent chose act on no terminal and no page.
     ///
     /// # Errors
     ///
     /// When the output was closed or cannot be written.
     pub fn json_line(&mut self, value: &impl Serialize) -> Result<(), OutputError> {
-        serde_json::to_writer(&mut self.0, value).map_err(io::Error::from)?;
+        json::write(&mut self.0, value).map_err(io::Error::from)?;
+        Ok(self.0.write_all(b"\n")?)
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    ///
+    /// When the output was closed or cannot be written.
+    pub fn line(&mut self, line: &[u8]) -> Result<(), OutputError> {
+        self.0.write_all(line)?;
         Ok(self.0.write_all(b"\n")?)
     }
 

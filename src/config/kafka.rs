@@ -85,6 +85,9 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> KafkaSettings {
         ),
         topics: TopicNames::each(|topic| from.text(topic.setting(), about(topic), topic.default_name())),
         security: security(from, folder),
+        // They are read once their topics have names.
+        sinks: Vec::new(),
+        webhooks: Vec::new(),
         librdkafka: from.properties(
             "kafka.librdkafka",
             "further properties for librdkafka; those that would break what we promise are refused",

@@ -7,6 +7,8 @@
 
 mod typed;
 
+pub(super) use self::typed::place_of_secret;
+
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 

@@ -11,6 +11,7 @@ use super::sources::THREADS;
 use crate::detect::rules::LONGEST_NAME;
 use crate::detect::rules::field::{Field, FieldKind};
 use crate::risk::Level;
+use crate::wire::outputs::Kind;
 
 /// JSON Schema (draft 2020-12) of the configuration, for editors and for checks before a file is rolled out.
 ///
@@ -45,6 +46,63 @@ pub fn schema() -> Value {
                     "threads": {
                         "description": "Consumers of it in this process.",
                         "type": "integer", "minimum": THREADS.start(), "maximum": THREADS.end(), "default": 1
+                    }
+                }
+            }
+        }),
+    );
+    tables.insert(
+        "sinks".to_owned(),
+        json!({
+            "description": "Formats in which alerts and risk updates are told besides our own, in topics of their own.",
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": ["format"],
+                "properties": {
+                    "format": {
+                        "description": "cloudevents, cloudevents-binary, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "type": "string", "minLength": 1
+                    },
+                    "topics": {
+                        "description": "What is told: all that the format has records for, or only these.",
+                        "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::name) }
+                    },
+                    "name": {
+                        "description": "What the names of its topics end in; by default the name of the format.",
+                        "type": "string", "pattern": "^[A-Za-z0-9._-]+$"
+                    }
+                }
+            }
+        }),
+    );
+    tables.insert(
+        "webhooks".to_owned(),
+        json!({
+            "description": "Addresses that alerts and risk updates are sent to.",
+            "type": "array",
+            "items": {
+                "type": "object", "additionalProperties": false, "required": ["name", "url"],
+                "properties": {
+                    "name": {
+                        "description": "Its own name; part of the names of its consumer groups.",
+                        "type": "string", "pattern": "^[A-Za-z0-9._-]+$"
+                    },
+                    "url": {
+                        "description": "Where to send; https needs a build with encryption.",
+                        "type": "string", "pattern": "^https?://."
+                    },
+                    "format": {
+                        "description": "native, cloudevents, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "type": "string", "minLength": 1, "default": "native"
+                    },
+                    "topics": {
+                        "description": "What is sent: all that the format has records for, or only these.",
+                        "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::name) }
+                    },
+                    "secret": {
+                        "description": "Where the secret is kept that signs; without it nothing is signed.",
+                        "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+                        "properties": { "file": text(), "env": text() }
                     }
                 }
             }

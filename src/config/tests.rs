@@ -34,7 +34,7 @@ fn an_empty_file_no_file_and_all_defaults_written_out_say_the_same() {
 #[test]
 fn every_setting_reaches_the_engine() {
     let config = parse(
-        "alerts.per_day = 1\nagents.max = 1_007\nlearn.quarantine_p = 0.5\ndetect.lexicon = false\n\
+        "alerts.per_day = 1\nagents.max = 1_007\nagents.identity = \"urn:{agent_id}\"\nlearn.quarantine_p = 0.5\ndetect.lexicon = false\n\
          [detect.content]\nfine = false\ncoarse = false\nvalue_novelty = 11\norder_excess = 12\n\
          bare_value_novelty = 13\nbare_order_excess = 14\n\
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
@@ -57,6 +57,7 @@ fn every_setting_reaches_the_engine() {
     };
     assert_eq!(settings.content, expected);
     assert_eq!(settings.registry, RegistrySettings { require: true, dormant_days: 12.0 });
+    assert_eq!(config.identity().to_string(), "urn:{agent_id}");
     let levels = config.levels();
     assert!(levels.observe_only.matches("batch-7") && !levels.observe_only.matches("pump-7"));
     assert!(levels.never_block.matches("pump-7") && !levels.never_block.matches("pump-71"));

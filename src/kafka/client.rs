@@ -92,6 +92,18 @@ impl Clients {
         &self.settings
     }
 
+    /// The same instance in the group of those who tell in another format: `GROUP-sink-TOPIC`.
+    pub fn for_sink(&self, topic: &str) -> Self {
+        let group = format!("{}-sink-{topic}", self.settings.group);
+        Self { settings: KafkaSettings { group, ..self.settings.clone() }, ..self.clone() }
+    }
+
+    /// The same instance in the group of those who send the messages of a topic to a webhook: `GROUP-webhook-NAME-TOPIC`.
+    pub fn for_webhook(&self, name: &str, topic: &str) -> Self {
+        let group = format!("{}-webhook-{name}-{topic}", self.settings.group);
+        Self { settings: KafkaSettings { group, ..self.settings.clone() }, ..self.clone() }
+    }
+
     /// The same instance in the group of those who translate sources: `GROUP-normalise`.
     pub fn for_sources(&self) -> Self {
         let group = format!("{}-normalise", self.settings.group);

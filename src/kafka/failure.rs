@@ -88,6 +88,11 @@ impl Failure {
         Self { next: Next::Mend, cause: Cause::SetUp, text }
     }
 
+    /// Something else than the broker is in the way, and may pass.
+    pub fn passing(text: String) -> Self {
+        Self { next: Next::Retry, cause: Cause::Trouble, text }
+    }
+
     /// Exit status of a command that ends with it: 64 something is to be mended, 69 no broker answers, 77 it does not
     /// let us, 75 try again (all of sysexits.h).
     pub fn exit_code(&self) -> u8 {

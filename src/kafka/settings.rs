@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::secret::SecretPlace;
+use crate::wire::outputs as output;
 use crate::wire::sources::format::Format;
 
 /// How a broker is reached, and how we behave there. `config::Config::kafka` makes it; [`Default`] is an empty table.
@@ -38,6 +39,10 @@ pub struct KafkaSettings {
     pub topics: TopicNames,
     /// Encryption and identity.
     pub security: Security,
+    /// Topics of further formats: what `[[sinks]]` asks for.
+    pub sinks: Vec<SinkTopic>,
+    /// Addresses that are told: what `[[webhooks]]` asks for.
+    pub webhooks: Vec<Webhook>,
     /// Further properties for librdkafka, none of which says what a field above says.
     pub librdkafka: Vec<(String, String)>,
 }
@@ -181,6 +186,32 @@ pub struct SourceTopic {
     pub threads: u32,
 }
 
+/// A topic in which alerts or risk updates are told in another format: one for each topic of an element of `[[sinks]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SinkTopic {
+    /// Its name: that of the topic whose messages it tells, a dot, and the name of the format or of the sink.
+    pub name: String,
+    /// Whose messages: [`Topic::Alerts`] or [`Topic::Risk`].
+    pub topic: Topic,
+    /// In which format.
+    pub format: output::Format,
+}
+
+/// An address of HTTP that alerts or risk updates are sent to: an element of `[[webhooks]]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Webhook {
+    /// Its own name among webhooks; part of the name of its consumer groups.
+    pub name: String,
+    /// Where to send: `http://…`, or `https://…` in a build with encryption.
+    pub url: String,
+    /// [`Topic::Alerts`], [`Topic::Risk`] or both.
+    pub topics: Vec<Topic>,
+    /// In which format.
+    pub format: output::Format,
+    /// What signs; without it nothing is signed.
+    pub secret: Option<SecretPlace>,
+}
+
 /// Encryption, and who we are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Security {
@@ -301,6 +332,8 @@ impl Default for KafkaSettings {
             max_replay_secs: 600,
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),
+            sinks: Vec::new(),
+            webhooks: Vec::new(),
             librdkafka: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::settings::{KafkaSettings, RecordTime, Topic};
+use super::settings::{KafkaSettings, RecordTime, SinkTopic, Topic};
 
 /// The list, compiled in.
 const LIST: &str = include_str!("../../schemas/topics.yaml");
@@ -35,6 +35,9 @@ pub struct Plan {
     pub topic: Topic,
     /// Its name where nothing else is said.
     pub name: String,
+    /// Whether it is the topic of a sink, which tells what stands in `topic`.
+    #[serde(skip)]
+    pub is_sink: bool,
     /// What its records are keyed by, in words.
     pub key: String,
     /// What stands in it, in words.
@@ -46,6 +49,13 @@ pub struct Plan {
     /// Further properties that it is made with.
     #[serde(deserialize_with = "values")]
     pub config: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The setting that its name comes from.
+    pub fn setting(&self) -> &'static str {
+        if self.is_sink { "[[sinks]]" } else { self.topic.setting() }
+    }
 }
 
 /// The list cannot be read: a fault of the build, which a test finds.
@@ -71,7 +81,7 @@ fn values<'de, D: serde::Deserializer<'de>>(from: D) -> Result<BTreeMap<String, 
     Ok(read.into_iter().map(|(name, value)| (name, text(value))).collect())
 }
 
-/// Every topic under these settings, named as they say and in the order of the list.
+/// Every topic under these settings, named as they say and in the order of the list; after them those of sinks.
 ///
 /// # Errors
 ///
@@ -84,6 +94,13 @@ pub fn plans(settings: &KafkaSettings) -> Result<Vec<Plan>, ListError> {
             plan.require.remove(TIMESTAMP_TYPE);
         }
     }
+    let of = |sink: &SinkTopic| {
+        let base = plans.iter().find(|plan| plan.topic == sink.topic)?.clone();
+        let about = format!("{}, as {}", base.about, sink.format.name());
+        Some(Plan { name: sink.name.clone(), is_sink: true, about, ..base })
+    };
+    let sinks: Vec<Plan> = settings.sinks.iter().filter_map(of).collect();
+    plans.extend(sinks);
     Ok(plans)
 }
 
@@ -139,10 +156,12 @@ pub fn access(settings: &KafkaSettings, transactional_prefix: &str) -> String {
                 quoted(&settings.brokers)
             );
         };
-        for topic in Topic::ALL {
+        let own = Topic::ALL.map(|topic| (topic, settings.topics.of(topic)));
+        let sinks = settings.sinks.iter().map(|sink| (sink.topic, sink.name.as_str()));
+        for (topic, name) in own.into_iter().chain(sinks) {
             let operations = role.operations(topic);
             if !operations.is_empty() {
-                grant(operations, &format!("--topic {}", quoted(settings.topics.of(topic))));
+                grant(operations, &format!("--topic {}", quoted(name)));
             }
         }
         if role == Role::Engine {

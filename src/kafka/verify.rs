@@ -232,8 +232,8 @@ fn judge(clients: &Clients, plans: &[Plan], found: &Found) -> Result<Verified, V
     let input = found.partitions.get(audit).copied();
     let mut faults = Vec::new();
     for plan in plans {
-        let Plan { name, topic, .. } = plan;
-        let setting = topic.setting();
+        let name = &plan.name;
+        let setting = plan.setting();
         match (found.partitions.get(name).copied(), plan.partitions, input) {
             (None, _, _) => faults.push(format!(
                 "topic {name} ({setting}) is missing, or may not be described: make it with `tiltmeter topics --create`, or \
@@ -288,7 +288,7 @@ fn settings_against(clients: &Clients, plans: &[Plan], found: &Found) -> Result<
             let value =
                 entries.get(property.as_str()).and_then(|entry| entry.value.as_deref()).unwrap_or("nothing");
             if value != wanted {
-                let setting = plan.topic.setting();
+                let setting = plan.setting();
                 let or = if plan.topic == Topic::Audit && property == TIMESTAMP_TYPE {
                     "; or, if you own every producer, say [kafka] record_time = \"producer\""
                 } else {

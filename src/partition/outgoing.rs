@@ -9,6 +9,8 @@ pub use crate::kafka::settings::Topic;
 pub struct Outgoing {
     /// What its topic is for.
     pub topic: Topic,
+    /// The name of its topic, where it is not the one that the settings give: that of a sink.
+    pub name: Option<String>,
     /// The partition, where it is not chosen by the key.
     pub partition: Option<i32>,
     /// Key.
@@ -27,6 +29,7 @@ impl Outgoing {
     pub fn new(topic: Topic, key: impl Into<Vec<u8>>, value: Vec<u8>) -> Self {
         Self {
             topic,
+            name: None,
             partition: None,
             key: key.into(),
             value: Some(value),

@@ -74,6 +74,8 @@ pub fn restore(
         pins: VecDeque::new(),
         next_control: head.as_ref().map_or(0, |head| head.next_control),
         outgoing: Vec::new(),
+        heard: Vec::new(),
+        saved_bytes: [0; SLICES],
         said: Vec::new(),
         latest_record: None,
         told: head.as_ref().map(|head| head.storm.clone()),

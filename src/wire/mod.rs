@@ -8,6 +8,8 @@ pub mod audit_event;
 pub mod control;
 pub mod dead_letter;
 pub mod input;
+pub mod mapping_file;
+pub mod outputs;
 pub mod progress;
 pub mod sources;
 pub mod state;

@@ -17,10 +17,13 @@ mod demo;
 mod determinism;
 mod evaluation_docs;
 mod floors;
+mod formats;
 mod guards;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod levels;
+#[cfg(feature = "kafka")]
+mod metrics_docs;
 mod outputs;
 mod scenarios;
 mod simulate;

@@ -2,6 +2,7 @@
 //!
 //! Knows what is read and what is written. Must not know options.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -11,7 +12,7 @@ use indicatif::ProgressBar;
 
 use super::batch::Batch;
 use crate::alert::AlertState;
-use crate::cli::output::{Output as Writer, OutputError};
+use crate::cli::output::Output as Writer;
 use crate::cli::source::Visitor;
 use crate::control::ControlRecord;
 use crate::engine::unit::Position;
@@ -22,6 +23,7 @@ use crate::risk::Level;
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
+use crate::wire::outputs::{Formatter, Told};
 
 /// Closed units are written after so many events.
 const UNITS_EVERY: u64 = 4096;
@@ -40,6 +42,8 @@ pub(super) struct Watch {
     /// What is not yet written; kept between events so that its memory is.
     said: Vec<Output>,
     out: Writer,
+    /// In which format it is told, where that is not our own.
+    formatter: Option<Formatter>,
     pub dead: DeadLetters,
     bar: ProgressBar,
     pub events: u64,
@@ -51,6 +55,19 @@ pub(super) struct Watch {
     pub cut: u64,
     /// Where closed units are written.
     units: Option<BufWriter<File>>,
+}
+
+/// Writes an output in another format, if that has one for it.
+fn told(output: &Output, formatter: &Formatter, out: &mut Writer) -> anyhow::Result<()> {
+    let told = match output {
+        Output::Alert(alert) => Told::Alert(Cow::Borrowed(alert.as_ref())),
+        Output::Risk(risk) => Told::Risk(Cow::Borrowed(risk.as_ref())),
+        _ => return Ok(()),
+    };
+    if let Some(record) = formatter.render(&told)? {
+        out.line(&record.value)?;
+    }
+    Ok(())
 }
 
 impl Watch {
@@ -70,6 +87,7 @@ impl Watch {
             control,
             said: Vec::new(),
             out: Writer::stdout(),
+            formatter: None,
             dead,
             bar,
             events: 0,
@@ -90,6 +108,11 @@ impl Watch {
         Ok(())
     }
 
+    /// From now on alerts and risk updates are written in another format, and nothing else is.
+    pub fn tell_as(&mut self, formatter: Formatter) {
+        self.formatter = Some(formatter);
+    }
+
     /// Writes the units that have closed.
     fn write_units(&mut self) -> anyhow::Result<()> {
         let Some(file) = &mut self.units else { return Ok(()) };
@@ -101,7 +124,7 @@ impl Watch {
     }
 
     /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
-    fn write(&mut self) -> Result<(), OutputError> {
+    fn write(&mut self) -> anyhow::Result<()> {
         if self.said.is_empty() {
             return Ok(());
         }
@@ -128,10 +151,13 @@ impl Watch {
                 | Output::Rebaselined(_) => {}
             }
         }
-        let (out, said) = (&mut self.out, &self.said);
+        let (out, said, formatter) = (&mut self.out, &self.said, &self.formatter);
         self.bar.suspend(|| {
-            said.iter().try_for_each(|output| out.json_line(output))?;
-            out.flush()
+            said.iter().try_for_each(|output| match formatter {
+                None => Ok(out.json_line(output)?),
+                Some(formatter) => told(output, formatter, out),
+            })?;
+            Ok::<(), anyhow::Error>(out.flush()?)
         })?;
         self.said.clear();
         Ok(())
@@ -213,7 +239,7 @@ impl Visitor for Watch {
         if self.events.is_multiple_of(UNITS_EVERY) {
             self.write_units()?;
         }
-        Ok(self.write()?)
+        self.write()
     }
 
     fn cut(&mut self, _: &[&'static str]) {

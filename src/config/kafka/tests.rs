@@ -91,6 +91,8 @@ fn every_setting_of_kafka_arrives() {
             password: Some(SecretPlace::Environment("KAFKA_PASSWORD".to_owned())),
             oauth_token: Some(SecretPlace::File(PathBuf::from("/etc/tiltmeter/token"))),
         },
+        sinks: Vec::new(),
+        webhooks: Vec::new(),
         librdkafka: [
             ("client.rack", "a"),
             ("queued.max.messages.kbytes", "65536"),

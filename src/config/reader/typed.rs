@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Allowed, Reader};
 use crate::kafka::secret::SecretPlace;
+use crate::wire::outputs::IdentityTemplate;
 
 impl Reader<'_> {
     /// A text that is not empty.
@@ -21,6 +22,25 @@ impl Reader<'_> {
         let write =
             |text: &Option<String>| text.as_deref().map_or_else(String::new, |text| format!("{text:?}"));
         self.setting(name, about, Allowed::Text, None, |value| text(value).map(Some), write)
+    }
+
+    /// What agents are called elsewhere.
+    pub fn template(&mut self, name: &'static str, about: &'static str) -> IdentityTemplate {
+        let mut wrong = None;
+        let read = |value: &DeValue<'_>| {
+            let parsed = IdentityTemplate::parse(&text(value)?);
+            // The reader's own sentence would not say why.
+            Some(parsed.unwrap_or_else(|why| {
+                wrong = Some(why);
+                IdentityTemplate::default()
+            }))
+        };
+        let write = |template: &IdentityTemplate| format!("{:?}", template.to_string());
+        let template = self.setting(name, about, Allowed::Text, IdentityTemplate::default(), read, write);
+        if let Some(why) = wrong {
+            self.fault_at(name, format!("{} {why} ({about})", super::shown_name(name)));
+        }
+        template
     }
 
     /// One of a few words.
@@ -55,17 +75,7 @@ impl Reader<'_> {
         about: &'static str,
         folder: &Path,
     ) -> Option<SecretPlace> {
-        let read = |value: &DeValue<'_>| {
-            let table = value.as_table()?;
-            let mut entries = table.iter();
-            let (key, place) = entries.next().filter(|_| table.len() == 1)?;
-            let place = text(place.get_ref())?;
-            match key.get_ref().as_ref() {
-                "file" => Some(Some(SecretPlace::File(folder.join(place)))),
-                "env" => Some(Some(SecretPlace::Environment(place))),
-                _ => None,
-            }
-        };
+        let read = |value: &DeValue<'_>| place_of_secret(value, folder).map(Some);
         let write = |place: &Option<SecretPlace>| match place {
             None => String::new(),
             Some(SecretPlace::File(_)) => "{ file = \"…\" }".to_owned(),
@@ -109,6 +119,18 @@ impl Reader<'_> {
         let table = name.rsplit_once('.').map_or("", |(table, _)| table);
         let span = [name, table].iter().find_map(|name| self.find(name)).map(toml::Spanned::span);
         self.fault(&span.unwrap_or_default(), what);
+    }
+}
+
+/// `{ file = "PATH" }` or `{ env = "VARIABLE" }`.
+pub(in crate::config) fn place_of_secret(value: &DeValue<'_>, folder: &Path) -> Option<SecretPlace> {
+    let table = value.as_table()?;
+    let (key, place) = table.iter().next().filter(|_| table.len() == 1)?;
+    let place = text(place.get_ref())?;
+    match key.get_ref().as_ref() {
+        "file" => Some(SecretPlace::File(folder.join(place))),
+        "env" => Some(SecretPlace::Environment(place)),
+        _ => None,
     }
 }
 

@@ -1,29 +1,20 @@
-//! Translates sources: records of their topics in, audit events out, in one transaction with the offsets.
+//! Translates sources: records of their topics in, audit events out.
 //!
-//! Knows consumers, transactions and how far each source has come. Must not know what a record means, and keeps nothing
-//! that could not be read again.
-//!
-//! Whatever fails, producer and consumer are made anew: the new producer settles what was open, the new consumer begins
-//! where the group stands. So there is nothing to put back.
+//! Knows how far each source has come. Must not know what a record means, and keeps nothing that could not be read again.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::STOP_WITHIN;
-use super::assignment::{Decided, Membership};
-use super::writer::{Together, Writer, now_ms};
-use crate::kafka::client::{Begin, Clients, Context, Isolation, Severity};
-use crate::kafka::failure::{Failure, Next};
+use super::relay::{Relay, Work, is_there};
+use super::writer::now_ms;
+use crate::kafka::client::Clients;
+use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, SourceTopic, Topic};
+use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
@@ -31,24 +22,10 @@ use crate::wire::input::Line;
 use crate::wire::progress::{PROGRESS_SCHEMA, Progress};
 use crate::wire::sources::normaliser::{Normal, Normaliser, NormaliserError, RecordPlace, Unusable};
 
-/// How long a poll waits for the first record.
-const POLL: Duration = Duration::from_millis(50);
-/// After the first record, others are waited for so long: a transaction for each would be slow.
-const GATHER: Duration = Duration::from_millis(20);
-/// Records that are taken at once, their bytes, and events that may follow from them before others are taken.
-const BATCH: usize = 4096;
-const BATCH_BYTES: usize = 8 << 20;
-const BATCH_EVENTS: usize = 20_000;
 /// Between two progress records of a partition.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 /// The first ones come early, so that it is soon known that somebody translates.
 const PROGRESS_FIRST: Duration = Duration::from_secs(2);
-/// Between two tries, at first and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// A broker that is there answers within this.
-const ANSWER: Duration = Duration::from_secs(30);
-/// Between two looks whether it ends.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Why translating could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -79,21 +56,19 @@ impl NormaliseError {
 /// What all threads share.
 struct Shared {
     clients: Clients,
+    metrics: Arc<Metrics>,
     partitions: i32,
-    stop: AtomicBool,
 }
 
 /// Translating, at work.
-pub struct Normalising {
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Normalising(Relay);
 
 impl Normalising {
     /// Starts the threads of all sources.
     ///
     /// * `partitions`: of the topic of audit events.
     /// * `key`: of the hashes in events.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
@@ -103,34 +78,47 @@ impl Normalising {
         sources: &[SourceTopic],
         partitions: u32,
         key: &[u8],
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, NormaliseError> {
         if sources.is_empty() {
             return Err(NormaliseError::NoSources);
         }
         let normalisers = sources.iter().map(|source| Ok((source, Normaliser::new(&source.format, key)?)));
         let normalisers = normalisers.collect::<Result<Vec<_>, NormaliserError>>()?;
-        sources.iter().try_for_each(|source| is_there(clients, &source.topic))?;
-        let shared = Arc::new(Shared {
-            clients: clients.for_sources(),
-            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
-            stop: AtomicBool::new(false),
-        });
-        let mut threads = Vec::new();
-        for (source, normaliser) in normalisers {
-            for _ in 0..source.threads {
-                let number = u32::try_from(threads.len()).unwrap_or(u32::MAX);
-                let (shared, normaliser) = (Arc::clone(&shared), normaliser.clone());
-                let topic = source.topic.clone();
-                let run = move || run(&shared, number, &topic, &normaliser);
-                threads.extend(thread::Builder::new().name("normalise".to_owned()).spawn(run));
+        for SourceTopic { topic, .. } in sources {
+            if !is_there(clients, topic)? {
+                let text = format!(
+                    "{topic}, which [[sources]] names, is not there: make it, or mend the name; it needs Read and Describe"
+                );
+                return Err(Failure::set_up(text).into());
             }
         }
-        Ok(Self { shared, threads })
+        let shared = Arc::new(Shared {
+            clients: clients.for_sources(),
+            metrics: Arc::clone(metrics),
+            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+        });
+        let mut relay = Relay::new(clients, "a source");
+        let threads = normalisers.into_iter().flat_map(|(source, normaliser)| {
+            (0..source.threads).map(move |_| (source.topic.clone(), normaliser.clone()))
+        });
+        for ((topic, normaliser), number) in threads.zip(0..) {
+            let (shared, of) = (Arc::clone(&shared), topic.clone());
+            let work = move || Translating {
+                shared: Arc::clone(&shared),
+                topic: of.clone(),
+                normaliser: normaliser.clone(),
+                places: BTreeMap::new(),
+                next_progress: Instant::now() + PROGRESS_FIRST,
+            };
+            relay.spawn(clients.for_sources(), number, topic, work);
+        }
+        Ok(Self(relay))
     }
 
     /// Whether a thread has ended by itself: then this must be ended, and says why.
     pub fn has_failed(&self) -> bool {
-        self.threads.iter().any(JoinHandle::is_finished)
+        self.0.has_failed()
     }
 
     /// Ends: what was taken is written, partitions are given up. Within ten seconds.
@@ -139,105 +127,8 @@ impl Normalising {
     ///
     /// When a thread ended in a panic.
     pub fn stop(self) -> Result<(), Failure> {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        let deadline = Instant::now() + STOP_WITHIN;
-        let mut ended = Ok(());
-        for thread in self.threads {
-            while !thread.is_finished() && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(5));
-            }
-            if !thread.is_finished() {
-                let line =
-                    "a source did not end in time; what was not written is translated at the next start";
-                self.shared.clients.say(Severity::Warning, line);
-                continue;
-            }
-            if thread.join().is_err() {
-                let text = "translating ended in a panic; please report what was printed";
-                ended = Err(Failure::set_up(text.to_owned()));
-            }
-        }
-        ended
+        self.0.stop()
     }
-}
-
-impl Shared {
-    fn stops(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-/// Whether a source has a topic.
-fn is_there(clients: &Clients, topic: &str) -> Result<(), Failure> {
-    let consumer: BaseConsumer<Context> = clients
-        .reader(Isolation::Committed)?
-        .create_with_context(clients.context())
-        .map_err(|error| Failure::new("make a reader", &error, None))?;
-    let found = consumer.fetch_metadata(Some(topic), ANSWER).map_err(|error| {
-        Failure::new(&format!("ask for {topic}"), &error, consumer.context().trouble().as_ref())
-    })?;
-    if found.topics().iter().any(|found| found.name() == topic && !found.partitions().is_empty()) {
-        return Ok(());
-    }
-    Err(Failure::set_up(format!(
-        "{topic}, which [[sources]] names, is not there: make it, or mend the name; it needs Read and Describe"
-    )))
-}
-
-/// Translates one source until it ends; trouble is told, and it begins anew.
-fn run(shared: &Shared, thread: u32, topic: &str, normaliser: &Normaliser) {
-    let mut wait = BACK_OFF.0;
-    loop {
-        let began = Instant::now();
-        let ended = session(shared, thread, topic, normaliser);
-        let Err(failure) = ended else { return };
-        if shared.stops() {
-            return;
-        }
-        // Detection goes on meanwhile: it must not end because a source is gone.
-        let severity = if failure.next == Next::Mend { Severity::Error } else { Severity::Warning };
-        shared.clients.say(severity, &format!("{topic}: {failure}; it is tried again"));
-        if began.elapsed() > BACK_OFF.1 {
-            wait = BACK_OFF.0;
-        }
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !shared.stops() {
-            thread::sleep(LOOK);
-        }
-        wait = (wait * 2).min(BACK_OFF.1);
-    }
-}
-
-fn session(shared: &Shared, thread: u32, topic: &str, normaliser: &Normaliser) -> Result<(), Failure> {
-    let config = shared.clients.producer(thread)?;
-    let writer = Writer::new(&shared.clients, &config, || shared.stops())?;
-    let mut config = shared.clients.consumer(thread, Begin::Earliest)?;
-    // How far a source has come shows where nothing is left of it.
-    config.set("enable.partition.eof", "true").set("statistics.interval.ms", "0");
-    let consumer: BaseConsumer<Membership> = config
-        .create_with_context(Membership::new(shared.clients.context()))
-        .map_err(|error| Failure::new("make a consumer", &error, None))?;
-    let subscribed = consumer
-        .subscribe(&[topic])
-        .map_err(|error| Failure::new(&format!("subscribe to {topic}"), &error, None));
-    let mut session = Session {
-        shared,
-        topic,
-        normaliser,
-        consumer,
-        writer,
-        places: BTreeMap::new(),
-        next_progress: Instant::now() + PROGRESS_FIRST,
-    };
-    let ended = subscribed.and_then(|()| {
-        while !shared.stops() {
-            session.turn()?;
-        }
-        Ok(())
-    });
-    // Dropping it waits until everything is given up.
-    session.consumer.context().close();
-    ended
 }
 
 /// How far a partition of the source has been translated.
@@ -251,111 +142,57 @@ struct Place {
     at_end: bool,
 }
 
-/// A consumer and a producer, as long as nothing fails.
-struct Session<'s> {
-    shared: &'s Shared,
-    topic: &'s str,
-    normaliser: &'s Normaliser,
-    consumer: BaseConsumer<Membership>,
-    writer: Writer,
+/// One thread of a source.
+struct Translating {
+    shared: Arc<Shared>,
+    topic: String,
+    normaliser: Normaliser,
     places: BTreeMap<i32, Place>,
     next_progress: Instant,
 }
 
-impl Session<'_> {
-    /// Takes what there is, translates it, writes it.
-    fn turn(&mut self) -> Result<(), Failure> {
-        let mut outputs = Vec::new();
-        let (mut count, mut bytes) = (0, 0);
-        let mut trouble = None;
-        let mut until = Instant::now() + POLL;
-        while count < BATCH && bytes < BATCH_BYTES && outputs.len() < BATCH_EVENTS {
-            match self.consumer.poll(until.saturating_duration_since(Instant::now())) {
-                None => break,
-                Some(Ok(message)) => {
-                    if count == 0 {
-                        until = Instant::now() + GATHER;
-                    }
-                    count += 1;
-                    bytes += message.payload_len();
-                    let latest = translate(self.normaliser, self.shared, &message, &mut outputs);
-                    let place = self.places.entry(message.partition()).or_default();
-                    *place = Place {
-                        next: Some(message.offset() + 1),
-                        latest: place.latest.max(latest),
-                        at_end: false,
-                    };
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    self.places.entry(partition).or_default().at_end = true;
-                }
-                Some(Err(error)) => {
-                    trouble = Some(error);
-                    break;
-                }
-            }
-        }
-        let decided = self.consumer.context().take();
-        if self.consumer.assignment_lost() {
-            // Others translate it by now; what was taken here is dropped.
-            return Err(
-                self.failure(&KafkaError::Global(rdkafka::error::RDKafkaErrorCode::RebalanceInProgress))
-            );
-        }
-        if decided.is_empty() && Instant::now() >= self.next_progress {
-            self.next_progress = Instant::now() + PROGRESS_EVERY;
-            outputs.extend(self.progress());
-        }
-        if count > 0 || !outputs.is_empty() {
-            self.write(&outputs)?;
-        }
-        // Only now: what was taken of a partition that is given up has been written by then.
-        for decided in decided {
-            self.decide(decided)?;
-        }
-        trouble.map_or(Ok(()), |error| self.tell(&error))
+impl Work for Translating {
+    fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure> {
+        let latest = translate(&self.normaliser, &self.shared, message, outputs);
+        let place = self.places.entry(message.partition()).or_default();
+        let latest = place.latest.max(latest);
+        *place = Place { next: Some(message.offset() + 1), latest, at_end: false };
+        Ok(())
     }
 
-    fn write(&self, outputs: &[Outgoing]) -> Result<(), Failure> {
-        let mut offsets = TopicPartitionList::new();
-        for (partition, place) in &self.places {
-            if let Some(next) = place.next {
-                offsets
-                    .add_partition_offset(self.topic, *partition, Offset::Offset(next))
-                    .map_err(|error| Failure::new("note an offset", &error, None))?;
-            }
-        }
-        let together = Together { outputs: outputs.iter().collect(), state: Vec::new(), offsets };
-        self.writer.write(&together, &self.consumer)
+    fn reached_end(&mut self, partition: i32) {
+        self.places.entry(partition).or_default().at_end = true;
     }
 
-    fn decide(&mut self, decided: Decided) -> Result<(), Failure> {
-        let topic = self.topic;
-        let failed = |doing: &'static str| {
-            move |error: KafkaError| Failure::new(&format!("{doing} of {topic}"), &error, None)
-        };
-        match decided {
-            Decided::Assigned(partitions) => {
-                let take = failed("take the partitions assigned");
-                self.consumer.incremental_assign(&partitions).map_err(take)
-            }
-            Decided::Revoked(partitions) => {
-                for place in partitions.elements() {
-                    self.places.remove(&place.partition());
-                }
-                let give = failed("give up the partitions revoked");
-                self.consumer.incremental_unassign(&partitions).map_err(give)
-            }
-            Decided::Failed(why) => {
-                let line = format!("{topic}: the group could not be joined: {why}; it is tried again");
-                self.shared.clients.say(Severity::Warning, &line);
-                self.places.clear();
-                let _ = self.consumer.unassign();
-                Ok(())
-            }
+    fn give_up(&mut self, partition: i32) {
+        self.places.remove(&partition);
+    }
+
+    fn written(&mut self, records: usize, outputs: &[Outgoing]) {
+        let figures = &self.shared.metrics.figures;
+        let topic = self.topic.as_str();
+        figures.source_records.with_label_values(&[topic]).inc_by(records as u64);
+        let events = |record: &&Outgoing| record.topic == Topic::Audit && record.headers.is_empty();
+        let events = outputs.iter().filter(events).count();
+        figures.source_events.with_label_values(&[topic]).inc_by(events as u64);
+        for letter in outputs.iter().filter(|record| record.topic == Topic::DeadLetters) {
+            let reason = letter.headers.iter().find(|(name, _)| *name == "reason");
+            let reason = reason.map_or("", |(_, reason)| reason.as_str());
+            figures.source_refusals.with_label_values(&[topic, reason]).inc();
         }
     }
 
+    fn more(&mut self) -> Vec<Outgoing> {
+        // Before anything of the source is ours there is nothing to say; the first time must not pass with that.
+        if self.places.is_empty() || Instant::now() < self.next_progress {
+            return Vec::new();
+        }
+        self.next_progress = Instant::now() + PROGRESS_EVERY;
+        self.progress()
+    }
+}
+
+impl Translating {
     /// How far each partition of the source has come, for every partition of the audit topic.
     fn progress(&self) -> Vec<Outgoing> {
         let settings = self.shared.clients.settings();
@@ -383,21 +220,6 @@ impl Session<'_> {
             }));
         }
         records
-    }
-
-    /// Trouble of the consumer: passing, or for good.
-    fn tell(&self, error: &KafkaError) -> Result<(), Failure> {
-        let failure = self.failure(error);
-        if failure.next != Next::Retry {
-            return Err(failure);
-        }
-        self.shared.clients.say(Severity::Warning, &failure.to_string());
-        Ok(())
-    }
-
-    fn failure(&self, error: &KafkaError) -> Failure {
-        let trouble = self.consumer.context().context().trouble();
-        Failure::new(&format!("read {}", self.topic), error, trouble.as_ref())
     }
 }
 

@@ -160,12 +160,13 @@ impl Writer {
     }
 
     fn send(&self, record: &Outgoing) -> Result<(), Failure> {
-        let topic = self.clients.settings().topics.of(record.topic);
+        let of_settings = self.clients.settings().topics.of(record.topic);
+        let topic = record.name.as_deref().unwrap_or(of_settings);
         let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + 1);
         for (key, value) in &record.headers {
             headers = headers.insert(Header { key, value: Some(value.as_str()) });
         }
-        if matches!(record.topic, Topic::Alerts | Topic::Risk | Topic::DeadLetters) {
+        if record.name.is_none() && matches!(record.topic, Topic::Alerts | Topic::Risk | Topic::DeadLetters) {
             // In a header, so that keys and values follow from the input alone.
             headers = headers.insert(Header { key: "decided", value: Some(&now_ms().to_string()) });
         }

@@ -5,9 +5,7 @@
 use std::path::PathBuf;
 
 use super::mapping::{Mapping, MappingError, SHIPPED};
-
-/// A source is suggested for a name at least this similar (Jaro-Winkler, 0 to 1); as for the configuration.
-const NEAR: f64 = 0.85;
+use crate::wire::mapping_file::nearest;
 
 /// A format that we read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,13 +40,8 @@ impl Format {
             return Ok(Self::File(PathBuf::from(text)));
         }
         let known: Vec<&str> = ["native", "transcript"].into_iter().chain(shipped).collect();
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(text, known), known))
-            .filter(|(near, _)| *near >= NEAR)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        Err(match nearest {
-            Some((_, nearest)) => format!("there is no such source; did you mean {nearest}?"),
+        Err(match nearest(text, &known) {
+            Some(nearest) => format!("there is no such source; did you mean {nearest}?"),
             None => format!(
                 "there is no such source; give one of {}, or a mapping file whose name ends in .toml",
                 known.join(", ")

@@ -12,5 +12,8 @@ mod faults;
 mod normalise;
 mod rig;
 mod service;
+mod serving;
+mod sinks;
 mod state;
 mod topics;
+mod webhooks;

@@ -14,9 +14,7 @@ use crate::wire::annotate::keyed_hash::HashKey;
 use crate::wire::annotate::{class, normalise};
 use crate::wire::audit_event::{ID_LIMIT_BYTES, NUMBER_LIMIT, TEXT_LIMIT_BYTES};
 use crate::wire::dead_letter::{Reason, Refusal};
-
-/// Characters of a wrong value that are shown.
-const SHOWN_CHARS: usize = 64;
+pub(super) use crate::wire::mapping_file::shown;
 
 /// An event without any value.
 pub(super) fn blank<'a>() -> AuditEvent<'a> {
@@ -216,19 +214,4 @@ fn whole(value: &Scalar<'_>) -> Option<u64> {
         Scalar::Text(text) => text.trim().parse().ok(),
         Scalar::Negative(_) | Scalar::Flag(_) => None,
     }
-}
-
-/// A value cut off, with everything escaped that does not print or that turns text around.
-pub(super) fn shown(value: &str) -> String {
-    let mut chars = value.chars();
-    let mut out = String::from("\"");
-    for c in chars.by_ref().take(SHOWN_CHARS) {
-        if matches!(c, '"' | '\'') {
-            out.push(c);
-        } else {
-            out.extend(c.escape_debug());
-        }
-    }
-    out.push_str(if chars.next().is_some() { "…\"" } else { "\"" });
-    out
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde_json::value::RawValue;
 
 pub use self::field::{Field, Form};
-pub use self::read::Fault;
+pub use crate::wire::mapping_file::Fault;
 
 use self::path::Tree;
 use self::record::Found;

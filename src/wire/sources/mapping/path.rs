@@ -1,39 +1,20 @@
-//! Places inside a record: paths, templates made of paths, and the tree of all places a mapping asks for.
+//! The tree of all places that a mapping asks for, so that one pass over a record finds them.
 //!
-//! Knows their written form. Must not know any record.
+//! Knows paths and templates. Must not know any record.
 
 use std::collections::BTreeMap;
 
+use crate::wire::mapping_file::path::{self, Part, Step, steps};
+
 /// Places that one mapping asks for at most; more is a mistake, and the tree is made before any limit on records.
 pub const PLACES_LIMIT: usize = 1_000;
-/// Longest list whose elements can be asked for by number, plus one.
-const INDEX_LIMIT: usize = 1_000;
-
-/// One step of a path.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Step {
-    /// Into a member of an object.
-    Name(String),
-    /// To an element of a list, from 0.
-    Index(usize),
-}
-
-/// One part of a template.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Part {
-    /// Text as it is.
-    Literal(String),
-    /// What stands at a place: its number in the tree.
-    Place(usize),
-}
-
 /// Where a value comes from: one place, or text with places in it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Template {
     /// As it was written.
     pub written: String,
     /// In order; at least one place among them.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Part<usize>>,
 }
 
 /// All places of a mapping, so that one pass over a record finds them all.
@@ -98,14 +79,7 @@ impl Tree {
 
     /// Takes in a path, or a text with paths in braces.
     pub fn add_template(&mut self, text: &str) -> Result<Template, String> {
-        let parts = if text.contains(['{', '}']) {
-            self.parts(text)?
-        } else {
-            vec![Part::Place(self.add_place(text)?)]
-        };
-        if !parts.iter().any(|part| matches!(part, Part::Place(_))) {
-            return Err("names no path; write a path in braces, or `constant`".to_owned());
-        }
+        let parts = path::parts(text, |path| self.add_place(path))?;
         Ok(Template { written: text.to_owned(), parts })
     }
 
@@ -116,37 +90,6 @@ impl Tree {
             node.has_arguments = true;
         }
         Ok(())
-    }
-
-    fn parts(&mut self, text: &str) -> Result<Vec<Part>, String> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(at);
-            literal.push_str(before);
-            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-                literal.push_str(from.get(..1).unwrap_or_default());
-                rest = after;
-                continue;
-            }
-            let Some((path, after)) = from.strip_prefix('{').and_then(|from| from.split_once('}')) else {
-                return Err(
-                    "has a brace that is not closed or not opened; write {{ or }} for a brace itself"
-                        .to_owned(),
-                );
-            };
-            if !literal.is_empty() {
-                parts.push(Part::Literal(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Place(self.add_place(path)?));
-            rest = after;
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        Ok(parts)
     }
 
     fn add_place(&mut self, path: &str) -> Result<usize, String> {
@@ -164,11 +107,15 @@ impl Tree {
             let next = self.nodes.len();
             let Some(node) = self.nodes.get_mut(at) else { break };
             let written = match &step {
+                Step::Each => {
+                    return Err("is no path to one value: give a number in [ ]".to_owned());
+                }
                 Step::Name(name) if node.written.is_empty() => name.clone(),
                 Step::Name(name) => format!("{}.{name}", node.written),
                 Step::Index(index) => format!("{}[{index}]", node.written),
             };
             at = match step {
+                Step::Each => next,
                 Step::Name(name) => *node.names.entry(name).or_insert(next),
                 Step::Index(index) => match node.indices.iter().find(|(known, _)| *known == index) {
                     Some((_, node)) => *node,
@@ -189,66 +136,9 @@ impl Tree {
     }
 }
 
-/// The steps of a path such as `a.b[0]."c.d"`.
-fn steps(path: &str) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::new();
-    let mut rest = path.trim();
-    loop {
-        let name = if let Some(quoted) = rest.strip_prefix('"') {
-            let Some((name, after)) = quoted.split_once('"') else {
-                return Err(format!("is no path: the quote before {quoted:?} is not closed"));
-            };
-            rest = after;
-            name
-        } else {
-            let (name, after) = rest.split_at(rest.find(['.', '[', '"', ']']).unwrap_or(rest.len()));
-            rest = after;
-            name
-        };
-        if name.is_empty() {
-            return Err(
-                "is no path: a name is missing; write names with dots between them, as in a.b[0].c, \
-                        and quotes around a name with dots in it"
-                    .to_owned(),
-            );
-        }
-        steps.push(Step::Name(name.to_owned()));
-        while let Some((index, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            let index = index.parse().ok().filter(|index| *index < INDEX_LIMIT);
-            let Some(index) = index else {
-                return Err(format!("is no path: give a number from 0 to {} in [ ]", INDEX_LIMIT - 1));
-            };
-            steps.push(Step::Index(index));
-            rest = after;
-        }
-        if rest.is_empty() {
-            return Ok(steps);
-        }
-        let Some(after) = rest.strip_prefix('.') else {
-            return Err(format!("is no path: a dot or [number] is wanted before {rest:?}"));
-        };
-        rest = after;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(text: &str) -> Step {
-        Step::Name(text.to_owned())
-    }
-
-    #[test]
-    fn paths_name_members_elements_and_names_with_dots() {
-        assert_eq!(
-            steps(r#"a."gen_ai.agent.id"[2].b c"#).unwrap(),
-            [name("a"), name("gen_ai.agent.id"), Step::Index(2), name("b c")]
-        );
-        for wrong in ["", "a.", ".a", "a..b", "a[x]", "a[1000]", "a[0", "\"a", "a]b", "a\"b\""] {
-            assert!(steps(wrong).unwrap_err().contains("no path"), "{wrong}");
-        }
-    }
 
     #[test]
     fn templates_hold_text_and_places_and_one_place_has_one_number() {
@@ -260,7 +150,7 @@ mod tests {
         );
         assert_eq!(tree.add_template("a.b").unwrap().parts, [Part::Place(0)]);
         assert_eq!(tree.places(), 2);
-        for wrong in ["{a", "a}", "{}", "{{only text}}"] {
+        for wrong in ["{a", "a}", "{}", "{{only text}}", "a[*]"] {
             assert!(tree.add_template(wrong).is_err(), "{wrong}");
         }
     }

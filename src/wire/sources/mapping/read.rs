@@ -1,10 +1,7 @@
 //! A mapping file becomes a mapping, or everything that is wrong with it.
 //!
-//! Knows TOML, names and spelling. Must not know any record.
-//!
-//! Read by hand, because a derived deserialiser stops at the first fault and a person wants to see all of them.
+//! Knows the names in a file. Must not know any record.
 
-use std::fmt;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -16,76 +13,47 @@ use super::field::{Field, Form};
 use super::general::General;
 use super::path::{Template, Tree};
 use super::record::Scalar;
-use super::rule::{Case, Rule, Taken, TimeFormat};
+use super::rule::{Rule, Taken, TimeFormat};
+use crate::wire::mapping_file::{Fault, File, Value};
 
 /// What `schema` must say where a mapping says it.
 const SCHEMA: &str = "tiltmeter.source-mapping.v1";
-/// A name is suggested for one that is at least this similar (Jaro-Winkler, 0 to 1); as for the configuration.
-const NEAR: f64 = 0.85;
 /// Names of the tables and keys of a mapping, for suggestions and for the schema's test.
 const TOP: [&str; 5] = ["schema", "about", "records", "fields", "arguments"];
 const RULE: [&str; 8] =
     ["from", "constant", "after_last", "strip_suffixes", "cases", "otherwise", "generalise", "format"];
-const CASE: [&str; 5] = ["equals", "starts_with", "ends_with", "contains", "is"];
 const ARGUMENTS: [&str; 1] = ["from"];
-
-/// One thing that is wrong with a mapping file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// Line in the file, from 1.
-    pub line: usize,
-    /// What is wrong, with its place, and what to do.
-    pub what: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
-    }
-}
-
-type Value<'t> = Spanned<DeValue<'t>>;
 
 /// Reads a mapping file.
 pub(super) fn mapping(text: &str) -> Result<Mapping, Vec<Fault>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { text, tree: Tree::new(), faults: Vec::new() };
-    for error in &errors {
-        let what = format!("{}; this is no valid TOML, see https://toml.io", error.message());
-        reader.fault(&error.span().unwrap_or_default(), what);
-    }
-    // What could be made of a broken document says nothing about the names in it.
-    let mapping = if errors.is_empty() { reader.mapping(document.get_ref()) } else { None };
-    match mapping {
-        Some(mapping) if reader.faults.is_empty() => Ok(Mapping { tree: reader.tree, ..mapping }),
-        _ => {
-            reader.faults.sort_by_key(|fault| fault.line);
-            Err(reader.faults)
-        }
+    let (file, document) = File::open(text);
+    let mut reader = Reader { file, tree: Tree::new() };
+    match document.and_then(|document| reader.mapping(&document)) {
+        Some(mapping) if reader.file.faults.is_empty() => Ok(Mapping { tree: reader.tree, ..mapping }),
+        _ => Err(reader.file.into_faults()),
     }
 }
 
 struct Reader<'t> {
-    text: &'t str,
+    file: File<'t>,
     tree: Tree,
-    faults: Vec<Fault>,
 }
 
 impl Reader<'_> {
     fn mapping(&mut self, document: &DeTable<'_>) -> Option<Mapping> {
-        self.unknown(document, "", &TOP);
+        self.file.unknown(document, "", &TOP);
         if let Some(schema) = document.get("schema")
             && schema.get_ref().as_str() != Some(SCHEMA)
         {
-            self.wrong("schema", schema, &format!("write \"{SCHEMA}\", or leave it out"));
+            self.file.wrong("schema", schema, &format!("write \"{SCHEMA}\", or leave it out"));
         }
-        let about = self.text_of(document, "", "about");
-        let records = self.text_of(document, "", "records");
+        let about = self.file.text_of(document, "", "about");
+        let records = self.file.text_of(document, "", "records");
         let mut fields = Vec::new();
         let table = document.get("fields").and_then(|fields| fields.get_ref().as_table());
         if table.is_none() {
             let span = document.get("fields").map_or(0..0, Spanned::span);
-            self.fault(
+            self.file.fault(
                 &span,
                 "[fields] is missing: say there where time, agent_id and action come from".into(),
             );
@@ -96,7 +64,7 @@ impl Reader<'_> {
                 Some(field) => fields.push((field, self.rules(field, value))),
                 None => {
                     let known: Vec<&str> = Field::ALL.iter().map(|(_, name, _)| *name).collect();
-                    self.unknown_name(&key.span(), "fields.", name, &known);
+                    self.file.unknown_name(&key.span(), "fields.", name, &known);
                 }
             }
         }
@@ -104,7 +72,7 @@ impl Reader<'_> {
             for field in Field::REQUIRED {
                 if !fields.iter().any(|(there, _)| *there == field) {
                     let span = document.get("fields").map_or(0..0, Spanned::span);
-                    self.fault(
+                    self.file.fault(
                         &span,
                         format!("fields.{} is missing: every event must have it", field.name()),
                     );
@@ -120,16 +88,16 @@ impl Reader<'_> {
     fn arguments(&mut self, document: &DeTable<'_>) {
         let Some(arguments) = document.get("arguments") else { return };
         let Some(table) = arguments.get_ref().as_table() else {
-            return self.wrong("arguments", arguments, "write [arguments] and from = [\"PATH\"] below");
+            return self.file.wrong("arguments", arguments, "write [arguments] and from = [\"PATH\"] below");
         };
-        self.unknown(table, "arguments.", &ARGUMENTS);
+        self.file.unknown(table, "arguments.", &ARGUMENTS);
         if !table.contains_key("from") {
             let what = "arguments.from is missing: give the path of an object whose members are arguments";
-            self.fault(&arguments.span(), what.to_owned());
+            self.file.fault(&arguments.span(), what.to_owned());
         }
-        for (path, span) in self.texts_of(table, "arguments.", "from") {
+        for (path, span) in self.file.texts_of(table, "arguments.", "from") {
             if let Err(why) = self.tree.add_arguments(&path) {
-                self.fault(&span, format!("arguments.from: {} {why}", event::shown(&path)));
+                self.file.fault(&span, format!("arguments.from: {} {why}", event::shown(&path)));
             }
         }
     }
@@ -144,7 +112,9 @@ impl Reader<'_> {
                 for item in list {
                     match item.get_ref().as_table() {
                         Some(table) => rules.push(self.rule(field, &place, table, &item.span())),
-                        None => self.wrong(&place, item, "write all rules of a field as tables, or none"),
+                        None => {
+                            self.file.wrong(&place, item, "write all rules of a field as tables, or none")
+                        }
                     }
                 }
                 rules
@@ -154,7 +124,7 @@ impl Reader<'_> {
                 vec![Rule { from, ..Rule::default() }]
             }
             _ => {
-                self.wrong(&place, value, "write a path, a list of paths, or a table with `from`");
+                self.file.wrong(&place, value, "write a path, a list of paths, or a table with `from`");
                 Vec::new()
             }
         }
@@ -162,39 +132,40 @@ impl Reader<'_> {
 
     fn rule(&mut self, field: Field, place: &str, table: &DeTable<'_>, span: &Range<usize>) -> Rule {
         let dotted = format!("{place}.");
-        self.unknown(table, &dotted, &RULE);
+        self.file.unknown(table, &dotted, &RULE);
         let mut rule = Rule {
-            constant: self.text_of(table, &dotted, "constant"),
-            after_last: self.text_of(table, &dotted, "after_last"),
+            constant: self.file.text_of(table, &dotted, "constant"),
+            after_last: self.file.text_of(table, &dotted, "after_last"),
             strip_suffixes: self
+                .file
                 .texts_of(table, &dotted, "strip_suffixes")
                 .into_iter()
                 .map(|t| t.0)
                 .collect(),
-            otherwise: self.text_of(table, &dotted, "otherwise"),
+            otherwise: self.file.text_of(table, &dotted, "otherwise"),
             ..Rule::default()
         };
         if let Some(from) = table.get("from") {
             rule.from = self.templates(&format!("{dotted}from"), from);
         }
         if table.contains_key("from") == table.contains_key("constant") {
-            self.fault(span, format!("{place}: give either `from` or `constant`"));
+            self.file.fault(span, format!("{place}: give either `from` or `constant`"));
         }
         if let Some(cases) = table.get("cases") {
-            rule.cases = self.cases(&format!("{dotted}cases"), cases);
+            rule.cases = self.file.cases(&format!("{dotted}cases"), cases);
         } else if rule.otherwise.is_some() {
-            self.fault(
+            self.file.fault(
                 span,
                 format!("{place}.otherwise: is the value where no case fits; there are no `cases`"),
             );
         }
-        rule.generalise = self.choice(table, &dotted, "generalise", &General::ALL);
+        rule.generalise = self.file.choice(table, &dotted, "generalise", &General::ALL);
         if let Some(format) = table.get("format")
             && field.form() != Form::Time
         {
-            self.wrong(&format!("{dotted}format"), format, "only times have a format; remove it");
+            self.file.wrong(&format!("{dotted}format"), format, "only times have a format; remove it");
         }
-        rule.time = self.choice(table, &dotted, "format", &TimeFormat::ALL).unwrap_or_default();
+        rule.time = self.file.choice(table, &dotted, "format", &TimeFormat::ALL).unwrap_or_default();
         let results = rule.cases.iter().map(|case| &case.is).chain(&rule.otherwise).chain(&rule.constant);
         // One that is empty is missing, and that is told already.
         let results: Vec<String> = results.filter(|result| !result.is_empty()).cloned().collect();
@@ -209,139 +180,21 @@ impl Reader<'_> {
         let shown = event::shown(&result);
         let taken = Taken { value: Scalar::Text(result.into()), from: None, time: TimeFormat::default() };
         match event::set(&mut event::blank(), field, taken) {
-            Err(refusal) => self.fault(span, format!("{place}: {}", refusal.detail)),
-            Ok(true) => self.fault(span, format!("{place}: {shown} is too long")),
+            Err(refusal) => self.file.fault(span, format!("{place}: {}", refusal.detail)),
+            Ok(true) => self.file.fault(span, format!("{place}: {shown} is too long")),
             Ok(false) => {}
         }
     }
 
-    fn cases(&mut self, place: &str, value: &Value<'_>) -> Vec<Case> {
-        let Some(list) = value.get_ref().as_array() else {
-            self.wrong(place, value, "write a list of tables, as in [{ equals = [\"x\"], is = \"ok\" }]");
-            return Vec::new();
-        };
-        let mut cases = Vec::new();
-        for item in list {
-            let Some(table) = item.get_ref().as_table() else {
-                self.wrong(place, item, "write a table, as in { equals = [\"x\"], is = \"ok\" }");
-                continue;
-            };
-            let dotted = format!("{place}.");
-            self.unknown(table, &dotted, &CASE);
-            let mut texts = |key| -> Vec<String> {
-                self.texts_of(table, &dotted, key).into_iter().map(|text| text.0).collect()
-            };
-            let case = Case {
-                equals: texts("equals"),
-                starts_with: texts("starts_with"),
-                ends_with: texts("ends_with"),
-                contains: texts("contains"),
-                is: self.text_of(table, &dotted, "is").unwrap_or_default(),
-            };
-            if !table.contains_key("is") {
-                self.fault(&item.span(), format!("{place}: `is` is missing: the value where the case fits"));
-            }
-            if ![&case.equals, &case.starts_with, &case.ends_with, &case.contains]
-                .iter()
-                .any(|c| !c.is_empty())
-            {
-                let what = format!("{place}: never fits: give equals, starts_with, ends_with or contains");
-                self.fault(&item.span(), what);
-            }
-            cases.push(case);
-        }
-        cases
-    }
-
     fn templates(&mut self, place: &str, value: &Value<'_>) -> Vec<Template> {
         let mut templates = Vec::new();
-        for (text, span) in self.texts(place, value) {
+        for (text, span) in self.file.texts(place, value) {
             match self.tree.add_template(&text) {
                 Ok(template) => templates.push(template),
-                Err(why) => self.fault(&span, format!("{place}: {} {why}", event::shown(&text))),
+                Err(why) => self.file.fault(&span, format!("{place}: {} {why}", event::shown(&text))),
             }
         }
         templates
-    }
-
-    /// A choice among names.
-    fn choice<T: Copy>(
-        &mut self,
-        table: &DeTable<'_>,
-        dotted: &str,
-        key: &str,
-        names: &[(T, &str)],
-    ) -> Option<T> {
-        let value = table.get(key)?;
-        let chosen = value.get_ref().as_str();
-        let found = names.iter().find(|(_, name)| Some(*name) == chosen).map(|(choice, _)| *choice);
-        if found.is_none() {
-            let known: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
-            self.wrong(&format!("{dotted}{key}"), value, &format!("give one of {}", known.join(", ")));
-        }
-        found
-    }
-
-    fn text_of(&mut self, table: &DeTable<'_>, dotted: &str, key: &str) -> Option<String> {
-        let value = table.get(key)?;
-        let text = value.get_ref().as_str().filter(|text| !text.is_empty());
-        if text.is_none() {
-            self.wrong(&format!("{dotted}{key}"), value, "write text in quotes");
-        }
-        text.map(str::to_owned)
-    }
-
-    fn texts_of(&mut self, table: &DeTable<'_>, dotted: &str, key: &str) -> Vec<(String, Range<usize>)> {
-        table.get(key).map(|value| self.texts(&format!("{dotted}{key}"), value)).unwrap_or_default()
-    }
-
-    /// A text or a list of texts, none of them empty.
-    fn texts(&mut self, place: &str, value: &Value<'_>) -> Vec<(String, Range<usize>)> {
-        let items = match value.get_ref() {
-            DeValue::Array(list) => list.iter().collect(),
-            _ => vec![value],
-        };
-        if items.is_empty() {
-            self.wrong(place, value, "write at least one text in quotes");
-        }
-        let mut texts = Vec::with_capacity(items.len());
-        for item in items {
-            match item.get_ref().as_str().filter(|text| !text.is_empty()) {
-                Some(text) => texts.push((text.to_owned(), item.span())),
-                None => self.wrong(place, item, "write text in quotes"),
-            }
-        }
-        texts
-    }
-
-    fn unknown(&mut self, table: &DeTable<'_>, dotted: &str, known: &[&str]) {
-        for key in table.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            self.unknown_name(&key.span(), dotted, key.get_ref(), known);
-        }
-    }
-
-    fn unknown_name(&mut self, span: &Range<usize>, dotted: &str, name: &str, known: &[&str]) {
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(name, known), *known))
-            .filter(|(near, _)| *near >= NEAR)
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let then = match nearest {
-            Some((_, near)) => format!("did you mean {dotted}{near}?"),
-            None => format!("remove it; known here: {}", known.join(", ")),
-        };
-        self.fault(span, format!("{dotted}{} is unknown: {then}", event::shown(name).trim_matches('"')));
-    }
-
-    fn wrong(&mut self, place: &str, value: &Value<'_>, remedy: &str) {
-        let written = event::shown(self.text.get(value.span()).unwrap_or_default());
-        let written = written.trim_matches('"');
-        self.fault(&value.span(), format!("{place} = {written} is not allowed: {remedy}"));
-    }
-
-    fn fault(&mut self, span: &Range<usize>, what: String) {
-        let line = self.text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1;
-        self.faults.push(Fault { line, what });
     }
 }
 

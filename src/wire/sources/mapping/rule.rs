@@ -5,9 +5,11 @@
 use std::borrow::Cow;
 
 use super::general::General;
-use super::path::{Part, Template};
+use super::path::Template;
 use super::record::Scalar;
 use crate::wire::annotate::keyed_hash::HashKey;
+use crate::wire::mapping_file::Case;
+use crate::wire::mapping_file::path::Part;
 
 /// Where a value is looked for, and what it becomes.
 #[derive(Clone, Debug, Default)]
@@ -26,25 +28,6 @@ pub(super) struct Rule {
     pub otherwise: Option<String>,
     pub generalise: Option<General>,
     pub time: TimeFormat,
-}
-
-/// A text that a value is replaced by, where it looks like this.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Case {
-    pub equals: Vec<String>,
-    pub starts_with: Vec<String>,
-    pub ends_with: Vec<String>,
-    pub contains: Vec<String>,
-    pub is: String,
-}
-
-impl Case {
-    fn fits(&self, value: &str) -> bool {
-        self.equals.iter().any(|text| value == text)
-            || self.starts_with.iter().any(|text| value.starts_with(text.as_str()))
-            || self.ends_with.iter().any(|text| value.ends_with(text.as_str()))
-            || self.contains.iter().any(|text| value.contains(text.as_str()))
-    }
 }
 
 /// How a time is written.

@@ -1,0 +1,226 @@
+//! Sends alerts and risk updates to addresses of HTTP, signed, in a format of choice.
+//!
+//! Knows requests and answers, and what to do about each. Must not hold up anybody: each webhook reads in a group of its own,
+//! on threads of its own. Must not know how a format is written.
+//!
+//! A message is sent in the order of its key until it is taken, refused for good, or a day old: then it is left out, and that
+//! is said. The position is committed after each message, so that one may be sent again after a crash, under the same id.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::message::{BorrowedMessage, Message};
+
+use super::relay::{Relay, Work};
+use super::sinks::formatted;
+use super::writer::now_ms;
+use crate::kafka::client::{Clients, Severity};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::Webhook;
+use crate::partition::Outgoing;
+use crate::wire::outputs::mapping::MappingError;
+use crate::wire::outputs::signature::{message_id, sign};
+use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered};
+
+/// An address that has not answered by then will not.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Tries of a message before the group is joined anew, and the pause after the first; each is twice the one before. Together
+/// with the answers less than the longest time between two polls.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(250);
+/// A message that is older is not sent: nobody wants to be woken by it. Milliseconds.
+const TOO_OLD_MS: i64 = 24 * 3_600_000;
+
+/// What webhooks have done since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    left_out: AtomicU64,
+}
+
+/// Webhooks, at work.
+pub struct Webhooks {
+    relay: Relay,
+    counts: Vec<(String, Arc<Counts>)>,
+}
+
+impl Webhooks {
+    /// Starts a thread for each topic of each webhook; none where there are none.
+    ///
+    /// * `identity`: what agents are called in other formats.
+    ///
+    /// # Errors
+    ///
+    /// When a mapping cannot be used.
+    pub fn start(clients: &Clients, identity: &IdentityTemplate) -> Result<Self, MappingError> {
+        let settings = clients.settings();
+        let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
+        for webhook in &settings.webhooks {
+            let formatter = Formatter::new(&webhook.format, identity.clone())?;
+            for topic in &webhook.topics {
+                let from = settings.topics.of(*topic).to_owned();
+                let counts = Arc::new(Counts::default());
+                webhooks.counts.push((format!("{}/{from}", webhook.name), Arc::clone(&counts)));
+                let (own, webhook, formatter) = (clients.clone(), webhook.clone(), formatter.clone());
+                let group = clients.for_webhook(&webhook.name, &from);
+                let work = move || Sending {
+                    clients: own.clone(),
+                    webhook: webhook.clone(),
+                    formatter: formatter.clone(),
+                    agent: ureq::Agent::config_builder()
+                        .http_status_as_error(false)
+                        // A signed message is for who was named, and not for whom that one names.
+                        .max_redirects(0)
+                        .timeout_global(Some(ANSWER))
+                        .build()
+                        .into(),
+                    counts: Arc::clone(&counts),
+                };
+                webhooks.relay.spawn(group, 0, from, work);
+            }
+        }
+        Ok(webhooks)
+    }
+
+    /// Of each webhook its name and topic, the messages sent since the start, and those left out.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        self.counts
+            .iter()
+            .map(move |(name, counts)| (name.as_str(), read(&counts.sent), read(&counts.left_out)))
+    }
+
+    /// Whether a thread has ended by itself: then this must be ended, and says why.
+    pub fn has_failed(&self) -> bool {
+        self.relay.has_failed()
+    }
+
+    /// Ends: what was sent is committed. Within ten seconds, but for an address that is being waited for.
+    ///
+    /// # Errors
+    ///
+    /// When a thread ended in a panic.
+    pub fn stop(self) -> Result<(), Failure> {
+        self.relay.stop()
+    }
+}
+
+/// One thread of a webhook.
+struct Sending {
+    clients: Clients,
+    webhook: Webhook,
+    formatter: Formatter,
+    agent: ureq::Agent,
+    counts: Arc<Counts>,
+}
+
+/// What became of one try.
+enum Tried {
+    Taken,
+    /// It is of no use to try it again.
+    Refused(String),
+    Later(String),
+}
+
+impl Work for Sending {
+    fn take(&mut self, message: &BorrowedMessage<'_>, _: &mut Vec<Outgoing>) -> Result<(), Failure> {
+        let Some(value) = message.payload() else { return Ok(()) };
+        let rendered = match formatted(&self.formatter, value) {
+            Ok(Some(rendered)) => rendered,
+            // Such as digests, of which other formats know nothing.
+            Ok(None) => return Ok(()),
+            Err(why) => {
+                self.leave_out(message, &why);
+                return Ok(());
+            }
+        };
+        let written = message.timestamp().to_millis().unwrap_or_default();
+        let is_old = || now_ms().saturating_sub(written) > TOO_OLD_MS;
+        if is_old() {
+            self.leave_out(message, "it is more than a day old");
+            return Ok(());
+        }
+        let mut pause = PAUSE;
+        let mut last = String::new();
+        for again in 0..TRIES {
+            if again > 0 {
+                thread::sleep(spread(pause));
+                pause *= 2;
+            }
+            match self.send(message, &rendered) {
+                Tried::Taken => {
+                    self.counts.sent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Tried::Refused(why) => {
+                    self.leave_out(message, &why);
+                    return Ok(());
+                }
+                Tried::Later(why) => last = why,
+            }
+        }
+        Err(Failure::passing(format!("{} cannot be told: {last}", self.webhook.url)))
+    }
+
+    // What was sent is committed before the next is sent: few are sent twice after a crash.
+    fn is_full(&self) -> bool {
+        true
+    }
+}
+
+impl Sending {
+    fn send(&self, message: &BorrowedMessage<'_>, rendered: &Rendered) -> Tried {
+        // A new secret holds from the next message on.
+        let secret = match self.webhook.secret.as_ref().map(|place| place.read()).transpose() {
+            Ok(secret) => secret,
+            Err(error) => return Tried::Later(format!("[[webhooks]] secret: {error}")),
+        };
+        let id = message_id(message.topic(), message.partition(), message.offset());
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut request = self
+            .agent
+            .post(&self.webhook.url)
+            .header("webhook-id", &id)
+            .header("webhook-timestamp", seconds.to_string());
+        if let Some(secret) = secret {
+            let Some(signature) = sign(secret.reveal(), &id, seconds, &rendered.value) else {
+                return Tried::Later("[[webhooks]] secret begins with whsec_ and is no base64".to_owned());
+            };
+            request = request.header("webhook-signature", signature);
+        }
+        for (name, value) in &rendered.headers {
+            request = request.header(*name, value);
+        }
+        match request.send(rendered.value.as_slice()).map(|answer| answer.status().as_u16()) {
+            Ok(200..=299) => Tried::Taken,
+            Ok(status @ (408 | 425 | 429 | 500..=599)) => Tried::Later(format!("it answers {status}")),
+            Ok(status) => Tried::Refused(format!("{} answers {status}", self.webhook.url)),
+            Err(error) => Tried::Later(error.to_string()),
+        }
+    }
+
+    /// Counts a message that is not sent, and says so.
+    fn leave_out(&self, message: &BorrowedMessage<'_>, why: &str) {
+        let count = self.counts.left_out.fetch_add(1, Ordering::Relaxed) + 1;
+        // A topic full of them must not fill the log.
+        if !count.is_power_of_two() {
+            return;
+        }
+        let line = format!(
+            "webhook {}: the record at {}/{}/{} is left out: {why}; {count} since the start",
+            self.webhook.name,
+            message.topic(),
+            message.partition(),
+            message.offset(),
+        );
+        self.clients.say(Severity::Warning, &line);
+    }
+}
+
+/// A pause of half to one and a half times its length, so that not all come back at once.
+fn spread(pause: Duration) -> Duration {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pause.mul_f64(0.5 + f64::from(clock.subsec_micros() % 1000) / 1000.0)
+}

@@ -1,0 +1,172 @@
+//! Webhooks on a real Kafka: a double of somebody's address takes, refuses and fails as it is told.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+use tiltmeter::kafka::settings::Topic;
+
+use super::deployment::{Deployment, Instance};
+use super::rig::{left_out, shared};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SECRET: &str = "a secret of the desk";
+
+/// One request as it came: headers in lower case, body, and what was answered.
+#[derive(Clone, Debug)]
+struct Request {
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+    answered: u16,
+}
+
+/// An address that answers the statuses it was given, one after the other, and 200 afterwards.
+#[derive(Clone)]
+struct Desk {
+    url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Desk {
+    fn open(answers: &[u16]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/in?x=1", listener.local_addr().unwrap());
+        let desk = Self { url, requests: Arc::default() };
+        let (requests, mut answers) = (Arc::clone(&desk.requests), answers.to_vec().into_iter());
+        // It ends with the process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let answer = answers.next().unwrap_or(200);
+                // A request that is cut off because its sender was killed is none.
+                if let Some(request) = stream.ok().and_then(|stream| take(stream, answer)) {
+                    requests.lock().unwrap().push(request);
+                }
+            }
+        });
+        desk
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        let taken = self.requests().into_iter().filter(|request| request.answered == 200);
+        taken.map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
+    }
+}
+
+fn take(mut stream: TcpStream, answer: u16) -> Option<Request> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    assert!(line.is_empty() || line.starts_with("POST /in?x=1 HTTP/1.1"), "{line}");
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    reader.read_exact(&mut body).ok()?;
+    write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()?;
+    Some(Request { headers, body, answered: answer })
+}
+
+fn wait(what: &str, instance: &mut Instance, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(instance.is_running() && Instant::now() < until, "{what}; log:\n{}", instance.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A risk update with a number of its own.
+fn risk(seq: u64) -> Vec<u8> {
+    let mut risk: Value = serde_json::from_str(include_str!("../../data/outputs/risk.json")).unwrap();
+    risk["seq"] = seq.into();
+    risk.to_string().into_bytes()
+}
+
+#[test]
+fn messages_are_sent_in_order_signed_and_again_until_they_are_taken() {
+    let Some(brokers) = shared() else { return left_out("webhooks") };
+    // The second message is tried three times; the third is refused for good.
+    let desk = Desk::open(&[200, 503, 429, 200, 400]);
+    let table = format!(
+        "[[webhooks]]\nname = \"desk\"\nurl = \"{}\"\nformat = \"ecs\"\ntopics = [\"risk\"]\nsecret = {{ file = \"secret\" }}",
+        desk.url
+    );
+    let deployment = Deployment::new("hooks", &brokers.brokers, 1, "").with_table(&table);
+    let secret = deployment.config_file("s").with_file_name("secret");
+    std::fs::write(secret, SECRET).unwrap();
+    for seq in 1..=4 {
+        deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(seq)));
+    }
+    let mut instance = deployment.start("a");
+    wait("not all are sent", &mut instance, || desk.taken().len() >= 3);
+    let sequences = |taken: &[Value]| {
+        taken.iter().map(|value| value["event"]["sequence"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(sequences(&desk.taken()), [1, 2, 4]);
+    assert!(instance.log().contains("is left out: http://127.0.0.1"), "{}", instance.log());
+
+    let requests = desk.requests();
+    let answers: Vec<u16> = requests.iter().map(|request| request.answered).collect();
+    assert_eq!(answers, [200, 503, 429, 200, 400, 200]);
+    let ids: Vec<&String> = requests.iter().map(|request| &request.headers["webhook-id"]).collect();
+    assert!(ids[1] == ids[2] && ids[2] == ids[3], "what is sent again has its id: {ids:?}");
+    assert!(ids[0] != ids[1] && ids[3] != ids[4] && ids[4] != ids[5], "{ids:?}");
+    for Request { headers, body, .. } in &requests {
+        assert_eq!(headers["content-type"], "application/json");
+        let mut hash = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        hash.update(format!("{}.{}.", headers["webhook-id"], headers["webhook-timestamp"]).as_bytes());
+        hash.update(body);
+        let signature = headers["webhook-signature"].strip_prefix("v1,").unwrap();
+        hash.verify_slice(&STANDARD.decode(signature).unwrap()).unwrap();
+    }
+
+    // Who comes back goes on behind what was taken.
+    wait("the position is not committed", &mut instance, || desk.taken().len() == 3);
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+    deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(5)));
+    let mut instance = deployment.start("a");
+    wait("the next is not sent", &mut instance, || desk.taken().len() >= 4);
+    assert_eq!(sequences(&desk.taken()), [1, 2, 4, 5]);
+    instance.kill();
+}
+
+#[test]
+fn an_address_that_is_gone_holds_up_nobody_but_its_own_webhook() {
+    let Some(brokers) = shared() else { return left_out("webhooks that nobody answers") };
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let desk = Desk::open(&[]);
+    let deployment = Deployment::new("gone-hook", &brokers.brokers, 1, "")
+        .with_table(&format!("[[webhooks]]\nname = \"gone\"\nurl = \"http://{gone}\""))
+        .with_table(&format!("[[webhooks]]\nname = \"desk\"\nurl = \"{}\"", desk.url));
+    deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(1)));
+    let mut instance = deployment.start("a");
+    wait("the other webhook is not served", &mut instance, || desk.taken().len() == 1);
+    assert_eq!(desk.taken()[0]["schema"], "tiltmeter.agent-risk.v1");
+    assert!(!desk.requests()[0].headers.contains_key("webhook-signature"), "there is no secret");
+    wait("nobody is told", &mut instance, || instance_says(&deployment, "cannot be told"));
+    let events = super::deployment::events(500, 10);
+    deployment.produce(&events);
+    deployment.wait(&mut [&mut instance]);
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+}
+
+/// Whether the log of instance `a` has a line.
+fn instance_says(deployment: &Deployment, part: &str) -> bool {
+    let log = deployment.config_file("a").with_file_name("a.log");
+    std::fs::read_to_string(log).is_ok_and(|log| log.contains(part))
+}
