@@ -103,7 +103,7 @@ impl Partition {
     }
 
     /// The pins happen that stand before the record at `offset`.
-    fn happen_until(&mut self, offset: i64, versions: &impl Common) -> Result<(), JudgingError> {
+    pub(super) fn happen_until(&mut self, offset: i64, versions: &impl Common) -> Result<(), JudgingError> {
         loop {
             let first = self.pins.front().map_or(self.position.pins, |(position, _)| position.pins);
             let place = self.position.pins.saturating_sub(first) as usize;
