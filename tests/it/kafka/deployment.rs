@@ -31,7 +31,8 @@ use super::rig::prefix;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Holds often, whatever day it is: what opens, is updated and closes must not depend on what is improbable today.
-const RULE: &str = "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }\n";
+const RULE: &str =
+    "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }\n";
 
 /// Topics of its own, and what is written to them.
 pub struct Deployment {

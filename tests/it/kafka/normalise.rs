@@ -72,8 +72,7 @@ fn records_of_sources_become_events_once_though_the_translator_is_killed() {
         translator = deployment.start_with("n", &["normalise"]);
     }
     for partition in 0..2 {
-        let records: Vec<_> =
-            (RECORDS - 10..RECORDS).map(|number| cloudtrail(partition, number)).collect();
+        let records: Vec<_> = (RECORDS - 10..RECORDS).map(|number| cloudtrail(partition, number)).collect();
         deployment.produce_to("trail", partition, &records);
     }
     deployment.produce_to("chats", 0, &[chat.to_vec()]);
