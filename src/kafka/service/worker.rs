@@ -202,7 +202,9 @@ impl Worker<'_> {
                 }
                 let mut paused = TopicPartitionList::new();
                 for place in partitions.elements() {
-                    let _ = paused.add_partition_offset(place.topic(), place.partition(), Offset::End);
+                    // A number, although it is read from elsewhere: the end would be asked for, and an answer that comes after
+                    // the seek moves the reader there all the same, past records that nobody has judged.
+                    let _ = paused.add_partition_offset(place.topic(), place.partition(), Offset::Offset(0));
                 }
                 let failed = |error: KafkaError| Failure::new("take the partitions assigned", &error, None);
                 self.consumer.incremental_assign(&paused).map_err(failed)?;
