@@ -36,11 +36,11 @@ struct Desk {
 }
 
 impl Desk {
-    fn open(answers: &[u16]) -> Self {
+    fn open(answers: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/in?x=1", listener.local_addr().unwrap());
         let desk = Self { url, requests: Arc::default() };
-        let (requests, mut answers) = (Arc::clone(&desk.requests), answers.to_vec().into_iter());
+        let (requests, mut answers) = (Arc::clone(&desk.requests), answers.iter().copied());
         // It ends with the process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
