@@ -110,9 +110,9 @@ pub enum AlertState {
 /// Who an alert is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subject {
-    /// `agent`.
+    /// `agent`, or `agent_type` where many agents of a type move together.
     pub kind: String,
-    /// The agent's id.
+    /// The agent's id, or the type.
     pub id: String,
 }
 

@@ -5,6 +5,7 @@
 //! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
+mod http;
 mod kafka;
 mod reader;
 mod rules;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use self::http::HttpSettings;
 pub use self::schema::schema;
 pub use self::setting::{Allowed, Fault, Setting};
 
@@ -106,6 +108,7 @@ pub struct Config {
     kafka: KafkaSettings,
     sources: Vec<SourceTopic>,
     registry: RegistrySettings,
+    http: HttpSettings,
     settings: Vec<Setting>,
 }
 
@@ -203,18 +206,24 @@ impl Config {
         &self.kafka
     }
 
+    /// What is answered over HTTP, and to whom.
+    pub fn http(&self) -> &HttpSettings {
+        &self.http
+    }
+
     /// Topics whose records are translated to audit events.
     pub fn sources(&self) -> &[SourceTopic] {
         &self.sources
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]` and what agents are called elsewhere, one `name = value` a
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]` and what agents are called elsewhere, one `name = value` a
     /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
     /// written and whatever their instance is called.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        let judges = |name: &str| !name.starts_with("kafka.") && name != "agents.identity";
-        let judging = self.settings.iter().filter(|setting| judges(setting.name));
+        let is_apart =
+            |name: &str| name.starts_with("kafka.") || name.starts_with("http.") || name == "agents.identity";
+        let judging = self.settings.iter().filter(|setting| !is_apart(setting.name));
         for Setting { name, value, .. } in judging {
             hash.update(format!("{name} = {value}\n"));
         }
@@ -306,6 +315,7 @@ impl Config {
                     DORMANT_DAYS,
                 ),
             },
+            http: http::read(from, folder),
             settings: Vec::new(),
         }
         .with_sources(from, folder)

@@ -30,6 +30,8 @@ pub enum Family {
     Verdict = 9,
     /// What the registry says an agent is and may do; not calibrated.
     Registry = 10,
+    /// That many agents of a type alert within one hour; not calibrated.
+    Fleet = 11,
 }
 
 impl Family {
@@ -48,7 +50,7 @@ impl Family {
     ];
 
     /// Every family that an alert can be of, in order.
-    pub const TOLD: [Self; Self::COUNT + 3] = [
+    pub const TOLD: [Self; Self::COUNT + 4] = [
         Self::CallContent,
         Self::ToolValues,
         Self::BareContent,
@@ -60,6 +62,7 @@ impl Family {
         Self::Rules,
         Self::Verdict,
         Self::Registry,
+        Self::Fleet,
     ];
 
     /// The name used in configuration, output and documentation.
@@ -76,6 +79,7 @@ impl Family {
             Self::Rules => "rules",
             Self::Verdict => "verdict",
             Self::Registry => "registry",
+            Self::Fleet => "fleet",
         }
     }
 }
@@ -98,12 +102,14 @@ pub enum Detector {
     Rules = 5,
     /// What the registry says an agent is and may do.
     Registry = 6,
+    /// What many agents of a type do at once. It judges types, not agents.
+    Fleet = 7,
 }
 
 impl Detector {
-    /// Number of detectors.
+    /// Number of detectors that judge agents.
     pub const COUNT: usize = 7;
-    /// Every detector, in order.
+    /// Every detector that judges agents, in order.
     pub const ALL: [Self; Self::COUNT] = [
         Self::Provenance,
         Self::Sequence,
@@ -124,6 +130,7 @@ impl Detector {
             Self::Failure => "failure",
             Self::Rules => "rules",
             Self::Registry => "registry",
+            Self::Fleet => "fleet",
         }
     }
 }
@@ -170,11 +177,13 @@ pub enum RiskEventType {
     DeprovisionedAgent,
     /// An agent runs another version, and nobody declared the change.
     ConfigurationDrift,
+    /// Many agents of a type alert within one hour.
+    FleetShift,
 }
 
 impl RiskEventType {
     /// Every kind, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::UntrustedArgumentOrigin,
         Self::UnfamiliarResourceAccess,
         Self::UnfamiliarToolUse,
@@ -194,6 +203,7 @@ impl RiskEventType {
         Self::DormantAgent,
         Self::DeprovisionedAgent,
         Self::ConfigurationDrift,
+        Self::FleetShift,
     ];
 
     /// The name used in output and documentation.
@@ -218,6 +228,7 @@ impl RiskEventType {
             Self::DormantAgent => "dormantAgent",
             Self::DeprovisionedAgent => "deprovisionedAgent",
             Self::ConfigurationDrift => "configurationDrift",
+            Self::FleetShift => "fleetShift",
         }
     }
 
@@ -241,6 +252,7 @@ impl RiskEventType {
             | Self::DormantAgent
             | Self::DeprovisionedAgent => &["ASI03", "ASI10"],
             Self::ConfigurationDrift => &["ASI04", "ASI06"],
+            Self::FleetShift => &["ASI04", "ASI08"],
             Self::AdminConfirmedAgentCompromised => &[],
         }
     }
@@ -265,6 +277,7 @@ impl RiskEventType {
             | Self::DormantAgent
             | Self::DeprovisionedAgent => &["AML.T0012"],
             Self::ConfigurationDrift => &["AML.T0081", "AML.T0109", "AML.T0110", "AML.T0104"],
+            Self::FleetShift => &["AML.T0109", "AML.T0110"],
             Self::Silence | Self::AdminConfirmedAgentCompromised => &[],
         }
     }

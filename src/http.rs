@@ -1,16 +1,43 @@
-//! Answers over HTTP whether an instance lives and whether it is ready.
+//! Answers over HTTP: whether an instance lives and is ready, its metrics, the levels of agents, and what people decide.
 //!
-//! Knows what it was told last. Must not ask anybody: an answer takes no longer when a broker is slow.
+//! Knows routes and who may ask. Must not judge, and must not ask a broker for an answer: what is answered was read before,
+//! so that an answer takes no longer when a broker is slow. A verdict alone is written while its giver waits.
+
+mod access;
+mod agents;
+mod events;
+mod openapi;
+mod pages;
+mod problem;
+mod query;
+mod verdicts;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
+use serde::Serialize;
+
+pub use self::access::{Access, AccessError, Role};
+pub use self::openapi::document;
+use self::problem::Problem;
+use crate::config::HttpSettings;
+use crate::kafka::failure::Failure;
+use crate::kafka::service::lookup::Lookup;
+use crate::kafka::service::{Decided, Deciding, Watcher};
+use crate::metrics::{Metrics, monitoring};
+use crate::risk::{Level, Monitoring, Verdict};
+
+/// The largest body. Bytes.
+const LARGEST_BODY_BYTES: usize = 64 << 10;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, Default)]
@@ -34,71 +61,244 @@ impl Readiness {
 
 /// Nothing can be answered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}: {source}; name another address with --listen")]
-pub struct ListenError {
-    /// Where.
-    pub address: SocketAddr,
-    /// What the operating system says.
-    pub source: io::Error,
+pub enum ListenError {
+    /// The address cannot be had.
+    #[error("cannot listen at {address}: {source}; name another address with --listen")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Nobody could be let in.
+    #[error(transparent)]
+    Access(#[from] AccessError),
 }
 
-/// Answers until the process ends, in a thread of its own: `GET /healthz` with 200, `GET /readyz` with 200 or with 503 and the
-/// reason. Returns the address at which it listens, with the port that was chosen if none was named.
+/// What stands behind the answers once the broker was reached.
+pub trait Behind: Send + Sync {
+    /// Brings the figures that are as of now up to date.
+    fn refresh(&self);
+
+    /// The topic that verdicts are written to.
+    fn topic(&self) -> &str;
+
+    /// Writes a verdict, once for each idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// When it is not known to have been written.
+    fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure>;
+}
+
+impl Behind for (Watcher, Deciding) {
+    fn refresh(&self) {
+        self.0.refresh();
+    }
+
+    fn topic(&self) -> &str {
+        self.1.topic()
+    }
+
+    fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure> {
+        self.1.verdict(verdict, key)
+    }
+}
+
+/// What is answered from.
+pub struct Serving {
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    lookup: Arc<Lookup>,
+    riskiest_agents: usize,
+    access: Access,
+    behind: OnceLock<Box<dyn Behind>>,
+    deciding: verdicts::Deciding,
+    following: events::Following,
+    /// When it began to answer, by the host's clock: tells its events from those of others. Milliseconds since 1970.
+    began: i64,
+}
+
+/// An interface that answers.
+pub struct Served {
+    /// Where it listens, with the port that was chosen if none was named.
+    pub address: SocketAddr,
+    serving: Arc<Serving>,
+}
+
+impl Served {
+    /// From now on there is a service behind it.
+    pub fn stand_behind(&self, behind: impl Behind + 'static) {
+        let _ = self.serving.behind.set(Box::new(behind));
+    }
+
+    /// Whether anybody is let in to `/v1`: there are tokens, or it listens at a loopback address.
+    pub fn lets_in(&self) -> bool {
+        self.serving.access.lets_in()
+    }
+}
+
+/// Answers until the process ends, in a thread of its own.
 ///
 /// # Errors
 ///
-/// When it cannot listen there.
-pub fn serve(address: SocketAddr, readiness: Readiness) -> Result<SocketAddr, ListenError> {
-    let failed = |source| ListenError { address, source };
+/// When it cannot listen there, or tokens cannot be used.
+pub fn serve(
+    address: SocketAddr,
+    settings: &HttpSettings,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    lookup: Arc<Lookup>,
+) -> Result<Served, ListenError> {
+    let failed = |source| ListenError::Address { address, source };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind(address)).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    let routes = Router::new()
-        .route("/healthz", get(async || "lives\n"))
-        .route("/readyz", get(ready))
-        .with_state(readiness);
+    let serving = Arc::new(Serving {
+        readiness,
+        metrics,
+        lookup,
+        riskiest_agents: settings.riskiest_agents,
+        access: Access::new(settings, bound)?,
+        behind: OnceLock::new(),
+        deciding: verdicts::Deciding::new(0),
+        following: events::Following::new(0),
+        began: now_ms(),
+    });
+    let routes = router(&serving);
     let answers = move || runtime.block_on(async { axum::serve(listener, routes).await });
     thread::Builder::new().name("http".to_owned()).spawn(answers).map_err(failed)?;
-    Ok(bound)
+    Ok(Served { address: bound, serving })
 }
 
-async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
-    match readiness.why_not() {
+/// Every route: method, path, and who answers.
+fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
+    vec![
+        (Method::GET, "/", get(pages::front)),
+        (Method::GET, "/agents/{id}", get(pages::agent)),
+        (Method::GET, "/healthz", get(async || "lives\n")),
+        (Method::GET, "/readyz", get(ready)),
+        (Method::GET, "/metrics", get(told)),
+        (Method::GET, "/v1/agents", get(agents::list)),
+        (Method::GET, "/v1/agents/{id}/risk", get(agents::risk)),
+        (Method::GET, "/v1/agents/{id}/alerts", get(agents::alerts)),
+        (Method::GET, "/v1/events", get(events::follow)),
+        (Method::POST, "/v1/verdicts", post(verdicts::give)),
+        (Method::GET, "/v1/openapi.json", get(described)),
+    ]
+}
+
+/// Method and path of every route there is, paths as OpenAPI writes them.
+pub fn route_names() -> Vec<(Method, &'static str)> {
+    routes().into_iter().map(|(method, path, _)| (method, path)).collect()
+}
+
+fn router(serving: &Arc<Serving>) -> Router {
+    let mut router = Router::new();
+    for (_, path, answer) in routes() {
+        router = router.route(path, answer);
+    }
+    router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(serving), counted))
+        .with_state(Arc::clone(serving))
+}
+
+/// Counts the answers, and says what no browser may do with any of them.
+async fn counted(State(serving): State<Arc<Serving>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let route = route.as_deref().unwrap_or("other");
+    let status = response.status().as_u16().to_string();
+    serving.metrics.figures.http_requests.with_label_values(&[route, &status]).inc();
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn ready(State(serving): State<Arc<Serving>>) -> (StatusCode, String) {
+    match serving.readiness.why_not() {
         None => (StatusCode::OK, "ready\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-
-    use super::*;
-
-    fn get(address: SocketAddr, path: &str) -> String {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+/// `GET /metrics`
+async fn told(State(serving): State<Arc<Serving>>) -> Result<Response, Problem> {
+    let figures = &serving.metrics.figures;
+    figures
+        .ready
+        .with_label_values::<&str>(&[])
+        .set(f64::from(u8::from(serving.readiness.why_not().is_none())));
+    figures.risk_read.with_label_values::<&str>(&[]).set(f64::from(u8::from(serving.lookup.is_read())));
+    if let Some(behind) = serving.behind.get() {
+        behind.refresh();
     }
+    {
+        let agents = serving.lookup.agents();
+        for level in Level::ALL {
+            for seen in [Monitoring::Ok, Monitoring::Degraded, Monitoring::Blind] {
+                let count = agents.count(level, seen) as f64;
+                figures.agents.with_label_values(&[level.name(), monitoring(seen)]).set(count);
+            }
+        }
+        figures.agent_risk.reset();
+        for (agent, score) in agents.riskiest(serving.riskiest_agents) {
+            figures.agent_risk.with_label_values(&[agent]).set(score);
+        }
+    }
+    let text = serving.metrics.text().map_err(|why| {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "no-metrics",
+            format!("the metrics cannot be written: {why}"),
+        )
+    })?;
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+}
 
-    #[test]
-    fn it_is_ready_when_it_was_told_so_and_says_why_it_is_not() {
-        let readiness = Readiness::not_yet("the broker is waited for");
-        let address = serve(([127, 0, 0, 1], 0).into(), readiness.clone()).unwrap();
-        assert!(get(address, "/healthz").starts_with("HTTP/1.1 200"));
-        let answer = get(address, "/readyz");
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.ends_with("the broker is waited for\n"),
-            "{answer}"
-        );
-        readiness.set(None);
-        assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/v1/agents").starts_with("HTTP/1.1 404"));
-        let taken = serve(address, Readiness::default()).unwrap_err().to_string();
-        assert!(taken.contains("name another address"), "{taken}");
+/// `GET /v1/openapi.json`
+async fn described() -> Response {
+    json(StatusCode::OK, &document())
+}
+
+async fn nothing_here(request: Request) -> Problem {
+    let path = problem::shown(request.uri().path());
+    let detail = format!("{path} is no route; /v1/openapi.json lists those there are");
+    Problem::new(StatusCode::NOT_FOUND, "no-route", detail)
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    let detail = format!(
+        "{} is not answered here; /v1/openapi.json lists what is",
+        problem::shown(request.method().as_str())
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail)
+}
+
+/// An answer in JSON.
+fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+    match serde_json::to_vec(answer) {
+        Ok(body) => {
+            let kind = HeaderValue::from_static("application/json");
+            let keep = HeaderValue::from_static("private, no-cache");
+            (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], body).into_response()
+        }
+        Err(error) => {
+            let detail = format!("the answer cannot be written: {error}");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-answer", detail).into_response()
+        }
     }
 }
+
+/// The host's clock. Milliseconds since 1970.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

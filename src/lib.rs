@@ -7,7 +7,7 @@
 //! 3. `detect`
 //! 4. `assess`
 //! 5. `engine`
-//! 6. `wire`, `models`, `simulate`, `kafka`
+//! 6. `wire`, `models`, `metrics`, `simulate`, `kafka`
 //! 7. `config`, `evaluate`, `train`, `demo`, `http`, `cli`
 
 pub mod alert;
@@ -26,6 +26,8 @@ pub mod finding;
 pub mod http;
 pub mod identity;
 pub mod kafka;
+#[cfg(feature = "kafka")]
+pub mod metrics;
 pub mod models;
 pub mod network;
 pub mod partition;

@@ -89,6 +89,16 @@ impl Budget {
         self.alerts_per_day = alerts_per_day.max(0.1);
     }
 
+    /// Alerts a day that are promised at most.
+    pub fn promised(&self) -> f64 {
+        self.alerts_per_day
+    }
+
+    /// Alerts of the last 24 hours of event time; those that a person confirmed do not count.
+    pub fn achieved(&self) -> u64 {
+        self.types.values().flat_map(|of| of.alerts).map(u64::from).sum()
+    }
+
     /// Notes what happened to a type on a day (days since 1970); what is late counts for the running day.
     pub fn count(&mut self, agent_type: Key, day: i64, counted: Counted) {
         if day > self.day {
@@ -147,6 +157,12 @@ impl Budget {
         let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
         let tightened = self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
+    }
+
+    /// Alerts that a type may open in an hour: its share of the budget by active units.
+    pub fn alerts_an_hour(&self, agent_type: Key) -> f64 {
+        let units = self.types.get(&agent_type).map_or(0, |of| of.today.max(of.yesterday));
+        self.alerts_per_day * (units as f64 / self.units()).min(1.0) / HOURS as f64
     }
 
     fn units(&self) -> f64 {

@@ -56,7 +56,13 @@ impl Normalise {
             config.kafka().delivery.name(),
         );
         log(Severity::Info, &line);
-        let normalising = Normalising::start(&clients, sources, verified.partitions, &config.identity_key())?;
+        let normalising = Normalising::start(
+            &clients,
+            sources,
+            verified.partitions,
+            &config.identity_key(),
+            &Arc::default(),
+        )?;
         while !ends.load(Ordering::Relaxed) && !normalising.has_failed() {
             thread::sleep(LOOK);
         }

@@ -17,8 +17,10 @@ use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
+use crate::kafka::service::lookup::{Lookup, Reading};
 use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
+use crate::metrics::Metrics;
 use crate::time::EventTime;
 
 /// Between two looks whether the service ends.
@@ -27,6 +29,10 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A sentence about what does not work is said this often.
 const SAID_EVERY: Duration = Duration::from_secs(60);
+
+/// What is told where `/v1` answers nobody.
+const NOBODY_IS_LET_IN: &str = "/v1 answers nobody: no tokens are configured, and this is no loopback address; set [http] \
+     viewer_tokens (docs/http.md), or listen at 127.0.0.1";
 
 /// Judge audit events from Kafka, for ever.
 ///
@@ -41,8 +47,9 @@ pub struct Run {
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Answers `GET /healthz` (it lives) and `GET /readyz` (its partitions are at work; 503 and the reason otherwise) at this
-    /// address; without it nothing is answered.
+    /// Answers at this address: `GET /healthz` (it lives), `GET /readyz` (its partitions are at work; 503 and the reason
+    /// otherwise), `GET /metrics` (docs/metrics.md), and `/v1` (levels of agents, verdicts; docs/http.md). Without it nothing
+    /// is answered.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
 
@@ -111,10 +118,19 @@ impl Run {
         let log = self.log.log();
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
         let readiness = Readiness::not_yet("the broker is waited for");
-        if let Some(address) = self.listen {
-            let address = http::serve(address, readiness.clone())?;
-            log(Severity::Info, &format!("answers at http://{address}/readyz"));
-        }
+        let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
+        let served = match self.listen {
+            None => None,
+            Some(address) => {
+                let (metrics, lookup) = (Arc::clone(&metrics), Arc::clone(&lookup));
+                let served = http::serve(address, config.http(), readiness.clone(), metrics, lookup)?;
+                log(Severity::Info, &format!("answers at http://{}/readyz", served.address));
+                if !served.lets_in() {
+                    log(Severity::Warning, NOBODY_IS_LET_IN);
+                }
+                Some(served)
+            }
+        };
         let ends = told_to_end()?;
         let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
         let kafka = clients.settings();
@@ -135,13 +151,21 @@ impl Run {
         let normalising = match sources {
             [] => None,
             sources => {
-                Some(Normalising::start(&clients, sources, verified.partitions, &config.identity_key())?)
+                let key = config.identity_key();
+                Some(Normalising::start(&clients, sources, verified.partitions, &key, &metrics)?)
             }
+        };
+        let _reading = match served {
+            Some(_) => Some(Reading::start(clients.clone(), lookup)?),
+            None => None,
         };
         let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
         let webhooks =
             if self.without_sinks { None } else { Some(Webhooks::start(&clients, config.identity())?) };
-        let service = Service::start(clients, engine, verified)?;
+        let service = Service::start(clients, engine, verified, metrics)?;
+        if let Some(served) = &served {
+            served.stand_behind((service.watcher(), service.deciding()));
+        }
         let has_failed = || {
             service.has_failed()
                 || normalising.as_ref().is_some_and(Normalising::has_failed)

@@ -129,7 +129,8 @@ impl Live {
             settings_seen: false,
         };
         let engine = config.settings().map_err(|error| Failure::set_up(error.to_string()))?;
-        let service = Service::start(Clients::new(&settings, log)?, engine, verified)?;
+        let service =
+            Service::start(Clients::new(&settings, log)?, engine, verified, std::sync::Arc::default())?;
         Ok(Self {
             simulation,
             next,

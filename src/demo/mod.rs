@@ -20,7 +20,7 @@ use crate::simulate::Scenario;
 /// learned, then two in which one session in a hundred is attacked in earnest. Its seed is one whose fleet raises no
 /// alert when nobody attacks it; over the seeds 1 to 40 such a fleet raises 5.9 in four days (docs/demo.md).
 pub fn scenario() -> Scenario {
-    Scenario { agents: 25, days: 4.0, seed: 59, attack_share: 0.02, strength: 1.0, ..Scenario::default() }
+    Scenario { agents: 25, days: 4.0, seed: 41, attack_share: 0.02, strength: 1.0, ..Scenario::default() }
 }
 
 /// How far an advance came.

@@ -37,7 +37,7 @@ pub(super) struct Units<'u> {
 impl Units<'_> {
     /// The unit that is less probable.
     pub fn worse(&self) -> &Unit {
-        self.session.filter(|s| s.unit_p <= self.hour.unit_p).unwrap_or(self.hour)
+        self.session.filter(|s| s.alarm_p <= self.hour.alarm_p).unwrap_or(self.hour)
     }
 
     /// p of a unit's families, and of those of its hour.
@@ -99,10 +99,10 @@ impl<'t> Moment<'_, 't> {
             return Told::Suppressed;
         }
         let thresholds = self.version.thresholds(self.call.agent_type);
-        let alerts = unit.unit_p <= thresholds.alert;
+        let alerts = unit.alarm_p <= thresholds.alert;
         if let Some(excuse) = self.excuse(family, kind, time) {
             held.push(match alerts {
-                true => self.held_unit(family, kind, unit.id, unit.unit_p, &excuse),
+                true => self.held_unit(family, kind, unit.id, unit.alarm_p, &excuse),
                 false => HeldFinding::quiet(),
             });
             return Told::HeldBack;
@@ -117,7 +117,7 @@ impl<'t> Moment<'_, 't> {
         let registered = self.standing.as_ref().and_then(|standing| standing.registration);
         let criticality = registered.map_or(criticality, |of| of.criticality.max(criticality));
         let level = level::deserves(
-            unit.unit_p,
+            unit.alarm_p,
             alerts,
             &agreement(unit, &units.p(unit)),
             thresholds.low(),
@@ -125,7 +125,7 @@ impl<'t> Moment<'_, 't> {
             criticality,
         );
         let risk = watched.risk_mut();
-        risk.add(&Finding { unit: unit.id, p: unit.unit_p, parts, kind, key }, at);
+        risk.add(&Finding { unit: unit.id, p: unit.alarm_p, parts, kind, key }, at);
         let told = if alerts {
             self.tell(watched, units, family, shares, thresholds.alert, level, out)
         } else {
@@ -155,7 +155,7 @@ impl<'t> Moment<'_, 't> {
         let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
-            if unit.id == open.unit && unit.unit_p * TELL_AGAIN > open.p {
+            if unit.id == open.unit && unit.alarm_p * TELL_AGAIN > open.p {
                 return Told::Known;
             }
         } else {
@@ -164,7 +164,7 @@ impl<'t> Moment<'_, 't> {
         let known = open.and_then(|i| watched.open.get(i));
         let alert = Alert {
             schema: SCHEMA.to_owned(),
-            alert_id: known.map_or_else(|| alert_id(watched, family.name()), |a| a.id.clone()),
+            alert_id: known.map_or_else(|| watched.alert_id(family.name()), |a| a.id.clone()),
             state: if known.is_some() { AlertState::Updated } else { AlertState::Opened },
             time: self.call.event.time,
             opened: known.map_or(self.call.event.time, |a| a.opened),
@@ -179,8 +179,8 @@ impl<'t> Moment<'_, 't> {
                 .filter(|_| unit.kind == UnitKind::Session)
                 .map(str::to_owned),
             threshold,
-            p: unit.unit_p,
-            bits: unit.bits,
+            p: unit.alarm_p,
+            bits: unit.alarm_bits(),
             family,
             counterfactual: self.counterfactual(units, unit, family, threshold),
             maturity: self.maturity(watched),
@@ -308,6 +308,7 @@ impl<'t> Moment<'_, 't> {
                 (Family::Failure, _) => smallvec![(Detector::Failure, 1.0)],
                 (Family::Rules | Family::Verdict, _) => smallvec![(Detector::Rules, 1.0)],
                 (Family::Registry, _) => smallvec![(Detector::Registry, 1.0)],
+                (Family::Fleet, _) => smallvec![(Detector::Fleet, 1.0)],
             };
             let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
             for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
@@ -372,7 +373,7 @@ impl<'t> Moment<'_, 't> {
                 set(&mut p, family, again.min(at_family(&units.hour_before, family)));
                 what.to_owned()
             }
-            Family::Rules | Family::Verdict | Family::Registry => return None,
+            Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
         };
         let again = judged_p(self.calibration, unit.has_content(), &p);
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
@@ -433,11 +434,17 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
     }
 }
 
-/// SHA-256 of tenant, agent, family and the agent's own count of alerts.
-pub(super) fn alert_id(watched: &Watched, family: &str) -> String {
+impl Watched {
+    /// The id of its latest alert.
+    pub(super) fn alert_id(&self, family: &str) -> String {
+        alert_id(self.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
+    }
+}
+
+/// SHA-256 of tenant, kind and id of the subject, family and the subject's own count of alerts.
+pub(super) fn alert_id(tenant: &str, kind: &str, id: &str, family: &str, counter: u64) -> String {
     let mut hash = Sha256::new();
-    let counter = watched.alerts_opened.to_string();
-    for part in [watched.tenant.as_deref().unwrap_or(""), "agent", &watched.id, family, &counter] {
+    for part in [tenant, kind, id, family, &counter.to_string()] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }

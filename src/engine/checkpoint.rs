@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
+use super::fleet_shift::FleetShifts;
 use super::member::Part;
 use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice, Stub};
@@ -70,6 +71,7 @@ struct Saved<V, S> {
 struct SavedVersion<B> {
     began: Option<i64>,
     budget: Budget,
+    fleet_shifts: FleetShifts,
     frozen: bool,
     baselines: B,
 }
@@ -218,6 +220,7 @@ fn save_version(version: &Version) -> SavedVersion<&Baselines> {
     SavedVersion {
         began: version.began,
         budget: version.budget.clone(),
+        fleet_shifts: version.fleet_shifts.clone(),
         frozen: version.frozen,
         baselines: &version.baselines,
     }
@@ -227,6 +230,7 @@ fn restore_version(settings: Settings, saved: SavedVersion<Baselines>) -> Versio
     let mut version = Version::new(settings);
     version.baselines = saved.baselines;
     version.budget = saved.budget;
+    version.fleet_shifts = saved.fleet_shifts;
     version.budget.promise(version.settings.alerts_per_day);
     version.frozen = saved.frozen;
     version.began = saved.began;

@@ -16,6 +16,8 @@ use crate::time::EventTime;
 
 /// Used units whose memory is kept for new ones: at least so many, and one an agent.
 const SPARE_UNITS: usize = 64;
+/// How often an agent may give the tail of a kind of unit another one. Hours.
+const TAIL_EVERY: i64 = 12;
 
 impl Slice {
     /// Closes the units that are over at an instant of the stream, in the order in which they ended.
@@ -71,6 +73,11 @@ impl Slice {
         }
         let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
+        for family in Family::ALL {
+            if unit.peaks(family).is_some() {
+                self.closed_counts.add(family, unit.p(family));
+            }
+        }
         let most = SPARE_UNITS.max(self.agents.len());
         self.spare.keep(unit, most);
     }
@@ -108,19 +115,20 @@ pub(super) fn teach(
     if unit.under_alert {
         return unit;
     }
-    // One agent gives the tail at most one unit a day.
-    let tail_day = watched.tail_day.get_mut(unit.kind as usize);
-    let day = i32::try_from(unit.started.day()).unwrap_or(i32::MAX);
+    // One agent gives the tail at most one unit in half a day.
+    let tail_half_day = watched.tail_half_day.get_mut(unit.kind as usize);
+    let half_day = i32::try_from(unit.started.hour().div_euclid(TAIL_EVERY)).unwrap_or(i32::MAX);
     let high = unit.unit_p <= 0.02;
-    if !high || tail_day.as_ref().is_none_or(|last| **last != day) {
-        if let (true, Some(last)) = (high, tail_day) {
-            *last = day;
+    if !high || tail_half_day.as_ref().is_none_or(|last| **last != half_day) {
+        if let (true, Some(last)) = (high, tail_half_day) {
+            *last = half_day;
         }
         add_peaks(delta.peaks_mut(), &unit);
-    } else if unit.has_content() {
-        // Sessions of one hour share its p: leaving out all but one would promise too much of the others.
+    }
+    if unit.has_content() {
+        // Of all of them: sessions of one hour share its p, and leaving out all but one would promise too much of the others.
         let [.., joint] = &mut delta.peaks_mut().evidence;
-        joint.add(cell_of(unit.bits));
+        joint.add(cell_of(unit.alarm_bits()));
     }
     unit
 }
@@ -132,10 +140,9 @@ fn add_peaks(peaks: &mut Peaks, unit: &Unit) {
         }
     }
     let p = unit.running_p();
-    let [session, hour, joint] = &mut peaks.evidence;
+    let [session, hour, _] = &mut peaks.evidence;
     if unit.has_content() {
         session.add(cell_of(UnitKind::Session.bits(&p)));
-        joint.add(cell_of(unit.bits));
     }
     if unit.kind == UnitKind::Hour {
         hour.add(cell_of(UnitKind::Hour.bits(&p)));

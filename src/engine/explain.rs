@@ -238,7 +238,7 @@ impl<'t> Moment<'_, 't> {
                     });
                 }
             }
-            Family::Rules | Family::Verdict | Family::Registry => {}
+            Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => {}
             Family::Novelty => {
                 if let Some((new, used)) = bits.novelty.enumeration {
                     let sentence =
@@ -368,7 +368,7 @@ pub(super) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
         },
         Family::Bursts => (RiskEventType::RequestSpike, 0),
         Family::Failure => (RiskEventType::FailedAccessAttempt, lead.action),
-        Family::Rules | Family::Verdict | Family::Registry => (RiskEventType::RuleMatched, 0),
+        Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => (RiskEventType::RuleMatched, 0),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Knows one agent's counts. Must not know what it called.
 
 use super::clock::Now;
+use super::fleet_shift;
 use super::held_back::{self, HeldFinding, Whom};
 use super::plain::Plain;
 use super::registry::Known;
@@ -151,8 +152,10 @@ impl Slice {
                     sentence: frequency::explain_silence(&silence),
                     evidence: None,
                 };
-                of_type.counted.alerts +=
-                    u32::from(watched.tell_plain(version, then, now.time, plain, &mut out));
+                if watched.tell_plain(version, then, now.time, plain, &mut out) {
+                    of_type.counted.alerts += 1;
+                    fleet_shift::note(&mut of_type.moved, then.time, &watched.id);
+                }
                 watched.silence = Some((bits as f32, true));
             } else if level == Level::Low {
                 risk.hold_low(then.at);

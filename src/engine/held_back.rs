@@ -159,9 +159,12 @@ fn is_excused_by_change(family: Family) -> bool {
         | Family::Novelty
         | Family::Bursts
         | Family::Failure => true,
-        Family::CallContent | Family::ToolValues | Family::Rules | Family::Verdict | Family::Registry => {
-            false
-        }
+        Family::CallContent
+        | Family::ToolValues
+        | Family::Rules
+        | Family::Verdict
+        | Family::Registry
+        | Family::Fleet => false,
     }
 }
 

@@ -7,6 +7,7 @@ use super::alerts::{Told, Units};
 use super::clock::Now;
 use super::course::{Course, HeldValue};
 use super::explain::Moment;
+use super::fleet_shift;
 use super::held_back;
 use super::output::Output;
 use super::registry;
@@ -202,9 +203,12 @@ impl Slice {
                 unit_before: before_unit,
                 hour_before: before_hour,
             };
-            if units.worse().unit_p <= FINDING_P {
+            if units.worse().alarm_p <= FINDING_P {
                 let told = moment.found(watched, &units, &mut held, out);
-                of_type.counted.alerts += u32::from(told == Told::Opened);
+                if told == Told::Opened {
+                    of_type.counted.alerts += 1;
+                    fleet_shift::note(&mut of_type.moved, instant.time, &watched.id);
+                }
                 self.suppressed += u64::from(told == Told::Suppressed);
                 Self::set_timer(&mut self.timers, watched);
             }

@@ -160,22 +160,22 @@ impl Engine {
     /// counted was lost.
     pub fn count_from(&mut self, slice: usize, count: u64) {
         if let Some(slice) = self.slices.get_mut(slice) {
-            slice.count_from = count;
+            slice.count_from = slice.count_from.max(count);
         }
     }
 
-    /// All agents of a slice count their alerts and risk updates on from `count` more: some of what they had told since is
-    /// gone. Linear in the agents.
+    /// All agents of a slice count their alerts and risk updates on from at least `count`: some of what they had told since
+    /// is gone. Linear in the agents.
     pub fn count_further(&mut self, slice: usize, count: u64) {
         let Some(slice) = self.slices.get_mut(slice) else { return };
-        slice.count_from = slice.count_from.saturating_add(count);
+        slice.count_from = slice.count_from.max(count);
         for (_, watched) in slice.agents.iter_mut() {
-            watched.alerts_opened = watched.alerts_opened.saturating_add(count);
-            watched.seq = watched.seq.saturating_add(count);
+            watched.alerts_opened = watched.alerts_opened.max(count);
+            watched.seq = watched.seq.max(count);
         }
         for stub in slice.stubs.values_mut() {
-            stub.alerts_opened = stub.alerts_opened.saturating_add(count);
-            stub.seq = stub.seq.saturating_add(count);
+            stub.alerts_opened = stub.alerts_opened.max(count);
+            stub.seq = stub.seq.max(count);
         }
     }
 
@@ -203,11 +203,7 @@ impl Engine {
         let mut types: Vec<(Key, OfType)> = Vec::new();
         for slice in awake {
             for (key, of_type) in &mut slice.types {
-                let counted = std::mem::take(&mut of_type.counted);
-                if of_type.delta.is_changed() || counted != Default::default() {
-                    let delta = of_type.delta.take();
-                    types.push((*key, OfType { name: Arc::clone(&of_type.name), delta, counted }));
-                }
+                types.extend(of_type.take().map(|taken| (*key, taken)));
             }
         }
         // Stable: those of one type stay in the order of the slices.
@@ -218,13 +214,15 @@ impl Engine {
 
 impl Version {
     /// The next version: what partitions have handed over until `boundary`, in the order given, is learned and counted.
+    /// What follows for types is told by [`Version::tell_fleet_shifts`].
     pub fn merge(&mut self, boundary: EventTime, parts: &mut [Part]) {
         let last = self.baselines.version;
         let day = boundary.plus_ms(-1).day();
-        for part in &*parts {
+        for part in &mut *parts {
             self.began = self.began.into_iter().chain(part.began).min();
-            for (agent_type, of_type) in &part.types {
+            for (agent_type, of_type) in &mut part.types {
                 self.budget.count(*agent_type, day, of_type.counted);
+                self.fleet_shifts.count(*agent_type, &of_type.name, std::mem::take(&mut of_type.moved));
             }
         }
         let deltas =

@@ -10,6 +10,7 @@ pub mod clock;
 mod closing;
 mod course;
 mod explain;
+mod fleet_shift;
 mod habits;
 mod held_back;
 mod judging;
@@ -27,7 +28,7 @@ pub mod verdicts;
 mod version;
 pub mod watched;
 
-pub use self::output::{ClosedUnit, Output};
+pub use self::output::{ClosedCounts, ClosedUnit, Output, UNUSUAL_P};
 pub use self::slice::SLICES;
 pub use self::splitting::Holdings;
 pub use self::storm::Storm;
@@ -203,6 +204,11 @@ impl Engine {
     /// Takes out the units that have closed since the last call, slice by slice. Empty unless they are kept.
     pub fn take_closed_units(&mut self) -> impl Iterator<Item = ClosedUnit> {
         self.slices.iter_mut().filter_map(|slice| slice.closed.as_mut()).flat_map(|closed| closed.drain(..))
+    }
+
+    /// Units that have closed since the engine was made or put back, by family.
+    pub fn closed_counts(&self) -> ClosedCounts {
+        self.slices.iter().fold(ClosedCounts::default(), |sum, slice| sum.plus(&slice.closed_counts))
     }
 
     /// What is normal, as of the running version.

@@ -159,6 +159,37 @@ pub struct ClosedUnit {
     pub families: BTreeMap<&'static str, f64>,
 }
 
+/// Units that have closed, by the families that said anything in them: where a family is calibrated, one unit in a hundred
+/// has p at or below .01.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClosedCounts {
+    /// Units of each family.
+    pub closed: [u64; Family::COUNT],
+    /// Those of them in which the family's p was at or below [`UNUSUAL_P`].
+    pub unusual: [u64; Family::COUNT],
+}
+
+/// p of a unit that is called unusual.
+pub const UNUSUAL_P: f64 = 0.01;
+
+impl ClosedCounts {
+    /// Another unit of a family.
+    pub(super) fn add(&mut self, family: Family, p: f64) {
+        let place = family as usize;
+        if let (Some(closed), Some(unusual)) = (self.closed.get_mut(place), self.unusual.get_mut(place)) {
+            *closed += 1;
+            *unusual += u64::from(p <= UNUSUAL_P);
+        }
+    }
+
+    /// Both together.
+    pub(super) fn plus(mut self, other: &Self) -> Self {
+        self.closed.iter_mut().zip(other.closed).for_each(|(sum, more)| *sum += more);
+        self.unusual.iter_mut().zip(other.unusual).for_each(|(sum, more)| *sum += more);
+        self
+    }
+}
+
 impl Output {
     /// The alert, if it is one.
     pub fn alert(&self) -> Option<&Alert> {

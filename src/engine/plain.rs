@@ -2,7 +2,6 @@
 //!
 //! Knows one agent and what is to be told of it. Must not judge.
 
-use super::alerts::alert_id;
 use super::clock::Instant;
 use super::explain::{Moment, shown};
 use super::held_back::HeldFinding;
@@ -62,7 +61,7 @@ impl Watched {
         };
         let ids = |list: &[&str]| list.iter().map(|id| (*id).to_owned()).collect();
         let told = Box::new(Alert {
-            alert_id: alert_id(self, &name),
+            alert_id: self.alert_id(&name),
             time: now.time,
             opened: now.time,
             subject: Subject { kind: "agent".to_owned(), id: self.id.to_string() },

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::clock::Now;
 use super::closing::teach;
-use super::output::{ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
+use super::fleet_shift::Moved;
+use super::output::{ClosedCounts, ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
 use super::registry::{self, KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
@@ -72,6 +73,8 @@ pub(super) struct Slice {
     pub spare: Spare,
     /// Units that have closed, where somebody wants to know; none where nobody does.
     pub closed: Option<Vec<ClosedUnit>>,
+    /// How many have closed since it was made or put back.
+    pub closed_counts: ClosedCounts,
     /// Whether what happens now has happened to it already: it was saved later than the slices beside it.
     pub asleep: bool,
     /// What people said of groups of agents; the same in all slices.
@@ -102,6 +105,7 @@ pub(super) struct OfType {
     pub name: Arc<str>,
     pub delta: Delta,
     pub counted: Counted,
+    pub moved: Vec<Moved>,
 }
 
 /// What is left of an agent that made room: enough that no alert id and no sequence number is used again.
@@ -115,7 +119,14 @@ pub(super) struct Stub {
 impl OfType {
     /// A type that has done nothing.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default() }
+        Self { name: name.into(), delta: Delta::new(name), counted: Counted::default(), moved: Vec::new() }
+    }
+
+    /// What was learned and counted since it was taken out last, if there is any.
+    pub fn take(&mut self) -> Option<Self> {
+        let (counted, moved) = (std::mem::take(&mut self.counted), std::mem::take(&mut self.moved));
+        let is_changed = self.delta.is_changed() || counted != Counted::default();
+        is_changed.then(|| Self { name: Arc::clone(&self.name), delta: self.delta.take(), counted, moved })
     }
 }
 
@@ -139,6 +150,7 @@ impl Slice {
             turning: Vec::new(),
             spare: Spare::default(),
             closed: None,
+            closed_counts: ClosedCounts::default(),
             asleep: false,
             registry: Arc::default(),
             count_from: 0,

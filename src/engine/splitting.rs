@@ -156,11 +156,7 @@ impl Engine {
         let mut types: Vec<(Key, OfType)> = Vec::new();
         for slice in &mut self.slices {
             for (key, of_type) in &mut slice.types {
-                let counted = std::mem::take(&mut of_type.counted);
-                if of_type.delta.is_changed() || counted != Default::default() {
-                    let delta = of_type.delta.take();
-                    types.push((*key, OfType { name: Arc::clone(&of_type.name), delta, counted }));
-                }
+                types.extend(of_type.take().map(|taken| (*key, taken)));
             }
         }
         types.sort_by_key(|(key, _)| *key);

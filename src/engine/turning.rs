@@ -70,6 +70,9 @@ impl Engine {
         }
         self.look_at_timers();
         self.say(said, out);
+        if self.member.is_none() {
+            self.own_version(|version| version.tell_fleet_shifts(now.time, out));
+        }
     }
 
     /// Closes everything that is open and mints a last version.
@@ -85,6 +88,10 @@ impl Engine {
         self.mint(now.time);
         self.look_at_timers();
         self.say(said, out);
+        self.own_version(|version| {
+            version.tell_fleet_shifts(now.time, out);
+            version.close_fleet_shifts(now.time, out);
+        });
     }
 
     /// Looks when a level may fall next.
@@ -101,6 +108,8 @@ impl Engine {
                 if counted != Default::default() {
                     version.budget.count(*agent_type, now.time.day(), counted);
                 }
+                let moved = std::mem::take(&mut of_type.moved);
+                version.fleet_shifts.count(*agent_type, &of_type.name, moved);
             }
         }
         self.look_at_timers();

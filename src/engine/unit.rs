@@ -85,7 +85,7 @@ impl UnitKind {
 }
 
 /// What the families of sessions and those of hours say together, given the calibrated p of each. Bits.
-pub(super) fn joint_bits(session: f64, hour: f64) -> f64 {
+fn joint_bits(session: f64, hour: f64) -> f64 {
     (-session.log2() - hour.log2()).max(0.0)
 }
 
@@ -211,12 +211,13 @@ pub struct Unit {
     pub started: EventTime,
     /// Its last event.
     pub last: EventTime,
-    /// Combined evidence so far: of its families and of those of its hour. Bits.
+    /// Combined evidence so far. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
     pub unit_p: f64,
-    /// Type and version of the calibration under which `bits` and `unit_p` hold; [`NOT_ASSESSED`] when a p has fallen
-    /// since.
+    /// Calibrated p of a session and its hour together, in (0, 1]: what alerts are decided by. In an hour it is `unit_p`.
+    pub alarm_p: f64,
+    /// Type and version of the calibration under which these hold; [`NOT_ASSESSED`] when a p has fallen since.
     assessed: (Key, u64),
     /// p of the families of hours, as last looked at: its own in an hour, in a session those of its agent's hour.
     hour_p: f64,
@@ -243,6 +244,7 @@ impl Unit {
             accepted: false,
             bits: 0.0,
             unit_p: 1.0,
+            alarm_p: 1.0,
             heights: Default::default(),
             failures: Failures::default(),
             assessed: NOT_ASSESSED,
@@ -344,7 +346,7 @@ impl Unit {
         self.kind == UnitKind::Session || self.course.is_some()
     }
 
-    /// Brings combined evidence and calibrated p up to date. Returns whether p fell.
+    /// Brings combined evidence and both calibrated p up to date. Returns whether the one that alerts fell.
     ///
     /// * `under`: the agent type and version of the calibration;
     /// * `hour`: the hour in which a session runs, assessed before it.
@@ -357,17 +359,29 @@ impl Unit {
         }
         self.assessed = under;
         let p = self.running_p();
+        let before = self.alarm_p;
         self.hour_p = hour_p.unwrap_or_else(|| UnitKind::Hour.p(calibration, &p));
-        let before = self.unit_p;
+        let hour_p = self.hour_p;
         if self.has_content() {
             let session_p = UnitKind::Session.p(calibration, &p);
-            self.bits = self.bits.max(joint_bits(session_p, self.hour_p));
-            self.unit_p = calibration.joint_p(self.bits);
+            let together = joint_bits(session_p, hour_p);
+            self.alarm_p = calibration.joint_p(together);
+            (self.bits, self.unit_p) = match self.kind {
+                UnitKind::Session => (UnitKind::Session.bits(&p), session_p),
+                UnitKind::Hour => (together, self.alarm_p),
+            };
         } else {
-            self.bits = self.bits.max(UnitKind::Hour.bits(&p));
-            self.unit_p = self.hour_p;
+            (self.bits, self.unit_p, self.alarm_p) = (UnitKind::Hour.bits(&p), hour_p, hour_p);
         }
-        self.unit_p < before
+        self.alarm_p < before
+    }
+
+    /// What `alarm_p` was made from. Bits.
+    pub fn alarm_bits(&self) -> f64 {
+        match self.kind {
+            UnitKind::Session => joint_bits(self.unit_p, self.hour_p),
+            UnitKind::Hour => self.bits,
+        }
     }
 
     /// Peaks per stage reached of a family, if the unit says anything about it.

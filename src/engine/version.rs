@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::Settings;
 use super::clock::Now;
+use super::fleet_shift::FleetShifts;
 use crate::alert::Maturity;
 use crate::assess::budget::{Budget, Thresholds};
 use crate::assess::calibrate::{Calibration, FleetCalibration};
@@ -30,6 +31,8 @@ pub struct Version {
     pub baselines: Baselines,
     /// Alerts and units counted, and the thresholds that follow.
     pub budget: Budget,
+    /// Types of which many agents alert.
+    pub fleet_shifts: FleetShifts,
     /// Whether nothing is learned any more.
     pub frozen: bool,
     /// The first instant of all. Watched milliseconds.
@@ -49,6 +52,7 @@ impl Version {
             fleet_scale: Calibration::new(None, &fleet_calibration),
             baselines: Baselines::default(),
             budget: Budget::new(settings.alerts_per_day),
+            fleet_shifts: FleetShifts::default(),
             frozen: false,
             began: None,
             fleet_calibration,
@@ -70,6 +74,7 @@ impl Version {
     /// Forgets how far time has come.
     pub fn restart_clock(&mut self) {
         self.budget = Budget::new(self.settings.alerts_per_day);
+        self.fleet_shifts = FleetShifts::default();
         self.baselines.day = None;
         self.began = None;
     }

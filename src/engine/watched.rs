@@ -59,8 +59,8 @@ pub struct Watched {
     pub alerts_opened: u64,
     /// Alerts that are open.
     pub open: ThinVec<OpenAlert>,
-    /// Last day (since 1970) on which a unit of each kind rose above the 98 % quantile.
-    pub tail_day: [i32; 2],
+    /// Last half of a day (since 1970) in which a unit of each kind rose above the 98 % quantile.
+    pub tail_half_day: [i32; 2],
     /// What is held against it; none while nothing ever was.
     pub risk: Option<Box<Risk>>,
     /// Risk updates told so far.
@@ -125,7 +125,7 @@ impl Watched {
             events: 0,
             alerts_opened: 0,
             open: ThinVec::new(),
-            tail_day: [i32::MIN; 2],
+            tail_half_day: [i32::MIN; 2],
             risk: None,
             seq: 0,
             monitoring: Monitoring::default(),
@@ -153,7 +153,7 @@ impl Watched {
         self.rate = Rate::born(watched_ms);
         self.failure = Default::default();
         self.silence = None;
-        self.tail_day = [i32::MIN; 2];
+        self.tail_half_day = [i32::MIN; 2];
         self.events = 0;
     }
 

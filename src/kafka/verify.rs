@@ -110,16 +110,14 @@ pub fn create(
                         password, or with kafka-topics";
             return Err(Failure::set_up(text.to_owned()).into());
         }
-        let existing = found.partitions.get(clients.settings().topics.of(Topic::Audit));
-        let input = existing.copied().unwrap_or(partitions);
-        make(clients, &missing, input, replication)?;
-        // Brokers learn of a new topic one after the other.
-        for _ in 0..LOOKS {
-            found = cluster.look()?;
-            if missing.iter().all(|plan| found.partitions.contains_key(&plan.name)) {
-                break;
-            }
-            std::thread::sleep(LOOK);
+        let audit = clients.settings().topics.of(Topic::Audit);
+        // First the one that others must have as many partitions as. Somebody may have made it a moment ago: what it has then
+        // counts, not what would have been made.
+        let (first, others): (Vec<&Plan>, Vec<&Plan>) = missing.iter().partition(|plan| plan.name == audit);
+        for plans in [first, others].into_iter().filter(|plans| !plans.is_empty()) {
+            let input = found.partitions.get(audit).copied().unwrap_or(partitions);
+            make(clients, &plans, input, replication)?;
+            found = cluster.look_for(&plans)?;
         }
     }
     let made = missing.iter().map(|plan| plan.name.clone()).collect();
@@ -167,6 +165,19 @@ impl<'c> Cluster<'c> {
             }
         }
         Err(last)
+    }
+
+    /// Looks until topics that were just made are there: brokers learn of a new one one after the other.
+    fn look_for(&self, plans: &[&Plan]) -> Result<Found, Failure> {
+        let mut found = self.look()?;
+        for _ in 0..LOOKS {
+            if plans.iter().all(|plan| found.partitions.contains_key(&plan.name)) {
+                break;
+            }
+            std::thread::sleep(LOOK);
+            found = self.look()?;
+        }
+        Ok(found)
     }
 
     fn look(&self) -> Result<Found, Failure> {

@@ -7,6 +7,7 @@ use super::checkpoint::{Chunk, Head, RecordError, framed, head_key, packed, pin_
 use super::outgoing::{Outgoing, Topic};
 use super::pin::PinRecord;
 use super::position::Position;
+use super::told::Told;
 use crate::engine::SLICES;
 use crate::engine::checkpoint::CheckpointError;
 
@@ -49,6 +50,8 @@ pub struct Commit {
     pub outputs: Vec<Outgoing>,
     /// What is saved; in this order.
     pub state: Vec<Outgoing>,
+    /// What is told, in the few words by which it is counted.
+    pub told: Vec<Told>,
 }
 
 impl Partition {
@@ -107,7 +110,8 @@ impl Partition {
         state.push(self.saved_record(head_key(self.pace.copy), Some(framed(&head)?)));
         self.pace.committed = Some(self.position);
         let outputs = std::mem::take(&mut self.outgoing);
-        Ok(Some(Commit { partition: self.settings.number, position: self.position, outputs, state }))
+        let told = std::mem::take(&mut self.heard);
+        Ok(Some(Commit { partition: self.settings.number, position: self.position, outputs, state, told }))
     }
 
     /// Saves one slice as of now.
@@ -119,6 +123,9 @@ impl Partition {
         let copy = self.settings.copies.after(saved.copy);
         let pieces = packed(&self.engine.save_slice(slice)?)?;
         let of = pieces.len() as u32;
+        if let Some(bytes) = self.saved_bytes.get_mut(slice) {
+            *bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        }
         let (moment, version, next_control) = (self.engine.moment(), self.version(), self.next_control);
         for (bytes, number) in pieces.into_iter().zip(0..) {
             let (partition, slice_number) = (self.settings.number, slice as u8);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
-use super::{Common, Partition};
+use super::told::Told;
+use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
@@ -102,7 +103,7 @@ impl Partition {
     }
 
     /// The pins happen that stand before the record at `offset`.
-    fn happen_until(&mut self, offset: i64, versions: &impl Common) -> Result<(), JudgingError> {
+    pub(super) fn happen_until(&mut self, offset: i64, versions: &impl Common) -> Result<(), JudgingError> {
         loop {
             let first = self.pins.front().map_or(self.position.pins, |(position, _)| position.pins);
             let place = self.position.pins.saturating_sub(first) as usize;
@@ -252,6 +253,10 @@ impl Partition {
             return;
         }
         for output in said.drain(..) {
+            if self.is_others_to_tell(&output) {
+                continue;
+            }
+            self.heard.extend(Told::of(&output));
             let Ok(value) = serde_json::to_vec(&output) else { continue };
             let (topic, key) = match &output {
                 Output::Alert(alert) => {
@@ -274,6 +279,13 @@ impl Partition {
         for part in parts {
             self.hand_over(&part);
         }
+    }
+
+    /// A verdict reaches every partition: where no partition knows the agent, the one that its key leads to tells of it.
+    fn is_others_to_tell(&self, output: &Output) -> bool {
+        let Output::Verdict(record) = output else { return false };
+        let home = || partition_of(record.verdict.agent_id.as_bytes(), self.settings.partitions as u32);
+        !record.known && i64::from(home()) != i64::from(self.settings.number)
     }
 
     /// What was learned goes to whoever makes versions. Key: `PARTITION|BOUNDARY|PIECE|PIECES`.

@@ -18,6 +18,7 @@ mod outgoing;
 mod pin;
 mod position;
 mod restore;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,9 +31,10 @@ pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
 pub use self::restore::{Restored, restore};
+pub use self::told::Told;
 
 use self::checkpoint::Saved;
-use crate::engine::{Engine, Output, SLICES, Settings, Storm, Version};
+use crate::engine::{ClosedCounts, Engine, Output, SLICES, Settings, Storm, Version};
 use crate::wire::dead_letter::Reason;
 
 /// What a partition is told once.
@@ -93,6 +95,10 @@ pub struct Partition {
     next_control: i64,
     /// What is to be told with the next commit.
     outgoing: Vec<Outgoing>,
+    /// The same in a few words, to be counted.
+    heard: Vec<Told>,
+    /// Bytes of each slice as it was saved last, packed.
+    saved_bytes: [u64; SLICES],
     /// Used while judging, kept for its memory.
     said: Vec<Output>,
     /// The latest record. Milliseconds since 1970.
@@ -147,6 +153,21 @@ impl Partition {
     /// What happened so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Units that have closed since it was put back, those of what was repeated too.
+    pub fn closed_counts(&self) -> ClosedCounts {
+        self.engine.closed_counts()
+    }
+
+    /// Events that were dropped because one with the same id had been judged.
+    pub fn duplicates(&self) -> u64 {
+        self.engine.duplicates()
+    }
+
+    /// Bytes of its slices as they were saved last, packed; of those that were not saved since it was put back, nothing.
+    pub fn saved_bytes(&self) -> u64 {
+        self.saved_bytes.iter().sum()
     }
 
     /// The latest record, in milliseconds since 1970.

@@ -32,6 +32,8 @@ impl Partition {
             pins: VecDeque::new(),
             next_control,
             outgoing: Vec::new(),
+            heard: Vec::new(),
+            saved_bytes: [0; SLICES],
             said: Vec::new(),
             latest_record: None,
             told: None,
@@ -65,8 +67,13 @@ impl Partition {
     pub fn replace(mut self, saved: &BTreeSet<Vec<u8>>) -> Result<Commit, CommitError> {
         let number = self.settings.number;
         let pace = Pace { events: u64::MAX, every_ms: i64::MAX };
-        let empty =
-            Commit { partition: number, position: self.position, outputs: Vec::new(), state: Vec::new() };
+        let empty = Commit {
+            partition: number,
+            position: self.position,
+            outputs: Vec::new(),
+            state: Vec::new(),
+            told: Vec::new(),
+        };
         let mut commit = self.commit(pace, 0, true)?.unwrap_or(empty);
         let written: BTreeSet<&[u8]> = commit.state.iter().map(|record| record.key.as_slice()).collect();
         let stale: Vec<Vec<u8>> =

@@ -74,6 +74,8 @@ pub fn restore(
         pins: VecDeque::new(),
         next_control: head.as_ref().map_or(0, |head| head.next_control),
         outgoing: Vec::new(),
+        heard: Vec::new(),
+        saved_bytes: [0; SLICES],
         said: Vec::new(),
         latest_record: None,
         told: head.as_ref().map(|head| head.storm.clone()),
@@ -165,6 +167,10 @@ pub fn restore(
     if otherwise {
         // What is judged again may be judged otherwise, and fewer alerts be counted than were told.
         (0..SLICES).for_each(|slice| partition.engine.count_further(slice, beyond));
+    }
+    // Nothing is left to be judged again: it stands where it stood now, and not only when the next record comes.
+    if start >= stands.offset && partition.happen_until(stands.offset, common).is_ok() {
+        partition.position.offset = partition.position.offset.max(stands.offset);
     }
     partition.pace.pins_written = partition.pins.back().map_or(stands.pins, |(at, _)| at.pins + 1);
     Restored { partition, missing }

@@ -22,6 +22,8 @@ mod guards;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod levels;
+#[cfg(feature = "kafka")]
+mod metrics_docs;
 mod outputs;
 mod scenarios;
 mod simulate;

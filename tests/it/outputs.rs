@@ -136,9 +136,12 @@ fn the_reader_of_control_records_agrees_with_their_schema() {
     assert_eq!(schema["properties"]["kind"]["enum"], serde_json::json!(Control::NAMES));
     for name in ["agent-control", "held-back"] {
         let schema = text_of(name);
-        let families = Family::TOLD.map(Family::name);
+        // What is said of types cannot be held back of agents.
+        let families = Family::TOLD.map(Family::name).into_iter().filter(|name| *name != "fleet");
+        let families: Vec<_> = families.collect();
         assert_eq!(schema["properties"]["family"]["enum"], serde_json::json!(families));
-        let kinds = RiskEventType::ALL.map(RiskEventType::name);
+        let kinds = RiskEventType::ALL.map(RiskEventType::name).into_iter();
+        let kinds: Vec<_> = kinds.filter(|name| *name != "fleetShift").collect();
         assert_eq!(schema["properties"]["risk_event_type"]["enum"], serde_json::json!(kinds));
     }
 }

@@ -21,6 +21,7 @@ use tiltmeter::wire::control;
 
 mod access;
 mod failure;
+mod fleet;
 mod frequency;
 mod provenance;
 mod registry;

@@ -19,8 +19,8 @@ use super::assignment::{Decided, Membership};
 use super::read::read_all;
 use super::versions::{self, Manifest, VersionStore};
 use super::writer::{Together, Writer};
-use crate::engine::Version;
 use crate::engine::member::Part;
+use crate::engine::{Output, Version};
 use crate::kafka::client::{Begin, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
@@ -53,6 +53,8 @@ struct Pieces {
 /// What the aggregator knows.
 struct State {
     version: Version,
+    /// What there is to say of types, to be written with the version.
+    told: Vec<Outgoing>,
     /// Parts by instant and partition.
     waiting: BTreeMap<(i64, i32), Waiting>,
     /// Pieces of parts that are not whole yet.
@@ -153,6 +155,7 @@ fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str)
         }
         while let Some(boundary) = state.ready(shared.verified.partitions as usize) {
             state.merge(boundary);
+            state.tell(boundary);
             state.write(shared, writer, consumer)?;
         }
     }
@@ -167,7 +170,15 @@ fn begin(shared: &Shared) -> Result<State, Failure> {
     let newest = store.version(number).unwrap_or_else(|| store.newest());
     let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());
     let version = copied.unwrap_or_else(|| Version::new(shared.engine.clone()));
-    Ok(State { version, waiting: BTreeMap::new(), pieces: BTreeMap::new(), merged, next, read: next })
+    Ok(State {
+        version,
+        told: Vec::new(),
+        waiting: BTreeMap::new(),
+        pieces: BTreeMap::new(),
+        merged,
+        next,
+        read: next,
+    })
 }
 
 /// The version that follows from everything that was handed over, without waiting for anybody.
@@ -245,6 +256,16 @@ impl State {
         self.version.merge(EventTime(boundary), &mut parts);
     }
 
+    /// What there is to say of types until an instant.
+    fn tell(&mut self, boundary: i64) {
+        let mut said = Vec::new();
+        self.version.tell_fleet_shifts(EventTime(boundary), &mut said);
+        self.told.extend(said.iter().filter_map(Output::alert).filter_map(|alert| {
+            let value = serde_json::to_vec(alert).ok()?;
+            Some(Outgoing::new(Topic::Alerts, alert.subject.id.as_str(), value))
+        }));
+    }
+
     /// Writes the version, and how far parts are in it.
     fn write(
         &mut self,
@@ -266,7 +287,9 @@ impl State {
         offsets
             .add_partition_offset(topic, 0, Offset::Offset(self.next))
             .map_err(|error| Failure::new("note an offset", &error, None))?;
-        let records: Vec<&Outgoing> = records.iter().collect();
-        writer.write(&Together { outputs: Vec::new(), state: records, offsets }, consumer)
+        let told = std::mem::take(&mut self.told);
+        let together = Together { outputs: told.iter().collect(), state: records.iter().collect(), offsets };
+        // Where it fails all is merged anew from what was written before, and said again.
+        writer.write(&together, consumer)
     }
 }

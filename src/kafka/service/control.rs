@@ -36,6 +36,13 @@ impl ControlTail {
         records.range(..offset).map(|(_, json)| Arc::clone(json)).collect()
     }
 
+    /// The latest record that has a text in it.
+    pub fn find(&self, text: &str) -> Option<(i64, Arc<str>)> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = records.iter().rev().find(|(_, json)| json.contains(text));
+        found.map(|(offset, json)| (*offset, Arc::clone(json)))
+    }
+
     fn add(&self, offset: i64, value: Option<&[u8]>) {
         if let Some(json) = value.and_then(|value| std::str::from_utf8(value).ok()) {
             // It is written down again wherever it is pinned, and has to fit there; nothing of use is so long.

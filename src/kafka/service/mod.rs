@@ -10,6 +10,9 @@
 mod aggregator;
 mod assignment;
 mod control;
+mod deciding;
+mod figures;
+pub mod lookup;
 mod normalise;
 mod pulse;
 mod read;
@@ -32,9 +35,12 @@ use super::client::{Clients, Severity};
 use super::failure::Failure;
 use super::verify::Verified;
 use crate::engine::{Settings, Version};
+use crate::metrics::Metrics;
 use crate::partition::{Common, Counts};
 
 use self::control::ControlTail;
+pub use self::deciding::{Decided, Deciding};
+pub use self::figures::Watcher;
 pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
@@ -53,6 +59,7 @@ pub(in crate::kafka::service) struct Shared {
     pub versions: VersionStore,
     pub control: ControlTail,
     pub pulse: Pulse,
+    pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
     /// Consumers that the group has given something, or nothing.
@@ -74,15 +81,18 @@ pub struct PartitionStatus {
     pub version: u64,
     /// What happened so far.
     pub counts: Counts,
+    /// Its slices as they were saved last, packed; of those that were not saved since it was put back, nothing. Bytes.
+    pub state_bytes: u64,
 }
 
 impl Shared {
     /// * `engine`: what the engine of one partition is told.
-    fn new(clients: Clients, engine: Settings, verified: Verified) -> Self {
+    fn new(clients: Clients, engine: Settings, verified: Verified, metrics: Arc<Metrics>) -> Self {
         Self {
             versions: VersionStore::new(engine.clone()),
             control: ControlTail::default(),
             pulse: Pulse::default(),
+            metrics,
             status: Mutex::default(),
             stop: AtomicBool::new(false),
             joined: AtomicU32::new(0),
@@ -105,6 +115,7 @@ impl Shared {
     /// Tells the operator: a line in the log, and a record in the topic of status.
     pub fn alarm(&self, kind: AlarmKind, partition: Option<i32>, sentence: &str) {
         self.say(Severity::Error, sentence);
+        self.metrics.figures.operator_alerts.with_label_values(&[kind.name()]).inc();
         self.pulse.alarm(kind, partition, sentence);
     }
 
@@ -148,14 +159,20 @@ impl Service {
     /// Starts the threads of an instance. Returns once the versions and the control topic have been read to their ends.
     ///
     /// * `engine`: what every partition's engine is told; `max_agents` of all partitions together.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
     /// When the topics cannot be read.
-    pub fn start(clients: Clients, engine: Settings, verified: Verified) -> Result<Self, Failure> {
+    pub fn start(
+        clients: Clients,
+        engine: Settings,
+        verified: Verified,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let engine = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine };
-        let shared = Arc::new(Shared::new(clients, engine, verified));
+        let shared = Arc::new(Shared::new(clients, engine, verified, metrics));
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
         let tail = versions::tail(&service.shared)?;
@@ -198,6 +215,16 @@ impl Service {
     /// The newest version of what is normal.
     pub fn newest_version(&self) -> u64 {
         self.shared.versions.newest().number()
+    }
+
+    /// Brings the figures that are as of now up to date: to be called before they are told.
+    pub fn watcher(&self) -> Watcher {
+        Watcher::new(&self.shared)
+    }
+
+    /// Writes what people decide, for whoever asks over HTTP.
+    pub fn deciding(&self) -> Deciding {
+        Deciding::new(&self.shared)
     }
 
     /// Types of agents that have a baseline in it.

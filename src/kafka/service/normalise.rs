@@ -14,6 +14,7 @@ use super::writer::now_ms;
 use crate::kafka::client::Clients;
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, SourceTopic, Topic};
+use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetter, Reason, Refusal};
@@ -53,6 +54,7 @@ impl NormaliseError {
 /// What all threads share.
 struct Shared {
     clients: Clients,
+    metrics: Arc<Metrics>,
     partitions: i32,
 }
 
@@ -64,6 +66,7 @@ impl Normalising {
     ///
     /// * `partitions`: of the topic of audit events.
     /// * `key`: of the hashes in events.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
@@ -73,6 +76,7 @@ impl Normalising {
         sources: &[SourceTopic],
         partitions: u32,
         key: &[u8],
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, NormaliseError> {
         if sources.is_empty() {
             return Err(NormaliseError::NoSources);
@@ -89,6 +93,7 @@ impl Normalising {
         }
         let shared = Arc::new(Shared {
             clients: clients.for_sources(),
+            metrics: Arc::clone(metrics),
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
         });
         let mut relay = Relay::new(clients, "a source");
@@ -162,6 +167,20 @@ impl Work for Translating {
 
     fn give_up(&mut self, partition: i32) {
         self.places.remove(&partition);
+    }
+
+    fn written(&mut self, records: usize, outputs: &[Outgoing]) {
+        let figures = &self.shared.metrics.figures;
+        let topic = self.topic.as_str();
+        figures.source_records.with_label_values(&[topic]).inc_by(records as u64);
+        let events = |record: &&Outgoing| record.topic == Topic::Audit && record.headers.is_empty();
+        let events = outputs.iter().filter(events).count();
+        figures.source_events.with_label_values(&[topic]).inc_by(events as u64);
+        for letter in outputs.iter().filter(|record| record.topic == Topic::DeadLetters) {
+            let reason = letter.headers.iter().find(|(name, _)| *name == "reason");
+            let reason = reason.map_or("", |(_, reason)| reason.as_str());
+            figures.source_refusals.with_label_values(&[topic, reason]).inc();
+        }
     }
 
     fn more(&mut self) -> Vec<Outgoing> {

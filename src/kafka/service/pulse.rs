@@ -25,6 +25,9 @@ use crate::kafka::settings::{RecordTime, Topic};
 
 /// Between two heartbeats.
 const BEAT: Duration = Duration::from_secs(30);
+/// Between two looks where partitions end, and how long one may take: a stop must not wait for it.
+const LOOK_AT_ENDS: Duration = Duration::from_secs(5);
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
 /// The first one comes early, so that it is soon known that we are there.
 const FIRST: Duration = Duration::from_secs(2);
 /// Between two looks whether the service ends.
@@ -49,6 +52,7 @@ const DEAD_SHARE: (f64, u64) = (0.2, 100);
 pub(super) struct Pulse {
     ends: Mutex<BTreeMap<i32, End>>,
     alarms: Mutex<Vec<Alarm>>,
+    seen: Mutex<BTreeMap<i32, Seen>>,
 }
 
 /// What an operator is told of.
@@ -63,6 +67,27 @@ pub(super) enum AlarmKind {
     DeadLetters,
     /// Judging a record ended in a panic.
     Panic,
+}
+
+impl AlarmKind {
+    /// The name used in records and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CoverageGap => "coverage_gap",
+            Self::Stalled => "stalled",
+            Self::DeadLetters => "dead_letters",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// What was last seen of a partition from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// One after its last record, those of open transactions included.
+    pub end: i64,
+    /// Whether it stands before an open transaction.
+    pub stalled: bool,
 }
 
 /// A record for the operator.
@@ -98,6 +123,15 @@ impl Pulse {
             let (instance, sentence) = (String::new(), sentence.to_owned());
             alarms.push(Alarm { schema: ALARM_SCHEMA, kind, partition, instance, sentence });
         }
+    }
+
+    /// What was last seen of each partition from outside.
+    pub fn seen(&self) -> BTreeMap<i32, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn see(&self, partition: i32, change: impl FnOnce(&mut Seen)) {
+        change(self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default());
     }
 
     fn put(&self, partition: i32, end: End) {
@@ -177,9 +211,14 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     let mut stalled: BTreeMap<i32, (i64, u32)> = BTreeMap::new();
     let mut counted: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
     let mut next = Instant::now() + FIRST;
+    let mut next_look = next;
     while !shared.stops() {
         send_alarms(shared, &producer);
         if Instant::now() < next {
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + LOOK_AT_ENDS;
+                look_at_ends(shared, &seen);
+            }
             thread::sleep(LOOK);
             continue;
         }
@@ -203,6 +242,9 @@ fn beat(
     let audit = settings.topics.of(Topic::Audit);
     let partitions = shared.partitions();
     let time_ms = send(shared, producer, &partitions)?;
+    if let Some(time_ms) = time_ms {
+        shared.metrics.figures.heartbeat.with_label_values::<&str>(&[]).set(time_ms as f64 / 1000.0);
+    }
     for (partition, status) in &partitions {
         let (_, end) = seen.of(audit, *partition)?;
         if let (RecordTime::Broker, Some(time_ms)) = (settings.record_time, time_ms) {
@@ -213,6 +255,8 @@ fn beat(
         let stands = status.offset >= stable && stable < end;
         let since = stalled.entry(*partition).or_default();
         *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
+        let stalled = stands && since.1 >= STALLED_BEATS;
+        shared.pulse.see(*partition, |seen| *seen = Seen { end, stalled });
         if stands && since.1 == STALLED_BEATS {
             shared.alarm(
                 AlarmKind::Stalled,
@@ -226,6 +270,15 @@ fn beat(
         }
     }
     Ok(())
+}
+
+/// Looks where partitions end, for those who want to know how far behind we are. Trouble is told by the next heartbeat.
+fn look_at_ends(shared: &Shared, seen: &Watermarks) {
+    let audit = shared.clients.settings().topics.of(Topic::Audit);
+    for partition in shared.partitions().into_keys() {
+        let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { return };
+        shared.pulse.see(partition, |seen| seen.end = end);
+    }
 }
 
 /// Sends what the operator has to be told; what cannot be sent is in the log.

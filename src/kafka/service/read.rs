@@ -99,6 +99,14 @@ impl Watermarks {
         Ok(Self { consumer: client(clients, isolation)? })
     }
 
+    /// The first offset of a partition and the one after its last, asked once.
+    pub fn once(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), Failure> {
+        self.consumer.fetch_watermarks(topic, partition, within).map_err(|error| {
+            let doing = format!("ask where {topic} [{partition}] ends");
+            Failure::new(&doing, &error, self.consumer.context().trouble().as_ref())
+        })
+    }
+
     /// The first offset of a partition and the one after its last.
     pub fn of(&self, topic: &str, partition: i32) -> Result<(i64, i64), Failure> {
         let doing = format!("ask where {topic} [{partition}] ends");

@@ -76,7 +76,8 @@ impl Resting {
     pub fn open(clients: Clients, engine: Settings, verified: Verified) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let share = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine.clone() };
-        let resting = Self { shared: Shared::new(clients, share, verified), whole: engine };
+        let resting =
+            Self { shared: Shared::new(clients, share, verified, std::sync::Arc::default()), whole: engine };
         resting.refuse_members()?;
         drop(versions::tail(&resting.shared)?);
         drop(control::tail(&resting.shared)?);

@@ -56,6 +56,8 @@ struct Known {
     /// Versions that were put together.
     ready: BTreeMap<u64, Arc<Version>>,
     newest: Arc<Version>,
+    /// When it was written, by the broker's clock; none for what is shipped. Milliseconds since 1970.
+    newest_ms: Option<i64>,
 }
 
 impl VersionStore {
@@ -92,6 +94,7 @@ impl VersionStore {
             manifests: BTreeMap::new(),
             ready: BTreeMap::from([(0, Arc::clone(&newest))]),
             newest,
+            newest_ms: None,
         };
         Self { settings, known: Mutex::new(known) }
     }
@@ -99,6 +102,12 @@ impl VersionStore {
     /// The newest version that is whole.
     pub fn newest(&self) -> Arc<Version> {
         Arc::clone(&self.lock().newest)
+    }
+
+    /// The newest version that is whole, and when it was written, by the broker's clock; none for what is shipped.
+    pub(super) fn newest_written(&self) -> (Arc<Version>, Option<i64>) {
+        let known = self.lock();
+        (Arc::clone(&known.newest), known.newest_ms)
     }
 
     /// The manifest of the newest version; that of nothing if there is none.
@@ -125,6 +134,7 @@ impl VersionStore {
                 let mut known = self.lock();
                 if version >= known.newest.number() {
                     known.newest = Arc::clone(&made);
+                    known.newest_ms = Some(record.timestamp_ms);
                 }
                 known.ready.insert(version, made);
                 while known.ready.len() > 3 {

@@ -3,6 +3,7 @@
 //! Knows partitions from being assigned until being revoked. Must not judge.
 
 mod taking;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use self::taking::{Suspect, incoming, pin, take};
+use self::tally::Tally;
 use super::assignment::{Decided, Membership};
 use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
@@ -64,6 +66,7 @@ struct Worker<'s> {
     said: Option<Instant>,
     pace: Pace,
     joined: bool,
+    tally: Tally,
 }
 
 /// Works until the service ends.
@@ -99,6 +102,7 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         said: None,
         pace: Pace { events: SLICE_AFTER, every_ms },
         joined: false,
+        tally: Tally::new(&shared.metrics),
     };
     while !shared.stops() {
         worker.turn()?;
@@ -159,8 +163,14 @@ impl Worker<'_> {
             let Some(Slot::Running(partition)) = self.slots.get_mut(number) else { continue };
             let records: Vec<Incoming<'_>> = messages.iter().map(incoming).collect();
             let suspect = self.suspects.get(number).copied();
+            let repeats = partition.is_muted();
             match take(partition, &records, suspect, self.shared) {
                 Ok(done) => {
+                    if repeats {
+                        self.tally.repeated(partition);
+                    } else {
+                        self.tally.judged(*number, &records);
+                    }
                     if done {
                         self.suspects.remove(number);
                     }
@@ -258,6 +268,7 @@ impl Worker<'_> {
                         self.restore_anew(number);
                         continue;
                     }
+                    self.tally.begin(&partition);
                     self.slots.insert(number, Slot::Running(Box::new(partition)));
                 }
                 Err(failure) if failure.next == Next::Mend => return Err(failure),
@@ -308,6 +319,7 @@ impl Worker<'_> {
     }
 
     fn restore_anew(&mut self, number: i32) {
+        self.tally.forget(number);
         let topic = self.shared.clients.settings().topics.of(Topic::Audit);
         let mut place = TopicPartitionList::new();
         place.add_partition(topic, number);
@@ -370,7 +382,28 @@ impl Worker<'_> {
         }
     }
 
-    fn write(&self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
+    fn write(&mut self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
+        let began = Instant::now();
+        let written = self.write_together(commits);
+        self.tally.wrote(began.elapsed(), written.is_ok());
+        if written.is_ok() {
+            self.count(commits.iter().map(|(_, commit)| commit));
+        }
+        written
+    }
+
+    /// Counts what was written.
+    fn count<'c>(&mut self, commits: impl Iterator<Item = &'c Commit>) {
+        for commit in commits {
+            let partition = match self.slots.get(&commit.partition) {
+                Some(Slot::Running(partition)) => Some(&**partition),
+                Some(Slot::Restoring(_)) | None => None,
+            };
+            self.tally.committed(commit, partition);
+        }
+    }
+
+    fn write_together(&self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
         let topic = self.shared.clients.settings().topics.of(Topic::Audit);
         let mut offsets = TopicPartitionList::new();
         for (_, commit) in commits {
@@ -415,6 +448,8 @@ impl Worker<'_> {
                     continue;
                 }
             };
+            let is_written = |commit: &Commit| stands.get(&commit.partition) == Some(&commit.position);
+            self.count(commits.iter().map(|(_, commit)| commit).filter(|commit| is_written(commit)));
             let mut elsewhere = Vec::new();
             commits.retain(|(before, commit)| {
                 let stands = stands.get(&commit.partition).copied();
@@ -536,6 +571,7 @@ impl Worker<'_> {
                     agents: partition.agents(),
                     version: partition.version(),
                     counts: *partition.counts(),
+                    state_bytes: partition.saved_bytes(),
                 },
             };
             self.shared.note(*number, Some(status));

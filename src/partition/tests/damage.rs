@@ -177,6 +177,20 @@ fn pins_that_are_lost_do_not_silence_what_comes_next() {
 }
 
 #[test]
+fn a_partition_whose_records_were_all_deleted_is_at_work_at_once() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    let stands = broker.committed.unwrap();
+    let Restored { partition, .. } = restored(&broker.state, Some(stands), stands.offset - 1);
+    assert!(partition.is_muted(), "one record is left to be judged again");
+    let Restored { mut partition, .. } = restored(&broker.state, Some(stands), stands.offset);
+    assert_eq!((partition.position(), partition.is_muted()), (stands, false));
+    take(&mut partition, 1);
+    assert_eq!(partition.counts().events + partition.counts().dead_letters, 1);
+}
+
+#[test]
 fn a_slice_that_is_ahead_is_not_saved_as_of_an_earlier_record() {
     let mut broker = Broker::default();
     let mut partition = broker.restore(Flaw::None);

@@ -5,6 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::control::{Control, ControlRecord, Registration, Scope, Subject};
+use crate::finding::{Family, RiskEventType};
 use crate::time::EventTime;
 use crate::wire::audit_event::{ID_LIMIT_BYTES, TEXT_LIMIT_BYTES};
 use crate::wire::dead_letter::{Reason, Refusal};
@@ -69,6 +70,13 @@ pub(super) fn check(record: &ControlRecord, text: &str) -> Result<(), Refusal> {
             if ["family", "risk_event_type"].iter().all(|name| has_field(text, name)) {
                 return Err(super::invalid(
                     "fields `family` and `risk_event_type` are both there; make two suppressions of them"
+                        .to_owned(),
+                ));
+            }
+            if suppression.muted.means(Family::Fleet, RiskEventType::FleetShift) {
+                return Err(super::invalid(
+                    "a suppression is about agents, and `fleetShift` is about a type; declare a change or a maintenance \
+                     window of the type instead"
                         .to_owned(),
                 ));
             }

@@ -128,6 +128,14 @@ impl<'m> Told<'m> {
         })
     }
 
+    /// The type that it is about, where it is about no single agent.
+    fn type_meant(&self) -> Option<&str> {
+        match self {
+            Self::Alert(alert) => (alert.subject.kind == "agent_type").then_some(&alert.subject.id),
+            Self::Risk(_) => None,
+        }
+    }
+
     fn agent(&self) -> identity::Names<'_> {
         match self {
             Self::Alert(alert) => identity::Names {
@@ -205,7 +213,11 @@ impl Formatter {
     ///
     /// [`Unfit`]: never for the formats that ship.
     pub fn render(&self, told: &Told<'_>) -> Result<Option<Rendered>, Unfit> {
-        let identity = self.identity.of(told.agent());
+        let identity = match told.type_meant() {
+            // What is about a type must not be taken for what is about an agent of that name.
+            Some(name) => format!("agent_type:{name}"),
+            None => self.identity.of(told.agent()),
+        };
         match &self.how {
             How::Native => {
                 let headers = vec![("content-type", "application/json".to_owned())];

@@ -297,7 +297,7 @@ fn analysis(seen: &Observation, identity: &str, agent_type: &str) -> Value {
 
 fn observation_type(detector: Detector) -> &'static str {
     match detector {
-        Detector::Frequency | Detector::Failure => "Frequency Analysis",
+        Detector::Frequency | Detector::Failure | Detector::Fleet => "Frequency Analysis",
         Detector::Sequence => "Sequence Analysis",
         Detector::Provenance | Detector::Access => "Distribution Analysis",
         Detector::Rules | Detector::Registry => "Rule",

@@ -14,7 +14,7 @@ use super::deployment::{Deployment, events};
 use super::rig::{Cluster, left_out, shared};
 
 /// Fewer alerts than this would show nothing.
-const ENOUGH: usize = 0;
+const ENOUGH: usize = 100;
 
 #[test]
 fn an_instance_that_is_killed_again_and_again_tells_everything_once() {
@@ -88,7 +88,7 @@ fn damaged_missing_and_foreign_state_costs_memory_and_no_identity() {
     deployment.wait(&mut [&mut instance]);
     assert!(instance.log().contains("lost or damaged"), "{}", instance.log());
     instance.stop();
-    assert!(deployment.check_identities() > ENOUGH);
+    assert!(deployment.check_identities() > ENOUGH / 5);
 }
 
 /// Each round another kind of damage to every second record of the state.
@@ -165,8 +165,8 @@ fn a_verdict_takes_effect_once_and_survives_a_kill() {
     deployment.produce(after);
     deployment.wait(&mut [&mut instance]);
     instance.stop();
-    assert!(told() <= 2, "at most once on each partition");
-    deployment.check();
+    assert_eq!(told(), 1, "once, whatever partitions there are");
+    assert!(deployment.check() > ENOUGH);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod faults;
 mod normalise;
 mod rig;
 mod service;
+mod serving;
 mod sinks;
 mod state;
 mod topics;

@@ -21,5 +21,6 @@ fn what_arrives_is_judged_once_and_a_stop_takes_no_ten_seconds() {
     deployment.produce(second);
     deployment.wait(&mut [&mut instance]);
     instance.stop();
-    assert!(deployment.check() > 5, "hardly any alerts:\n{}", instance.log());
+    let alerts = deployment.check();
+    assert!(alerts > 50, "hardly any alerts ({alerts}):\n{}", instance.log());
 }

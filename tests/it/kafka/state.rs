@@ -73,6 +73,14 @@ fn agents(told: &str) -> usize {
     row.split_whitespace().last().unwrap().parse().unwrap()
 }
 
+/// The number of the newest version that the topic has.
+fn newest_version(deployment: &Deployment) -> u64 {
+    let manifests = deployment.read(Topic::Baselines).into_iter().filter_map(|(_, _, _, key, _)| {
+        String::from_utf8(key).unwrap().strip_prefix("m|").map(|number| number.parse().unwrap())
+    });
+    manifests.max().unwrap()
+}
+
 #[test]
 fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     let Some(brokers) = shared() else { return left_out("states") };
@@ -80,8 +88,8 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     let place = |name: &str| -> PathBuf { folder.path().join(name) };
     std::fs::write(place("key"), "000102030405060708090a0b0c0d0e0f").unwrap();
     let more = format!("{}[agents]\nidentity_key_file = {:?}\n", rules(), place("key"));
-    let deployment = Deployment::new("state", &brokers.brokers, 3, &more);
-    let events = events(6000, 20);
+    let mut deployment = Deployment::new("state", &brokers.brokers, 3, &more).without_rule();
+    let events = events(8000, 20);
     let (first, rest) = events.split_at(3000);
     let (second, last) = rest.split_at(2500);
     for (name, events) in [("first", first), ("second", second), ("last", last)] {
@@ -144,5 +152,26 @@ fn a_state_goes_from_a_file_run_into_the_service_and_back() {
     done(&[&revert[..], &whom, &["--dry-run"]].concat(), &[]);
     done(&[&revert[..], &whom].concat(), &[]);
     refused(&[&revert[..], &["--agent", "nobody"]].concat(), &[], "not known on partition");
+    let exported = place("exported.state");
+    let told = done(&["state", "export", c, &config, "--to"], &[&exported]);
+    assert!(agents(&told) >= known, "{told}");
+    done(&["detect", c, &config, "--state", exported.to_str().unwrap()], &[&place("last")]);
     refused(&[&revert[..], &["--to-version", "999999"]].concat(), &[], "there is no version 999999");
+    let newest = newest_version(&deployment);
+    let before = (newest - 1).to_string();
+    let told = done(&[&revert[..], &["--to-version", &before]].concat(), &[]);
+    assert_eq!(newest_version(&deployment), newest + 1, "{told}");
+
+    // On more partitions, where the service goes on.
+    deployment.enlarge(5);
+    let told = done(&["state", "repartition", c, &config, "--partitions", "5"], &[]);
+    assert!(agents(&told) >= known, "{told}");
+    deployment.produce(last);
+    let alerts = deployment.read(Topic::Alerts).len();
+    let mut instance = deployment.start("a");
+    deployment.wait(&mut [&mut instance]);
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+    assert!(!instance.log().contains("lost or damaged"), "{}", instance.log());
+    assert!(deployment.read(Topic::Alerts).len() > alerts, "nothing is told any more:\n{}", instance.log());
+    deployment.check_identities();
 }

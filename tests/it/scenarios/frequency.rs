@@ -10,18 +10,18 @@ use super::check;
 use super::stream::{CASE_DAY, Stream};
 
 const TYPE: &str = "indexer";
-const EIGHT: usize = 8 * 60;
+pub const EIGHT: usize = 8 * 60;
 const DAY: usize = 24 * 60;
 
 /// A fleet of indexers: how many, and minutes between two sessions of each.
 #[derive(Clone, Copy)]
-struct Indexers {
+pub struct Indexers {
     agents: usize,
     every: usize,
 }
 
 /// Each hour of theirs is like the other.
-const STEADY: Indexers = Indexers { agents: 10, every: 20 };
+pub const STEADY: Indexers = Indexers { agents: 10, every: 20 };
 /// Busy for some minutes of each morning, all of them.
 const BUSY_MORNINGS: Indexers = Indexers { agents: 8, every: 30 };
 
@@ -35,14 +35,14 @@ fn index(stream: &mut Stream, agent: usize, day: usize, minute: usize) {
 
 impl Indexers {
     /// Ten times as much as an hour has, within a quarter of one.
-    fn burst(self, stream: &mut Stream, agent: usize, day: usize, minute: usize) {
+    pub fn burst(self, stream: &mut Stream, agent: usize, day: usize, minute: usize) {
         for n in 0..10 * 60 / self.every {
             index(stream, agent, day, minute + n / 2);
         }
     }
 
     /// The rounds of all on a day, from midnight to a minute; `but` leaves one out from a minute on.
-    fn rounds(self, stream: &mut Stream, day: usize, until: usize, but: Option<(usize, usize)>) {
+    pub fn rounds(self, stream: &mut Stream, day: usize, until: usize, but: Option<(usize, usize)>) {
         for minute in (0..until).step_by(self.every) {
             for agent in 0..self.agents {
                 // Now and then a round is left out: nobody is a clock.
@@ -54,7 +54,7 @@ impl Indexers {
         }
     }
 
-    fn ordinary_days(self) -> Stream {
+    pub fn ordinary_days(self) -> Stream {
         let mut stream = Stream::default();
         for day in 0..CASE_DAY {
             self.rounds(&mut stream, day, DAY, None);

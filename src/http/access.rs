@@ -1,0 +1,297 @@
+//! Who may ask for what: bearer tokens and their roles.
+//!
+//! Knows hashes of tokens. Must not keep a token, nor show one.
+//!
+//! Without tokens, only an instance that listens at a loopback address answers, and only to requests that name one: a page in
+//! a browser on the same machine could otherwise ask under a name of its own.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use crate::config::HttpSettings;
+use crate::kafka::secret::{SecretError, SecretPlace};
+
+/// Tokens are read anew this often, so that one can be changed without a restart.
+const READ_EVERY: Duration = Duration::from_secs(10);
+/// The shortest token. Bytes; 16 random ones in hexadecimal digits have 32.
+const SHORTEST_BYTES: usize = 16;
+
+/// What a token lets its bearer do; each role everything that those before it may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Gives verdicts.
+    Analyst,
+    /// Gives verdicts that teach.
+    Admin,
+}
+
+impl Role {
+    /// The name used in configuration and documentation.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Analyst => "analyst",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Tokens cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// They cannot be read.
+    #[error("[http] {role}_tokens: {source}")]
+    Read {
+        /// Of which role.
+        role: &'static str,
+        /// Why.
+        source: SecretError,
+    },
+    /// One is too short.
+    #[error(
+        "[http] {role}_tokens: line {line} has {bytes} bytes; a token has at least {SHORTEST_BYTES}: make one with \
+         `openssl rand -hex 16`, one a line"
+    )]
+    Short {
+        /// Of which role.
+        role: &'static str,
+        /// Which line.
+        line: usize,
+        /// How long it is. Bytes.
+        bytes: usize,
+    },
+}
+
+type Hash = [u8; 32];
+
+/// Who may ask.
+pub struct Access {
+    places: Vec<(Role, SecretPlace)>,
+    known: Mutex<(Instant, Vec<(Hash, Role)>)>,
+    is_local: bool,
+}
+
+impl Access {
+    /// What the settings say.
+    ///
+    /// * `address`: where it is listened.
+    ///
+    /// # Errors
+    ///
+    /// When tokens cannot be read, or are too short.
+    pub fn new(settings: &HttpSettings, address: SocketAddr) -> Result<Self, AccessError> {
+        let HttpSettings { viewer_tokens, analyst_tokens, admin_tokens, .. } = settings;
+        let places =
+            [(Role::Viewer, viewer_tokens), (Role::Analyst, analyst_tokens), (Role::Admin, admin_tokens)];
+        let places: Vec<(Role, SecretPlace)> =
+            places.into_iter().filter_map(|(role, place)| Some((role, place.clone()?))).collect();
+        let known = Mutex::new((Instant::now(), read(&places)?));
+        Ok(Self { places, known, is_local: address.ip().is_loopback() })
+    }
+
+    /// Whether anybody is let in to `/v1`.
+    pub fn lets_in(&self) -> bool {
+        self.is_local || !self.places.is_empty()
+    }
+
+    /// Whether whoever sent these headers has a role.
+    ///
+    /// # Errors
+    ///
+    /// The answer that they get instead.
+    pub fn check(&self, headers: &HeaderMap, wanted: Role) -> Result<(), Problem> {
+        if self.places.is_empty() {
+            return self.check_local(headers);
+        }
+        let Some(token) = bearer(headers) else {
+            let detail = "the request has no bearer token; send `Authorization: Bearer TOKEN` with one of those in [http]";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail));
+        };
+        self.check_token(&token, wanted)
+    }
+
+    /// The same for a page in a browser, which sends the token as a password.
+    ///
+    /// # Errors
+    ///
+    /// The answer that it gets instead.
+    pub fn check_page(&self, headers: &HeaderMap, wanted: Role) -> Result<(), Problem> {
+        if self.places.is_empty() {
+            return self.check_local(headers);
+        }
+        let Some(token) = bearer(headers).or_else(|| password(headers)) else {
+            let detail = "this page is for those with a token: give one of those in [http] as the password";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail).asks_for_password());
+        };
+        self.check_token(&token, wanted).map_err(Problem::asks_for_password)
+    }
+
+    fn check_token(&self, token: &str, wanted: Role) -> Result<(), Problem> {
+        let Some(role) = self.role(token.trim()) else {
+            let detail = "the token is not known; send one of those in [http]";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "unknown-token", detail));
+        };
+        if role < wanted {
+            let detail = format!("the token is of role {}; this wants {}", role.name(), wanted.name());
+            return Err(Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail));
+        }
+        Ok(())
+    }
+
+    fn check_local(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let refused = |detail: &str| Err(Problem::new(StatusCode::FORBIDDEN, "no-tokens-configured", detail));
+        if !self.is_local {
+            return refused(
+                "no tokens are configured, and this instance does not listen at a loopback address: set [http] viewer_tokens \
+                 (docs/http.md), or listen at 127.0.0.1",
+            );
+        }
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+        let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let is_loopback = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if !is_loopback && !name.eq_ignore_ascii_case("localhost") {
+            return refused(
+                "no tokens are configured, and the request names another host than this one: ask http://127.0.0.1, or set [http] \
+                 viewer_tokens (docs/http.md)",
+            );
+        }
+        Ok(())
+    }
+
+    fn role(&self, token: &str) -> Option<Role> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0.elapsed() >= READ_EVERY {
+            known.0 = Instant::now();
+            // What was read before holds while a file is being changed.
+            if let Ok(read) = read(&self.places) {
+                known.1 = read;
+            }
+        }
+        // Hashes are compared, so that how long it takes says nothing of a token.
+        let hash = hash(token);
+        known.1.iter().filter(|(of, _)| *of == hash).map(|(_, role)| *role).max()
+    }
+}
+
+fn credentials<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case(wanted).then_some(rest)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    credentials(headers, "bearer").map(str::to_owned)
+}
+
+/// The password, whatever the name of the user.
+fn password(headers: &HeaderMap) -> Option<String> {
+    let bytes = BASE64.decode(credentials(headers, "basic")?.trim()).ok()?;
+    let (_, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn read(places: &[(Role, SecretPlace)]) -> Result<Vec<(Hash, Role)>, AccessError> {
+    let mut known = Vec::new();
+    for (role, place) in places {
+        let secret = place.read().map_err(|source| AccessError::Read { role: role.name(), source })?;
+        for (token, line) in secret.reveal().lines().map(str::trim).zip(1..) {
+            if token.len() < SHORTEST_BYTES {
+                return Err(AccessError::Short { role: role.name(), line, bytes: token.len() });
+            }
+            known.push((hash(token), *role));
+        }
+    }
+    Ok(known)
+}
+
+fn hash(token: &str) -> Hash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn settings(viewer: Option<SecretPlace>, admin: Option<SecretPlace>) -> HttpSettings {
+        HttpSettings { viewer_tokens: viewer, analyst_tokens: None, admin_tokens: admin, riskiest_agents: 0 }
+    }
+
+    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
+
+    #[test]
+    fn a_token_lets_in_to_what_its_role_may_and_no_other_text_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Some(SecretPlace::File(path))
+        };
+        let settings = settings(
+            file("viewers", "0123456789abcdef\nfedcba9876543210\n"),
+            file("admins", "an-admin-of-this-house"),
+        );
+        let access = Access::new(&settings, LOCAL.into()).unwrap();
+        let may = |value: &str, role| access.check(&headers(header::AUTHORIZATION, value), role).is_ok();
+        assert!(may("Bearer 0123456789abcdef", Role::Viewer) && may("bearer fedcba9876543210", Role::Viewer));
+        assert!(!may("Bearer 0123456789abcdef", Role::Analyst));
+        assert!(
+            may("Bearer an-admin-of-this-house", Role::Analyst)
+                && may("Bearer an-admin-of-this-house", Role::Admin)
+        );
+        for wrong in
+            ["", "Bearer", "Bearer ", "Bearer 0123456789abcde", "Basic 0123456789abcdef", "0123456789abcdef"]
+        {
+            assert!(!may(wrong, Role::Viewer), "{wrong}");
+        }
+        assert!(access.check(&HeaderMap::new(), Role::Viewer).is_err());
+    }
+
+    #[test]
+    fn without_tokens_only_this_machine_is_answered() {
+        let access = |address: SocketAddr| Access::new(&settings(None, None), address).unwrap();
+        let local = access(LOCAL.into());
+        for (host, is_let_in) in [
+            ("127.0.0.1:9464", true),
+            ("localhost", true),
+            ("[::1]:9464", true),
+            ("evil.example", false),
+            ("127.0.0.1.evil.example:9464", false),
+            ("", false),
+        ] {
+            assert_eq!(local.check(&headers(header::HOST, host), Role::Admin).is_ok(), is_let_in, "{host}");
+        }
+        let open = access(([0, 0, 0, 0], 9464).into());
+        assert!(!open.lets_in() && open.check(&headers(header::HOST, "127.0.0.1"), Role::Viewer).is_err());
+    }
+
+    #[test]
+    fn a_token_that_can_be_guessed_is_refused_with_its_line_and_without_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        std::fs::write(&path, "0123456789abcdef\nswordfish\n").unwrap();
+        let place = Some(SecretPlace::File(path));
+        let Err(error) = Access::new(&settings(place, None), LOCAL.into()) else {
+            panic!("a short token was taken")
+        };
+        let error = error.to_string();
+        assert!(
+            error.contains("viewer_tokens: line 2 has 9 bytes") && !error.contains("swordfish"),
+            "{error}"
+        );
+    }
+}

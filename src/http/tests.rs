@@ -1,0 +1,348 @@
+//! Routes answer what was taken in, to those who may ask, and nothing makes them fail.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::kafka::decision::Written;
+use crate::kafka::secret::SecretPlace;
+
+/// A service that writes nothing.
+struct Nothing;
+
+impl Behind for Nothing {
+    fn refresh(&self) {}
+
+    fn topic(&self) -> &str {
+        "control"
+    }
+
+    fn decide(&self, _: Verdict, key: Option<&str>) -> Result<Decided, Failure> {
+        Ok(match key {
+            Some("taken") => Decided::Differs,
+            _ => Decided::At(Written { partition: 0, offset: 41 }, "an-id".to_owned()),
+        })
+    }
+}
+
+fn settings() -> HttpSettings {
+    HttpSettings { viewer_tokens: None, analyst_tokens: None, admin_tokens: None, riskiest_agents: 20 }
+}
+
+fn started(settings: &HttpSettings, lookup: &Arc<Lookup>) -> Served {
+    let readiness = Readiness::not_yet("the broker is waited for");
+    let metrics = Arc::new(Metrics::new());
+    serve(([127, 0, 0, 1], 0).into(), settings, readiness, metrics, Arc::clone(lookup)).unwrap()
+}
+
+/// An interface that has read of one agent of level high.
+fn full() -> Served {
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings(), &lookup);
+    lookup.take_risk((3, 17), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();
+    lookup.take_alert(ALERT.as_bytes()).unwrap();
+    lookup.read_until(now_ms());
+    served.stand_behind(Nothing);
+    served
+}
+
+const RISK: &str = r#"{"schema":"tiltmeter.agent-risk.v1","agent_id":"mailer/1","tenant":"acme","agent_type":"mailer","seq":4,
+    "level":"high","previous_level":"none","level_uncapped":"high","score":81.25,"reasons":[],"cause":"finding",
+    "as_of":"2026-01-05T09:00:00.000Z","alert_count":1,"open_alerts":["2dcf8d"],"monitoring":"ok","maturity":"mature",
+    "baseline":7,"config":"c0ffee"}"#;
+const ALERT: &str =
+    r#"{"schema":"tiltmeter.agent-alert.v1","tenant":"acme","subject":{"kind":"agent","id":"mailer/1"}}"#;
+
+/// A response whose body has no end is read until a text is in it.
+fn follow(address: SocketAddr, headers: &str, until: &str, meanwhile: impl FnOnce()) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").unwrap();
+    let mut told = Vec::new();
+    let mut meanwhile = Some(meanwhile);
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).unwrap();
+        assert!(read > 0, "it has ended: {}", String::from_utf8_lossy(&told));
+        told.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&told).into_owned();
+        if text.contains("\r\n\r\n")
+            && let Some(meanwhile) = meanwhile.take()
+        {
+            meanwhile();
+        }
+        if text.contains(until) {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn what_happens_is_told_to_those_who_follow_and_who_missed_something_is_told_so() {
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings(), &lookup);
+    lookup.take_alert(ALERT.as_bytes()).unwrap();
+    assert_eq!(get(served.address, "/v1/events").0, 503);
+    lookup.read_until(now_ms());
+    let risk = RISK.replace('\n', " ");
+    let told = follow(served.address, "", "c0ffee", || {
+        lookup.take_risk((3, 17), b"acme/mailer/1", Some(risk.as_bytes())).unwrap();
+    });
+    assert!(told.contains("text/event-stream") && told.contains("event: risk\n"), "{told}");
+    assert!(!told.contains("event: alert"), "what was there before is no news: {told}");
+    let id = told.split("id: ").nth(1).unwrap().split('\n').next().unwrap();
+    let told = follow(served.address, &format!("Last-Event-ID: {id}\r\n"), "event: alert", || {
+        lookup.take_alert(ALERT.as_bytes()).unwrap();
+    });
+    assert!(!told.contains("event: gap") && !told.contains("event: risk"), "{told}");
+    for unknown in ["17-1", "x", &format!("{}9", id)] {
+        let told = follow(served.address, &format!("Last-Event-ID: {unknown}\r\n"), "event: gap", || ());
+        assert!(!told.contains("event: risk"), "{told}");
+    }
+}
+
+/// Sends a request; returns status, headers and body.
+fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_lowercase(), body.to_owned())
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, Value) {
+    let (status, _, body) = ask(address, "GET", path, "", "");
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+#[test]
+fn it_is_ready_when_it_was_told_so_and_says_why_it_is_not() {
+    let readiness = Readiness::not_yet("the broker is waited for");
+    let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let again = || serve(local, &settings(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&lookup));
+    let address = again().unwrap().address;
+    assert_eq!(get(address, "/healthz").0, 200);
+    assert_eq!(get(address, "/readyz"), (503, "the broker is waited for\n".into()));
+    readiness.set(None);
+    assert_eq!(get(address, "/readyz").0, 200);
+    assert_eq!(get(address, "/nowhere").0, 404);
+    let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone()) else {
+        panic!("two listen at one address")
+    };
+    assert!(taken.to_string().contains("name another address"), "{taken}");
+}
+
+#[test]
+fn a_level_is_told_with_its_tag_and_not_again_to_whoever_has_it() {
+    let address = full().address;
+    let path = "/v1/agents/mailer%2F1/risk?tenant=acme";
+    let (status, head, body) = ask(address, "GET", path, "", "");
+    assert_eq!(status, 200, "{body}");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    let expected: Value = serde_json::from_str(RISK).unwrap();
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&told[name], value, "{name}");
+    }
+    assert!(told["fresh_until"].is_string());
+    assert!(head.contains("etag: w/\"3-17-4\"") && head.contains("max-age="), "{head}");
+    for known in ["W/\"3-17-4\"", "\"3-17-4\"", "\"x\", W/\"3-17-4\"", "*"] {
+        let (status, head, body) = ask(address, "GET", path, &format!("If-None-Match: {known}\r\n"), "");
+        assert_eq!((status, body.as_str()), (304, ""), "{known}");
+        assert!(head.contains("fresh-until: 20"), "{head}");
+    }
+    assert_eq!(ask(address, "GET", path, "If-None-Match: \"3-16-4\"\r\n", "").0, 200);
+}
+
+#[test]
+fn an_agent_that_is_not_known_is_unknown_and_not_none() {
+    let served = started(&settings(), &Arc::default());
+    let (status, told) = get(served.address, "/v1/agents/nobody/risk");
+    assert_eq!(
+        (status, &told["level"]),
+        (503, &"unknown".into()),
+        "before everything was read nobody is unknown"
+    );
+    let (status, told) = get(full().address, "/v1/agents/nobody/risk");
+    assert_eq!((status, &told["level"], &told["agent_id"]), (404, &"unknown".into(), &"nobody".into()));
+    assert!(told["detail"].as_str().unwrap().contains("\"nobody\" has never had a risk level"), "{told}");
+}
+
+#[test]
+fn agents_and_alerts_are_listed() {
+    let address = full().address;
+    let (_, told) = get(address, "/v1/agents?level=high&type=mailer&limit=1");
+    assert_eq!(told["agents"][0]["agent_id"], "mailer/1");
+    let cursor = told["next_cursor"].as_str();
+    assert!(cursor.is_none_or(
+        |cursor| get(address, &format!("/v1/agents?cursor={cursor}")).1["agents"] == Value::Array(vec![])
+    ));
+    assert_eq!(get(address, "/v1/agents?level=low").1["agents"], Value::Array(Vec::new()));
+    let alerts = get(address, "/v1/agents/mailer%2F1/alerts?tenant=acme").1;
+    assert_eq!(alerts["alerts"][0], serde_json::from_str::<Value>(ALERT).unwrap());
+    for query in ["level=hihg", "limit=0", "cursor=%25", "colour=red", "limit=1&limit=2"] {
+        let (status, told) = get(address, &format!("/v1/agents?{query}"));
+        assert_eq!((status, told["status"].as_u64()), (400, Some(400)), "{query}");
+    }
+}
+
+#[test]
+fn a_verdict_is_taken_from_those_who_may_give_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{name}-{name}-{name}\n")).unwrap();
+        Some(SecretPlace::File(path))
+    };
+    let settings = HttpSettings {
+        viewer_tokens: token("viewer"),
+        analyst_tokens: token("analyst"),
+        admin_tokens: token("admins"),
+        riskiest_agents: 0,
+    };
+    let served = started(&settings, &Arc::default());
+    served.stand_behind(Nothing);
+    let give = |who: &str, verdict: &str, more: &str| {
+        let headers =
+            format!("Authorization: Bearer {who}-{who}-{who}\r\nContent-Type: application/json\r\n{more}");
+        let body = format!("{{\"agent_id\":\"a\",\"verdict\":\"{verdict}\",\"by\":\"me\"}}");
+        ask(served.address, "POST", "/v1/verdicts", &headers, &body)
+    };
+    assert_eq!(give("nobody", "dismiss", "").0, 401);
+    assert_eq!(give("viewer", "dismiss", "").0, 403);
+    assert_eq!(give("analyst", "accept", "").0, 403, "what teaches is for admins");
+    assert_eq!(give("admins", "accept", "").0, 202);
+    assert_eq!(give("analyst", "dismiss", "Idempotency-Key: taken\r\n").0, 409);
+    assert_eq!(give("analyst", "forgive", "").0, 400);
+    let (status, _, body) = give("analyst", "confirm_safe", "Idempotency-Key: k\r\n");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &told["offset"], &told["took_effect"]), (202, &41.into(), &false.into()));
+    let form = "Authorization: Bearer analyst-analyst-analyst\r\nContent-Type: text/plain\r\n";
+    assert_eq!(ask(served.address, "POST", "/v1/verdicts", form, "{}").0, 415);
+    let large = "Authorization: Bearer analyst-analyst-analyst\r\nContent-Type: application/json\r\n";
+    assert_eq!(
+        ask(served.address, "POST", "/v1/verdicts", large, &" ".repeat(LARGEST_BODY_BYTES + 1)).0,
+        413
+    );
+    // "any:viewer-viewer-viewer"
+    let password = "Authorization: Basic YW55OnZpZXdlci12aWV3ZXItdmlld2Vy\r\n";
+    assert_eq!(ask(served.address, "GET", "/", password, "").0, 200, "a browser sends a password");
+    assert_eq!(ask(served.address, "GET", "/v1/agents", password, "").0, 401, "a program does not");
+    assert!(ask(served.address, "GET", "/", "", "").1.contains("www-authenticate: basic"));
+    // Figures and health are for anybody who reaches them.
+    assert_eq!(ask(served.address, "GET", "/metrics", "", "").0, 200);
+    assert_eq!(ask(served.address, "GET", "/v1/agents", "", "").0, 401);
+}
+
+#[test]
+fn the_document_describes_every_route_and_no_other() {
+    let document = document();
+    let mut described = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described.push((method.to_uppercase(), path.clone()));
+            let told = operation["responses"].as_object().unwrap();
+            assert!(told.keys().any(|status| status.starts_with('2')), "{path}");
+        }
+    }
+    let mut routes: Vec<(String, String)> =
+        route_names().into_iter().map(|(method, path)| (method.to_string(), path.to_owned())).collect();
+    described.sort();
+    routes.sort();
+    assert_eq!(described, routes);
+    let address = full().address;
+    for (method, path) in routes {
+        if path != "/v1/events" {
+            let status = ask(address, &method, &path.replace("{id}", "x"), "", "").0;
+            assert_ne!(status, 405, "{method} {path}");
+        }
+        let other = if method == "GET" { "DELETE" } else { "GET" };
+        assert_eq!(ask(address, other, &path, "", "").0, 405, "{other} {path}");
+    }
+    assert_eq!(get(address, "/v1/openapi.json").1, document);
+}
+
+#[test]
+fn the_riskiest_agents_are_metrics_and_answers_are_counted() {
+    let address = full().address;
+    get(address, "/v1/agents");
+    get(address, "/nowhere");
+    let (_, _, text) = ask(address, "GET", "/metrics", "", "");
+    for line in [
+        "tiltmeter_agent_risk_score{agent=\"acme/mailer/1\"} 81.25",
+        "tiltmeter_agents{level=\"high\",monitoring=\"ok\"} 1",
+        "tiltmeter_agents{level=\"none\",monitoring=\"ok\"} 0",
+        "tiltmeter_ready 0",
+        "tiltmeter_risk_topic_read 1",
+        "tiltmeter_http_requests_total{route=\"/v1/agents\",status=\"200\"} 1",
+        "tiltmeter_http_requests_total{route=\"other\",status=\"404\"} 1",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn pages_show_agents_and_alerts_and_no_name_becomes_markup() {
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings(), &lookup);
+    let hostile = RISK.replace("mailer/1", "<script>x</script>");
+    lookup.take_risk((3, 17), b"acme/<script>x</script>", Some(hostile.as_bytes())).unwrap();
+    lookup.take_risk((3, 18), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();
+    lookup.read_until(now_ms());
+    let (status, head, body) = ask(served.address, "GET", "/", "", "");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-security-policy: default-src 'none'; style-src 'sha256-"), "{head}");
+    assert!(body.contains("&lt;script&gt;x&lt;/script&gt;") && !body.contains("<script"), "{body}");
+    assert!(body.contains("<a href=\"/agents/mailer%2F1?tenant=acme\">mailer/1</a>"), "{body}");
+    let (_, _, body) = ask(served.address, "GET", "/agents/mailer%2F1?tenant=acme", "", "");
+    assert!(body.contains("<dd class=\"level high\">high<dt>Score<dd>81.2"), "{body}");
+    let (_, _, body) = ask(served.address, "GET", "/agents/mailer%2F1", "", "");
+    assert!(body.contains("<span class=\"level unknown\">unknown</span>"), "{body}");
+}
+
+/// Bytes of a target that HTTP lets through, percent signs among them.
+fn target() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        3 => Just("/v1/agents".to_owned()),
+        2 => Just("/v1/agents/mailer%2F1/risk".to_owned()),
+        1 => Just("/agents/x".to_owned()),
+        1 => Just("/alerts".to_owned()),
+        1 => Just("?tenant=acme&limit=9".to_owned()),
+        1 => Just("?cursor=aGlnaC9h".to_owned()),
+        1 => Just("&wait=99999999999999999999s".to_owned()),
+        4 => "[!-~]{0,12}",
+        2 => "(%[0-9a-f]{2}){0,6}",
+        1 => "%[g-z]",
+    ];
+    prop::collection::vec(piece, 0..5)
+        .prop_map(|pieces| format!("/{}", pieces.concat().trim_start_matches('/')))
+}
+
+proptest! {
+    #[test]
+    fn no_path_and_no_query_makes_it_fail(targets in prop::collection::vec((target(), any::<bool>()), 1..8)) {
+        static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
+        let address = *ADDRESS.get_or_init(|| {
+            let address = full().address;
+            // Not to be asked for here: it is not ready.
+            assert_eq!(get(address, "/readyz").0, 503);
+            address
+        });
+        for (target, posts) in targets {
+            prop_assume!(!target.starts_with("/readyz"));
+            let (method, kind) = if posts { ("POST", "Content-Type: application/json\r\n") } else { ("GET", "") };
+            let status = ask(address, method, &target, kind, "{}").0;
+            prop_assert!((200..500).contains(&status), "{method} {target}: {status}");
+        }
+    }
+}

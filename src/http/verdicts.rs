@@ -1,0 +1,200 @@
+//! What people decide: `POST /v1/verdicts`.
+//!
+//! Knows the form of the request. Must not know what a verdict does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+
+use super::access::Role;
+use super::agents::Told;
+use super::problem::{Problem, shown};
+use super::query::Parameters;
+use super::{Serving, json, now_ms};
+use crate::kafka::service::Decided;
+use crate::risk::{Cause, Decision, Verdict};
+use crate::time::EventTime;
+
+/// Verdicts that are written, or waited for, at once.
+const AT_ONCE: usize = 64;
+/// The longest that an effect is waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The longest idempotency key. Bytes.
+const LONGEST_KEY_BYTES: usize = 255;
+/// The header with the idempotency key.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What is asked.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    agent_id: String,
+    #[serde(default)]
+    tenant: Option<String>,
+    verdict: Decision,
+    by: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    time: Option<EventTime>,
+}
+
+/// What became of it.
+#[derive(Serialize)]
+struct Taken {
+    id: String,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// Whether the level changed because of it while it was waited.
+    took_effect: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<Told>,
+}
+
+/// Counts down when it is dropped.
+struct Seat(Arc<Serving>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.deciding.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Verdicts that are being written.
+pub(super) type Deciding = AtomicUsize;
+
+/// `POST /v1/verdicts`
+pub(super) async fn give(
+    State(serving): State<Arc<Serving>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    serving.access.check(&headers, Role::Analyst)?;
+    let wait = waited(&Parameters::read(query.as_deref(), &["wait"])?)?;
+    let key = key(&headers)?;
+    let asked = asked(&headers, body)?;
+    if asked.verdict == Decision::Accept {
+        // It teaches what is normal.
+        serving.access.check(&headers, Role::Admin)?;
+    }
+    if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
+        serving.deciding.fetch_sub(1, Ordering::AcqRel);
+        let detail = format!("{AT_ONCE} verdicts are being written; try again in a moment");
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-verdicts", detail));
+    }
+    let seat = Seat(serving);
+    let done = tokio::task::spawn_blocking(move || decide(&seat.0, asked, key.as_deref(), wait)).await;
+    done.unwrap_or_else(|_| {
+        let detail = "writing the verdict ended in a panic; please report what was printed";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-written", detail))
+    })
+}
+
+fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) -> Result<Response, Problem> {
+    let unavailable = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-written", detail);
+    let behind = serving
+        .behind
+        .get()
+        .ok_or_else(|| unavailable("the broker is waited for; try again in a moment".to_owned()))?;
+    let Asked { agent_id, tenant, verdict, by, reason, time } = asked;
+    let tenant = tenant.filter(|tenant| !tenant.is_empty());
+    let of = |serving: &Serving| serving.lookup.agents().of(tenant.as_deref(), &agent_id);
+    let before = of(serving).map_or(0, |found| found.risk.seq);
+    let time = time.unwrap_or(EventTime(now_ms()));
+    let (given_to, in_tenant) = (agent_id.clone(), tenant.clone());
+    let verdict = Verdict { time, agent_id: given_to, tenant: in_tenant, verdict, by, reason };
+    let (written, id) = match behind.decide(verdict, key) {
+        Ok(Decided::At(written, id)) => (written, id),
+        Ok(Decided::Differs) => {
+            let detail =
+                "another verdict was given with this idempotency key; give this one a key of its own";
+            return Err(Problem::new(StatusCode::CONFLICT, "key-of-another", detail));
+        }
+        Ok(Decided::Refused(refusal)) => {
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-verdict", refusal.detail));
+        }
+        Err(failure) => {
+            return Err(unavailable(format!(
+                "the verdict is not known to be written: {failure}; give it again with the same idempotency key"
+            )));
+        }
+    };
+    let took_effect = |found: &crate::kafka::service::lookup::Found| {
+        found.risk.cause == Cause::Verdict && found.risk.seq > before
+    };
+    if !wait.is_zero() {
+        serving.lookup.wait_until(Instant::now() + wait, |_| of(serving).as_ref().is_some_and(took_effect));
+    }
+    let found = of(serving).filter(took_effect);
+    let taken = Taken {
+        id,
+        topic: behind.topic().to_owned(),
+        partition: written.partition,
+        offset: written.offset,
+        took_effect: found.is_some(),
+        risk: found.map(|found| Told::new(found, serving.fresh_until())),
+    };
+    Ok(json(StatusCode::ACCEPTED, &taken))
+}
+
+fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    // A form in a page of somebody else cannot say this.
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let detail = format!("Content-Type is {}; send application/json", shown(kind));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", detail));
+    }
+    let body = body.map_err(|rejection| {
+        Problem::new(
+            rejection.status(),
+            "unreadable-body",
+            format!("{rejection}; a verdict has at most 64 KiB"),
+        )
+    })?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let error: String = error.to_string().chars().take(200).collect();
+        let detail = format!(
+            "the body is no verdict: {error}; it is {{\"agent_id\": …, \"verdict\": \"confirm_compromised | confirm_safe | dismiss \
+             | accept\", \"by\": …, \"reason\": …}}"
+        );
+        Problem::bad("invalid-verdict", detail)
+    })
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY_BYTES).contains(&key.len()));
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+        let detail = format!(
+            "Idempotency-Key has 1 to {LONGEST_KEY_BYTES} characters of ASCII; send such a one, or none"
+        );
+        Problem::bad("invalid-key", detail)
+    })
+}
+
+/// How long the effect is waited for: `2s`, `500ms`.
+fn waited(parameters: &Parameters) -> Result<Duration, Problem> {
+    let Some(text) = parameters.text("wait") else { return Ok(Duration::ZERO) };
+    let span = match text.strip_suffix("ms") {
+        Some(number) => number.parse().map(Duration::from_millis).ok(),
+        None => text.strip_suffix('s').and_then(|number| number.parse().map(Duration::from_secs).ok()),
+    };
+    span.filter(|span| *span <= LONGEST_WAIT).ok_or_else(|| {
+        let most = LONGEST_WAIT.as_secs();
+        let detail = format!(
+            "wait = {} is not allowed: give a span such as 2s or 500ms, at most {most}s",
+            shown(text)
+        );
+        Problem::bad("invalid-parameter", detail)
+    })
+}

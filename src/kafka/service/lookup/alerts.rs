@@ -1,0 +1,125 @@
+//! The last alerts, each as it was told, packed.
+//!
+//! Knows how many are kept. Must not know what an alert says, but for whom it is about.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::Deserialize;
+
+use crate::partition::risk_key;
+
+/// Records that are kept.
+pub(super) const KEPT: usize = 100_000;
+/// An alert is never longer, unpacked. Bytes.
+const LONGEST_BYTES: usize = 4 << 20;
+/// Fast, and a third of the size.
+const ZSTD_LEVEL: i32 = 1;
+
+/// The last records of the topic of alerts.
+#[derive(Debug)]
+pub struct Alerts {
+    /// Whom each is about, and the record, packed.
+    kept: VecDeque<(Box<str>, Box<[u8]>)>,
+    /// Records that were dropped: the number of the first one kept.
+    dropped: u64,
+    /// Numbers of the records of each agent, in their order.
+    by_agent: HashMap<Box<str>, VecDeque<u64>>,
+    most: usize,
+}
+
+/// Whom an alert is about.
+#[derive(Deserialize)]
+struct About {
+    #[serde(default)]
+    tenant: Option<String>,
+    subject: Subject,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    id: String,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self::at_most(KEPT)
+    }
+}
+
+impl Alerts {
+    /// Keeps the last `most`; at least one.
+    pub fn at_most(most: usize) -> Self {
+        Self { kept: VecDeque::new(), dropped: 0, by_agent: HashMap::new(), most: most.max(1) }
+    }
+
+    /// Takes in a record. Digests, which are about no agent, are passed over.
+    pub(super) fn take(&mut self, value: &[u8]) -> Result<(), String> {
+        let Ok(About { tenant, subject }) = serde_json::from_slice(value) else { return Ok(()) };
+        let key: Box<str> = risk_key(tenant.as_deref(), &subject.id).into();
+        let packed = zstd::bulk::compress(value, ZSTD_LEVEL).map_err(|error| error.to_string())?;
+        let number = self.dropped + self.kept.len() as u64;
+        self.by_agent.entry(key.clone()).or_default().push_back(number);
+        self.kept.push_back((key, packed.into()));
+        if self.kept.len() > self.most
+            && let Some((key, _)) = self.kept.pop_front()
+        {
+            self.dropped += 1;
+            if let Some(numbers) = self.by_agent.get_mut(&key) {
+                numbers.pop_front();
+                if numbers.is_empty() {
+                    self.by_agent.remove(&key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last alerts of an agent as JSON, the latest first; at most `limit`.
+    ///
+    /// Each record is told: an alert that opened, became worse and closed is there three times.
+    pub fn of(&self, tenant: Option<&str>, agent_id: &str, limit: usize) -> Vec<String> {
+        let Some(numbers) = self.by_agent.get(risk_key(tenant, agent_id).as_str()) else { return Vec::new() };
+        let unpacked = numbers.iter().rev().filter_map(|number| {
+            let place = usize::try_from(number.checked_sub(self.dropped)?).ok()?;
+            let (_, packed) = self.kept.get(place)?;
+            String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
+        });
+        unpacked.take(limit).collect()
+    }
+
+    /// The last alerts of all agents as JSON, the latest first.
+    pub fn latest(&self, limit: usize) -> Vec<String> {
+        let unpacked = self.kept.iter().rev().filter_map(|(_, packed)| {
+            String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
+        });
+        unpacked.take(limit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(tenant: &str, agent: &str, number: usize) -> String {
+        format!(
+            "{{\"tenant\":{tenant},\"subject\":{{\"kind\":\"agent\",\"id\":\"{agent}\"}},\"n\":{number}}}"
+        )
+    }
+
+    #[test]
+    fn the_last_ones_are_kept_and_told_latest_first() {
+        let mut alerts = Alerts::at_most(10);
+        for number in 0..25 {
+            let (tenant, agent) = if number % 5 == 0 { ("\"acme\"", "b") } else { ("null", "a") };
+            alerts.take(alert(tenant, agent, number).as_bytes()).unwrap();
+        }
+        assert_eq!(alerts.of(Some("acme"), "b", 9), [20, 15].map(|n| alert("\"acme\"", "b", n)));
+        assert_eq!(alerts.of(None, "b", 9), [""; 0]);
+        assert_eq!(alerts.of(None, "a", 2), [24, 23].map(|n| alert("null", "a", n)));
+        assert_eq!(alerts.of(None, "a", 100).len(), 8);
+        assert_eq!(alerts.latest(100).len(), 10);
+        assert!(alerts.by_agent.len() == 2 && alerts.kept.len() == 10);
+        alerts.take(b"{\"schema\":\"tiltmeter.alert-digest.v1\"}").unwrap();
+        assert_eq!(alerts.kept.len(), 10, "a digest is about nobody");
+    }
+}
