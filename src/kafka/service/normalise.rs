@@ -24,8 +24,6 @@ use crate::wire::sources::normaliser::{Normal, Normaliser, NormaliserError, Reco
 
 /// Between two progress records of a partition.
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
-/// The first ones come early, so that it is soon known that somebody translates.
-const PROGRESS_FIRST: Duration = Duration::from_secs(2);
 
 /// Why translating could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +107,7 @@ impl Normalising {
                 topic: of.clone(),
                 normaliser: normaliser.clone(),
                 places: BTreeMap::new(),
-                next_progress: Instant::now() + PROGRESS_FIRST,
+                next_progress: Instant::now() + PROGRESS_EVERY,
             };
             relay.spawn(clients.for_sources(), number, topic, work);
         }
@@ -140,6 +138,8 @@ struct Place {
     latest: Option<EventTime>,
     /// Whether nothing was left to be read.
     at_end: bool,
+    /// Whether it was told how far it has come.
+    told: bool,
 }
 
 /// One thread of a source.
@@ -155,8 +155,9 @@ impl Work for Translating {
     fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure> {
         let latest = translate(&self.normaliser, &self.shared, message, outputs);
         let place = self.places.entry(message.partition()).or_default();
-        let latest = place.latest.max(latest);
-        *place = Place { next: Some(message.offset() + 1), latest, at_end: false };
+        place.next = Some(message.offset() + 1);
+        place.latest = place.latest.max(latest);
+        place.at_end = false;
         Ok(())
     }
 
@@ -183,24 +184,27 @@ impl Work for Translating {
     }
 
     fn more(&mut self) -> Vec<Outgoing> {
-        // Before anything of the source is ours there is nothing to say; the first time must not pass with that.
-        if self.places.is_empty() || Instant::now() < self.next_progress {
-            return Vec::new();
+        // Of a new partition it is told with its first events: whoever waits for them knows at once that somebody translates.
+        let all = Instant::now() >= self.next_progress;
+        if all {
+            self.next_progress = Instant::now() + PROGRESS_EVERY;
         }
-        self.next_progress = Instant::now() + PROGRESS_EVERY;
-        self.progress()
+        self.progress(all)
     }
 }
 
 impl Translating {
     /// How far each partition of the source has come, for every partition of the audit topic.
-    fn progress(&self) -> Vec<Outgoing> {
+    ///
+    /// * `all`: not only of those of which nothing was told.
+    fn progress(&mut self, all: bool) -> Vec<Outgoing> {
         let settings = self.shared.clients.settings();
         let believed = settings.record_time == RecordTime::Producer;
         let mut records = Vec::new();
-        for (partition, place) in &self.places {
+        for (partition, place) in self.places.iter_mut().filter(|(_, place)| all || !place.told) {
             let now = (place.at_end && !believed).then(|| EventTime(now_ms()));
             let Some(watermark) = now.or(place.latest) else { continue };
+            place.told = true;
             let progress = Progress {
                 schema: PROGRESS_SCHEMA.to_owned(),
                 normaliser: format!("{}/{}", settings.group, self.shared.clients.instance()),

@@ -161,7 +161,8 @@ impl Work for Sending {
                 Tried::Later(why) => last = why,
             }
         }
-        Err(Failure::passing(format!("{} cannot be told: {last}", self.webhook.url)))
+        // The address may hold a token: its name says which it is.
+        Err(Failure::passing(format!("webhook {} cannot be told: {last}", self.webhook.name)))
     }
 
     // What was sent is committed before the next is sent: few are sent twice after a crash.
@@ -196,7 +197,7 @@ impl Sending {
         match request.send(rendered.value.as_slice()).map(|answer| answer.status().as_u16()) {
             Ok(200..=299) => Tried::Taken,
             Ok(status @ (408 | 425 | 429 | 500..=599)) => Tried::Later(format!("it answers {status}")),
-            Ok(status) => Tried::Refused(format!("{} answers {status}", self.webhook.url)),
+            Ok(status) => Tried::Refused(format!("its address answers {status}")),
             Err(error) => Tried::Later(error.to_string()),
         }
     }

@@ -6,6 +6,7 @@
 mod read;
 mod rule;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -106,6 +107,8 @@ pub struct Mapping {
 
 /// The folder of the header of CEF among targets: `header.name`.
 const HEADER: &str = "header";
+/// What the keys of labels end in: `cs1Label` is the label of `cs1`.
+const LABEL: &str = "Label";
 
 impl Mapping {
     /// A shipped mapping.
@@ -213,9 +216,13 @@ fn line<'t>(values: impl Iterator<Item = (&'t Target, Value)>) -> Result<String,
     };
     let (signature, name, severity) = (of("signature")?, of("name")?, of("severity")?);
     let mut line = cef::Line::new(VENDOR, PRODUCT, VERSION, &signature, &name, &severity);
-    for (target, value) in pairs {
-        if let Some(key) = target.path.first() {
-            line.add(key, &rule::text(&value));
+    let there: BTreeSet<&str> =
+        pairs.iter().filter_map(|(target, _)| Some(target.path.first()?.as_str())).collect();
+    for (target, value) in &pairs {
+        let Some(key) = target.path.first() else { continue };
+        // The label of a field that is not there labels nothing.
+        if key.strip_suffix(LABEL).is_none_or(|labelled| there.contains(labelled)) {
+            line.add(key, &rule::text(value));
         }
     }
     Ok(line.finish())
