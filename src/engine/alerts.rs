@@ -237,7 +237,10 @@ impl<'t> Moment<'_, 't> {
                     .filter(|l| matches!(l.family, Family::Novelty | Family::Bursts | Family::Failure)),
             );
         }
-        leads.retain(|l| l.family == family || part(l.family) >= 0.01);
+        // Where none of those that matter was kept, the call that decided it says what there is to say.
+        if leads.iter().any(|l| l.family == family || part(l.family) >= 0.01) {
+            leads.retain(|l| l.family == family || part(l.family) >= 0.01);
+        }
         leads.sort_by(|a, b| (part(b.family)).total_cmp(&part(a.family)).then(a.family.cmp(&b.family)));
         let findings: Vec<Observation> =
             leads.iter().flat_map(|lead| self.observations(units.content(), units.hour, lead)).collect();

@@ -47,9 +47,9 @@ pub(super) struct Moment<'m, 't> {
 }
 
 impl<'t> Moment<'_, 't> {
-    /// Remembers this call as the one that raised a family, if that is worth it.
-    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate) {
-        if unit.is_worth_keeping(family) {
+    /// Remembers this call as the one that raised a family, if that is worth it or the call decides a finding.
+    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool) {
+        if decides || unit.is_worth_keeping(family) {
             let lead = self.lead(unit, family, rate);
             unit.keep_lead(lead);
         }

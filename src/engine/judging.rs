@@ -184,18 +184,20 @@ impl Slice {
             let course = unit.course(|| self.spare.course());
             course.remember_call(number, id, call.action);
         }
-        for family in raised.into_iter().flatten() {
-            moment.keep_lead(unit, family, &watched.rate);
-        }
-        for family in raised_hour.into_iter().flatten() {
-            moment.keep_lead(&mut hour, family, &watched.rate);
-        }
-
         let under = (call.agent_type, version.baselines.version);
         let mut fell = hour.assess(calibration, under, None);
         if let Some(unit) = &mut session {
             fell |= unit.assess(calibration, under, Some(&hour));
         }
+        // Of a finding the call that decided it is kept, even where no family alone is unusual.
+        let decides = session.as_ref().map_or(1.0, |unit| unit.alarm_p).min(hour.alarm_p) <= FINDING_P;
+        for family in raised.into_iter().flatten() {
+            moment.keep_lead(session.as_mut().unwrap_or(&mut hour), family, &watched.rate, decides);
+        }
+        for family in raised_hour.into_iter().flatten() {
+            moment.keep_lead(&mut hour, family, &watched.rate, decides);
+        }
+
         if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {
             let units = Units {
                 session: session.as_ref(),

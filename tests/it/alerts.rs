@@ -111,6 +111,15 @@ proptest! {
     }
 }
 
+/// In this fleet a session and its hour are unusual together, and no family is by itself.
+#[test]
+fn an_alert_that_no_family_explains_alone_names_the_call_that_decided_it() {
+    let (events, alerts) = attacked_fleet(Preset::ALL[3], 17_897_834_335_765_982_506);
+    for alert in &alerts {
+        assert_eq!(faults(alert, &events), Vec::<String>::new(), "{}", serde_json::to_string(alert).unwrap());
+    }
+}
+
 #[test]
 fn every_alert_of_an_attacked_fleet_follows_the_schema() {
     let text = std::fs::read_to_string(root().join("schemas/agent-alerts.v1.schema.json")).unwrap();

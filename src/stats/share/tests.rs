@@ -55,7 +55,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn the_tail_is_that_of_an_urn(mean in 0.001..0.95f64, strength in 0.05..300.0f64, trials in 1..60u32, hits in 0..60u32) {
+    fn the_tail_is_that_of_an_urn(mean in 0.001..0.95f64, strength in 0.1..300.0f64, trials in 1..60u32, hits in 0..60u32) {
         let hits = hits.min(trials);
         let (fast, slow) = (BetaBinomial::new(mean, strength).upper_p(hits, trials), urn(mean, strength, hits, trials));
         prop_assert!((fast - slow).abs() <= 1e-7 * slow + 1e-14, "{} {}", fast, slow);
