@@ -2,6 +2,7 @@
 //!
 //! Knows how what was read is shown. Must not change anything, and must not trust a name: agents choose their own.
 
+mod address;
 mod text;
 
 use std::cmp::Reverse;
@@ -16,9 +17,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
+use self::address::{View, address, link, path_of};
 use self::text::{breakable, escaped, moment, sentence, without_subject};
 use super::access::Role;
-use super::problem::{Problem, shown};
+use super::problem::Problem;
 use super::query::Parameters;
 use super::{Serving, agents, now_ms};
 use crate::alert::{Alert, AlertState};
@@ -36,35 +38,6 @@ const LOOK_AT: usize = 1000;
 const STYLE: &str = include_str!("pages/style.css");
 /// Between two looks of an open page. Seconds.
 const AGAIN_SECS: u32 = 10;
-
-/// Where a page is, and whether it holds still: whoever comes with a keyboard loses the place whenever it looks again.
-struct View {
-    /// The path with the parameters that say what is shown, as an attribute may have it.
-    at: String,
-    /// `?refresh=off`; kept by all that the page leads to.
-    holds_still: bool,
-}
-
-impl View {
-    /// * `path`: encoded.
-    fn new(path: &str, tenant: Option<&str>, parameters: &Parameters) -> Result<Self, Problem> {
-        let holds_still = match parameters.text("refresh") {
-            None => false,
-            Some("off") => true,
-            Some(other) => {
-                let detail = format!("refresh = {} is not allowed: give off, or leave it out", shown(other));
-                return Err(Problem::bad("invalid-parameter", detail));
-            }
-        };
-        Ok(Self { at: address(path, tenant, false), holds_still })
-    }
-
-    /// The same page, which looks again or holds still.
-    fn switched(&self) -> String {
-        let joint = if self.at.contains('?') { "&amp;" } else { "?" };
-        if self.holds_still { self.at.clone() } else { format!("{}{joint}refresh=off", self.at) }
-    }
-}
 
 /// `GET /`
 pub(super) async fn front(
@@ -242,38 +215,6 @@ fn nothing(serving: &Serving) -> &'static str {
     }
 }
 
-/// The path of the page of an agent.
-fn path_of(agent_id: &str) -> String {
-    let path: String = form_urlencoded::byte_serialize(agent_id.as_bytes()).collect();
-    // A plus is a plus in a path.
-    format!("/agents/{}", path.replace('+', "%20"))
-}
-
-/// An address as an attribute may have it.
-fn address(path: &str, tenant: Option<&str>, holds_still: bool) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(tenant) = tenant {
-        query.append_pair("tenant", tenant);
-    }
-    if holds_still {
-        query.append_pair("refresh", "off");
-    }
-    let query = query.finish().replace('&', "&amp;");
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
-}
-
-/// An agent, with the way to its page.
-fn link(tenant: Option<&str>, agent_id: &str, view: &View) -> String {
-    let of =
-        tenant.map(|tenant| format!(" <span class=\"faint\">{}</span>", escaped(tenant))).unwrap_or_default();
-    let name = escaped(agent_id);
-    // Browsers take these for steps in a path, also where they are encoded.
-    if matches!(agent_id, "" | "." | "..") {
-        return format!("<bdi>{name}</bdi>{of}");
-    }
-    format!("<a href=\"{}\">{name}</a>{of}", address(&path_of(agent_id), tenant, view.holds_still))
-}
-
 /// * `title`, `body`: markup; names in it are escaped by then.
 fn page(serving: &Serving, view: &View, title: &str, body: &str) -> Response {
     let read = if !serving.lookup.is_read() {
@@ -313,27 +254,4 @@ fn page(serving: &Serving, view: &View, title: &str, body: &str) -> Response {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_leads_to_the_agent_whatever_its_name_is() {
-        let view =
-            |query| View::new("/", None, &Parameters::read(Some(query), &["refresh"]).unwrap()).unwrap();
-        let of = link(Some("a&b\"c"), "../../x y?\">+%", &view(""));
-        assert!(
-            of.starts_with("<a href=\"/agents/..%2F..%2Fx%20y%3F%22%3E%2B%25?tenant=a%26b%22c\">"),
-            "{of}"
-        );
-        let of = link(Some("t"), "a", &view("refresh=off"));
-        assert!(of.starts_with("<a href=\"/agents/a?tenant=t&amp;refresh=off\">a</a>"), "{of}");
-        assert_eq!(link(None, "..", &view("")), "<bdi>..</bdi>");
-        assert_eq!(
-            (view("").switched(), view("refresh=off").switched()),
-            ("/?refresh=off".into(), "/".into())
-        );
-    }
 }
