@@ -242,7 +242,8 @@ impl Risk {
             .filter(|((_, points), _)| *points > 0.0)
             .map(|((detector, points), risk_event_type)| Reason { detector, risk_event_type, points })
             .collect();
-        (reasons.iter().map(|r| r.points).sum(), reasons)
+        // The sum of nothing would be −0.
+        (reasons.iter().fold(0.0, |sum, reason| sum + reason.points), reasons)
     }
 
     /// Brings the level up to what is held, at once, or down, if the last step down is long enough ago. Returns the

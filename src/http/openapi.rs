@@ -30,8 +30,8 @@ pub fn document() -> Value {
         },
         "security": [{ "bearer": [] }],
         "paths": {
-            "/": { "get": page("front", "Agents at risk and the last alerts, for people.") },
-            "/agents/{id}": { "get": page("agentPage", "One agent, for people. `tenant` as below.") },
+            "/": { "get": page("front", "Agents at risk and the last alerts, for people.", &[]) },
+            "/agents/{id}": { "get": page("agentPage", "One agent, for people.", &[&id, &tenant]) },
             "/healthz": { "get": plain("lives", "Whether the instance lives.", json!({ "200": text("It lives.") })) },
             "/readyz": { "get": plain("ready", "Whether its partitions are at work.", json!({
                 "200": text("It is ready."), "503": text("It is not, and why.")
@@ -203,14 +203,24 @@ fn plain(id: &str, summary: &str, responses: Value) -> Value {
 }
 
 /// A page for people.
-fn page(id: &str, summary: &str) -> Value {
+///
+/// * `parameters`: beside the one that all pages have.
+fn page(id: &str, summary: &str, parameters: &[&Value]) -> Value {
+    let still = parameter(
+        "refresh",
+        "query",
+        "`off`: the page does not look again by itself.",
+        json!({ "const": "off" }),
+    );
+    let parameters: Vec<&Value> = parameters.iter().copied().chain([&still]).collect();
     let html =
         json!({ "description": "The page.", "content": { "text/html": { "schema": { "type": "string" } } } });
     json!({
         "operationId": id,
         "summary": summary,
         "security": [{ "bearer": [] }, { "password": [] }],
-        "responses": { "200": html, "401": problem("No token, or an unknown one."), "403": problem("No tokens are configured.") }
+        "parameters": parameters,
+        "responses": { "200": html, "400": problem("The request cannot be understood."), "401": problem("No token, or an unknown one."), "403": problem("No tokens are configured.") }
     })
 }
 

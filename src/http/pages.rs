@@ -2,6 +2,10 @@
 //!
 //! Knows how what was read is shown. Must not change anything, and must not trust a name: agents choose their own.
 
+mod address;
+mod text;
+
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -13,20 +17,23 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
+use self::address::{View, address, link, path_of};
+use self::text::{breakable, escaped, moment, sentence, without_subject};
 use super::access::Role;
 use super::problem::Problem;
 use super::query::Parameters;
 use super::{Serving, agents, now_ms};
 use crate::alert::{Alert, AlertState};
 use crate::kafka::service::lookup::{Found, Wanted};
+use crate::metrics::monitoring;
 use crate::risk::{Level, Monitoring};
 use crate::time::EventTime;
 
 /// Agents of each level that are shown, and alerts.
 const AGENTS: usize = 100;
 const ALERTS: usize = 50;
-/// Characters of a name that are shown.
-const SHOWN_CHARS: usize = 256;
+/// Agents of each level among which those with the highest scores are shown.
+const LOOK_AT: usize = 1000;
 /// How a page looks; part of it, so that it needs nothing else.
 const STYLE: &str = include_str!("pages/style.css");
 /// Between two looks of an open page. Seconds.
@@ -39,39 +46,47 @@ pub(super) async fn front(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     serving.access.check_page(&headers, Role::Viewer)?;
-    Parameters::read(query.as_deref(), &[])?;
+    let view = View::new("/", None, &Parameters::read(query.as_deref(), &["refresh"])?)?;
     let mut body = String::new();
     let found = serving.lookup.agents();
     let seen = [Monitoring::Ok, Monitoring::Degraded, Monitoring::Blind];
     let count = |level: Level| seen.iter().map(|seen| found.count(level, *seen)).sum::<usize>();
-    let counts: Vec<String> = Level::ALL
-        .into_iter()
-        .rev()
-        .map(|level| format!("<span class=\"level {0}\">{1}</span> {0}", level.name(), count(level)))
-        .collect();
-    let _ = write!(body, "<p>{}</p>", counts.join(" · "));
-    let at_risk: Vec<Found> = [Level::High, Level::Medium, Level::Low]
-        .into_iter()
-        .flat_map(|level| {
-            let wanted = Wanted { level: Some(level), limit: AGENTS, look_at: AGENTS, ..Wanted::default() };
-            found.page(&wanted).agents
-        })
-        .collect();
+    let counts = Level::ALL.map(|level| (level, count(level)));
+    let at_risk = [Level::High, Level::Medium, Level::Low].map(|level| {
+        let wanted = Wanted { level: Some(level), limit: LOOK_AT, look_at: LOOK_AT, ..Wanted::default() };
+        found.page(&wanted).agents
+    });
     drop(found);
-    body += "<h2>Agents at risk</h2>";
-    if at_risk.is_empty() {
-        body += "<p class=\"faint\">None.</p>";
+    body += "<ul class=\"counts\">";
+    for (level, count) in counts.iter().rev() {
+        let _ = write!(body, "<li><span class=\"level {0}\">{count}</span> {0}", level.name());
+    }
+    body += "</ul><h2>Agents at risk</h2>";
+    if at_risk.iter().all(Vec::is_empty) {
+        body += nothing(&serving);
     } else {
-        body += "<table><thead><tr><th>Level<th class=\"number\">Score<th>Agent<th>Type<th>Since<th>Seen</tr></thead><tbody>";
-        for found in &at_risk {
-            row(&mut body, found);
+        body += "<table class=\"agents\"><thead><tr><th scope=\"col\">Level<th scope=\"col\" class=\"number\">Score\
+                 <th scope=\"col\">Agent<th scope=\"col\">Type<th scope=\"col\">Since<th scope=\"col\">Monitoring</tr></thead><tbody>";
+        for mut agents in at_risk {
+            agents.sort_by(|a, b| b.risk.score.total_cmp(&a.risk.score));
+            agents.iter().take(AGENTS).for_each(|found| row(&mut body, found, &view));
         }
         body += "</tbody></table>";
+        for (level, count) in
+            counts.iter().rev().filter(|(level, count)| *level > Level::None && *count > AGENTS)
+        {
+            let level = level.name();
+            let _ = write!(
+                body,
+                "<p class=\"faint\">{AGENTS} of {count} with level {level}; <code>/v1/agents?level={level}</code> lists all.</p>"
+            );
+        }
     }
     body += "<h2>Last alerts</h2>";
     let alerts = serving.lookup.alerts().latest(ALERTS);
-    table_of_alerts(&mut body, &alerts, true);
-    Ok(page(&serving, "Agents at risk", &body))
+    table_of_alerts(&mut body, &serving, &alerts, Some(&view));
+    let [_, _, (_, medium), (_, high)] = counts;
+    Ok(page(&serving, &view, &format!("{high} high, {medium} medium"), &body))
 }
 
 /// `GET /agents/{id}`
@@ -83,34 +98,48 @@ pub(super) async fn agent(
 ) -> Result<Response, Problem> {
     serving.access.check_page(&headers, Role::Viewer)?;
     let id = agents::named(id)?;
-    let parameters = Parameters::read(query.as_deref(), &["tenant"])?;
+    let parameters = Parameters::read(query.as_deref(), &["tenant", "refresh"])?;
     let tenant = parameters.text("tenant");
+    let view = View::new(&path_of(&id), tenant, &parameters)?;
     let mut body = format!("<h2>{}</h2>", escaped(&id));
     match serving.lookup.agents().of(tenant, &id) {
+        None if !serving.lookup.is_read() => body += nothing(&serving),
         None => {
-            body += "<p><span class=\"level unknown\">unknown</span>: it has never had a risk level, under this tenant.</p>"
+            body += "<p><span class=\"level unknown\">unknown</span>: it has never had a risk level. Where events name a tenant, the \
+                     address has to name it too: <code>?tenant=…</code></p>"
         }
         Some(Found { risk, .. }) => {
             let level = risk.level.name();
+            let uncapped = if risk.level_uncapped == risk.level {
+                String::new()
+            } else {
+                format!(
+                    " <span class=\"faint\">(only observed; it would be {})</span>",
+                    risk.level_uncapped.name()
+                )
+            };
             let _ = write!(
                 body,
-                "<dl><dt>Level<dd class=\"level {level}\">{level}<dt>Score<dd>{:.1}<dt>Type<dd>{}<dt>Tenant<dd>{}<dt>Since<dd>{}\
-                 <dt>Falls by itself<dd>{}<dt>Seen<dd>{}, {}<dt>Alerts<dd>{} opened, {} open</dl>",
+                "<dl><dt>Level<dd class=\"level {level}\">{level}{uncapped}<dt>Score<dd>{:.1}<dt>Type<dd>{}<dt>Tenant<dd>{}<dt>Since<dd>{}\
+                 <dt>May fall<dd>{}<dt>Monitoring<dd class=\"{seen}\">{seen}<dt>Maturity<dd>{}<dt>Alerts<dd>{} opened, {} open</dl>",
                 risk.score,
                 escaped(&risk.agent_type),
-                escaped(risk.tenant.as_deref().unwrap_or("–")),
-                risk.as_of,
-                risk.expires_at.map_or_else(|| "–".to_owned(), |time: EventTime| time.to_string()),
-                crate::metrics::monitoring(risk.monitoring),
+                risk.tenant.as_deref().map_or_else(|| "–".to_owned(), escaped),
+                moment(risk.as_of),
+                risk.expires_at.map_or_else(|| "–".to_owned(), moment),
                 escaped(&risk.maturity),
                 risk.alert_count,
                 risk.open_alerts.len(),
+                seen = monitoring(risk.monitoring),
             );
             if !risk.reasons.is_empty() {
-                body += "<h2>What the score is made of</h2><table><tbody>";
-                for reason in &risk.reasons {
+                body += "<h2>What the score is made of</h2><table class=\"reasons\"><thead><tr><th scope=\"col\" class=\"number\">Points\
+                         <th scope=\"col\">Detector<th scope=\"col\">Risk</tr></thead><tbody>";
+                let mut reasons = risk.reasons;
+                reasons.sort_by(|a, b| b.points.total_cmp(&a.points));
+                for reason in &reasons {
                     let kind = reason.risk_event_type.map_or("–", |kind| kind.name());
-                    let name = reason.detector.name();
+                    let (name, kind) = (reason.detector.name(), breakable(kind));
                     let _ = write!(
                         body,
                         "<tr><td class=\"number\">{:.1}<td>{name}<td>{kind}</tr>",
@@ -123,111 +152,94 @@ pub(super) async fn agent(
     }
     body += "<h2>Last alerts</h2>";
     let alerts = serving.lookup.alerts().of(tenant, &id, ALERTS);
-    table_of_alerts(&mut body, &alerts, false);
-    Ok(page(&serving, &escaped(&id), &body))
+    table_of_alerts(&mut body, &serving, &alerts, None);
+    Ok(page(&serving, &view, &escaped(&id), &body))
 }
 
-fn row(body: &mut String, Found { risk, .. }: &Found) {
+fn row(body: &mut String, Found { risk, .. }: &Found, view: &View) {
     let level = risk.level.name();
     let _ = write!(
         body,
-        "<tr><td class=\"level {level}\">{level}<td class=\"number\">{:.1}<td>{}<td>{}<td class=\"time\">{}<td>{}</tr>",
+        "<tr><td class=\"level {level}\">{level}<td class=\"number\">{:.1}<td class=\"name\">{}<td class=\"type\">{}\
+         <td class=\"time\">{}<td class=\"seen {seen}\">{seen}</tr>",
         risk.score,
-        link(risk.tenant.as_deref(), &risk.agent_id),
+        link(risk.tenant.as_deref(), &risk.agent_id, view),
         escaped(&risk.agent_type),
-        risk.as_of,
-        crate::metrics::monitoring(risk.monitoring),
+        moment(risk.as_of),
+        seen = monitoring(risk.monitoring),
     );
 }
 
-fn table_of_alerts(body: &mut String, alerts: &[String], with_agent: bool) {
-    let alerts: Vec<Alert> = alerts.iter().filter_map(|json| serde_json::from_str(json).ok()).collect();
+/// * `view`: of a page with alerts of many agents; none where all are of one.
+fn table_of_alerts(body: &mut String, serving: &Serving, alerts: &[String], view: Option<&View>) {
+    let mut alerts: Vec<Alert> = alerts.iter().filter_map(|json| serde_json::from_str(json).ok()).collect();
     if alerts.is_empty() {
-        *body += "<p class=\"faint\">None.</p>";
+        *body += nothing(serving);
         return;
     }
-    *body += "<table><thead><tr><th>Time<th>";
-    *body += if with_agent { "Agent<th>" } else { "" };
-    *body += "Risk<th>What was seen</tr></thead><tbody>";
+    // Partitions are read side by side, those with a backlog in large pieces.
+    alerts.sort_by_key(|alert| Reverse(alert.time));
+    *body += "<table class=\"alerts\"><thead><tr><th scope=\"col\">Time<th scope=\"col\">State";
+    *body += if view.is_some() { "<th scope=\"col\">Agent" } else { "" };
+    *body += "<th scope=\"col\">Risk<th scope=\"col\">What was seen</tr></thead><tbody>";
     for alert in alerts {
         let state = match alert.state {
             AlertState::Opened => "opened",
             AlertState::Updated => "worse",
             AlertState::Closed => "closed",
         };
-        let agent = if with_agent {
-            format!("<td>{}", link(alert.tenant.as_deref(), &alert.subject.id))
-        } else {
-            String::new()
-        };
+        let _ =
+            write!(body, "<tr><td class=\"time\">{}<td class=\"state {state}\">{state}", moment(alert.time));
+        if let Some(view) = view {
+            let (tenant, id) = (alert.tenant.as_deref(), &alert.subject.id);
+            let is_agent = alert.subject.kind == "agent";
+            let of = if is_agent { link(tenant, id, view) } else { format!("all of {}", escaped(id)) };
+            let _ = write!(body, "<td class=\"name\">{of}");
+        }
         let _ = write!(
             body,
-            "<tr><td class=\"time\">{}<br>{state}{agent}<td>{}<td>{}</tr>",
-            alert.time,
-            alert.risk_event_type.name(),
-            escaped(&alert.summary),
+            "<td class=\"risk\">{}<td class=\"what\">{}</tr>",
+            breakable(alert.risk_event_type.name()),
+            sentence(without_subject(&alert.summary)),
         );
     }
     *body += "</tbody></table>";
 }
 
-/// An agent, with the way to its page.
-fn link(tenant: Option<&str>, agent_id: &str) -> String {
-    let path: String = form_urlencoded::byte_serialize(agent_id.as_bytes()).collect();
-    // A plus is a plus in a path.
-    let path = path.replace('+', "%20");
-    let query = tenant.map(|tenant| {
-        let tenant: String = form_urlencoded::byte_serialize(tenant.as_bytes()).collect();
-        format!("?tenant={tenant}")
-    });
-    let of = tenant.map(|tenant| format!(" <span class=\"faint\">{}</span>", escaped(tenant)));
-    let (query, of) = (query.unwrap_or_default(), of.unwrap_or_default());
-    format!("<a href=\"/agents/{path}{query}\">{}</a>{of}", escaped(agent_id))
-}
-
-/// A name as a page may show it: no markup, cut, and what cannot be seen is written out.
-fn escaped(text: &str) -> String {
-    let mut shown = String::new();
-    for c in text.chars().take(SHOWN_CHARS) {
-        match c {
-            '&' => shown += "&amp;",
-            '<' => shown += "&lt;",
-            '>' => shown += "&gt;",
-            '"' => shown += "&quot;",
-            '\'' => shown += "&#39;",
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
-                shown.extend(c.escape_unicode());
-            }
-            c if c.is_control() => shown.extend(c.escape_unicode()),
-            c => shown.push(c),
-        }
+/// What stands where nothing was found.
+fn nothing(serving: &Serving) -> &'static str {
+    if serving.lookup.is_read() {
+        "<p class=\"faint\">None.</p>"
+    } else {
+        "<p class=\"faint\">Not read yet.</p>"
     }
-    if text.chars().nth(SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 /// * `title`, `body`: markup; names in it are escaped by then.
-fn page(serving: &Serving, title: &str, body: &str) -> Response {
-    let read = if serving.lookup.is_read() {
-        let left_secs = (serving.fresh_until().0 - now_ms()) / 1000;
-        if left_secs >= 0 {
-            "up to date".to_owned()
-        } else {
-            format!(
-                "<span class=\"level medium\">Kafka has not answered for {} seconds: levels may be old</span>",
-                -left_secs
-            )
-        }
+fn page(serving: &Serving, view: &View, title: &str, body: &str) -> Response {
+    let read = if !serving.lookup.is_read() {
+        "<strong class=\"medium\">levels are being read from Kafka</strong>".to_owned()
+    } else if serving.fresh_until().0 < now_ms() {
+        let silent_secs = (now_ms() - serving.lookup.current_ms()) / 1000;
+        format!(
+            "<strong class=\"medium\">Kafka has not answered for {silent_secs} seconds: levels may be old</strong>"
+        )
     } else {
-        "<span class=\"level medium\">levels are being read from Kafka</span>".to_owned()
+        "up to date".to_owned()
+    };
+    let (again, switch) = if view.holds_still {
+        (String::new(), format!("look again every {AGAIN_SECS} s"))
+    } else {
+        (format!("<meta http-equiv=\"refresh\" content=\"{AGAIN_SECS}\">"), "hold still".to_owned())
     };
     let text = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <meta http-equiv=\"refresh\" content=\"{AGAIN_SECS}\"><title>{title} – Tiltmeter</title><style>{STYLE}</style></head>\
-         <body><header><h1><a href=\"/\">Tiltmeter</a></h1><span class=\"faint\">{} · {read}</span></header>{body}</body></html>",
-        EventTime(now_ms()),
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{again}<title>{title} – Tiltmeter</title>\
+         <style>{STYLE}</style></head><body><header><h1><a href=\"{home}\">Tiltmeter</a></h1><p class=\"faint\">{now} UTC · {read} · \
+         <a href=\"{other}\">{switch}</a></p></header><main>{body}</main></body></html>",
+        home = address("/", None, view.holds_still),
+        now = moment(EventTime(now_ms())),
+        other = view.switched(),
     );
     let style = BASE64.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
@@ -242,32 +254,4 @@ fn page(serving: &Serving, title: &str, body: &str) -> Response {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_is_text() {
-        let hostile = "<script>alert('x')</script>\"&\u{202e}\u{1b}[2J";
-        let shown = escaped(hostile);
-        assert_eq!(shown, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;\\u{202e}\\u{1b}[2J");
-        assert_eq!(escaped(&"x".repeat(300)), "x".repeat(256) + "…");
-        let link = link(Some("a&b\"c"), "../../x y?\">+%");
-        assert!(
-            link.starts_with("<a href=\"/agents/..%2F..%2Fx%20y%3F%22%3E%2B%25?tenant=a%26b%22c\">"),
-            "{link}"
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_name_becomes_markup(name in any::<String>()) {
-            let shown = escaped(&name);
-            prop_assert!(!shown.contains(['<', '>', '"', '\'', '\n', '\0']));
-        }
-    }
 }

@@ -23,9 +23,12 @@ impl Parameters {
         let mut read = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&name.as_ref()) {
-                let known = known.join(", ");
-                let detail =
-                    format!("the parameter {} is not known; those of this route are: {known}", shown(&name));
+                let known = if known.is_empty() {
+                    "this route has none".to_owned()
+                } else {
+                    format!("those of this route are: {}", known.join(", "))
+                };
+                let detail = format!("the parameter {} is not known; {known}", shown(&name));
                 return Err(Problem::bad("unknown-parameter", detail));
             }
             if read.insert(name.to_string(), value.into_owned()).is_some() {

@@ -310,6 +310,29 @@ fn pages_show_agents_and_alerts_and_no_name_becomes_markup() {
     assert!(body.contains("<span class=\"level unknown\">unknown</span>"), "{body}");
 }
 
+#[test]
+fn a_page_holds_still_where_it_is_asked_to() {
+    let address = full().address;
+    let page = |path| ask(address, "GET", path, "", "").2;
+    assert!(page("/").contains("http-equiv=\"refresh\"") && page("/").contains("<a href=\"/?refresh=off\">"));
+    let still = page("/?refresh=off");
+    assert!(!still.contains("http-equiv") && still.contains("<a href=\"/\">look again"), "{still}");
+    assert!(still.contains("<a href=\"/agents/mailer%2F1?tenant=acme&amp;refresh=off\">"), "{still}");
+    let still = page("/agents/mailer%2F1?tenant=acme&refresh=off");
+    assert!(still.contains("<a href=\"/agents/mailer%2F1?tenant=acme\">look again"), "{still}");
+    assert_eq!(ask(address, "GET", "/?refresh=5", "", "").0, 400);
+}
+
+#[test]
+fn a_page_does_not_say_that_there_is_nothing_before_everything_was_read() {
+    let address = started(&settings(), &Arc::default()).address;
+    for path in ["/", "/agents/mailer"] {
+        let body = ask(address, "GET", path, "", "").2;
+        assert!(body.contains("Not read yet.") && body.contains("are being read from Kafka"), "{body}");
+        assert!(!body.contains("None.") && !body.contains("class=\"level unknown\""), "{body}");
+    }
+}
+
 /// Bytes of a target that HTTP lets through, percent signs among them.
 fn target() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

@@ -13,6 +13,7 @@ fn finding(unit: u64, p: f64) -> Finding {
 #[test]
 fn a_single_finding_beyond_all_bounds_scores_as_much_as_one_may() {
     let mut risk = Risk::default();
+    assert!(risk.score(0).0.is_sign_positive(), "0, not −0");
     risk.add(&finding(1, 1e-30), 0);
     let (score, reasons) = risk.score(0);
     assert!((score - 100.0 * 40.0 / 70.4).abs() < 0.05, "{score}");

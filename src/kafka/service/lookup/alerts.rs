@@ -37,6 +37,8 @@ struct About {
 
 #[derive(Deserialize)]
 struct Subject {
+    #[serde(default)]
+    kind: String,
     id: String,
 }
 
@@ -58,14 +60,17 @@ impl Alerts {
         let key: Box<str> = risk_key(tenant.as_deref(), &subject.id).into();
         let packed = zstd::bulk::compress(value, ZSTD_LEVEL).map_err(|error| error.to_string())?;
         let number = self.dropped + self.kept.len() as u64;
-        self.by_agent.entry(key.clone()).or_default().push_back(number);
+        // What many agents of a type do is about none of them, also where one is called like the type.
+        if subject.kind != "agent_type" {
+            self.by_agent.entry(key.clone()).or_default().push_back(number);
+        }
         self.kept.push_back((key, packed.into()));
         if self.kept.len() > self.most
             && let Some((key, _)) = self.kept.pop_front()
         {
             self.dropped += 1;
             if let Some(numbers) = self.by_agent.get_mut(&key) {
-                numbers.pop_front();
+                numbers.pop_front_if(|number| *number < self.dropped);
                 if numbers.is_empty() {
                     self.by_agent.remove(&key);
                 }
@@ -121,5 +126,17 @@ mod tests {
         assert!(alerts.by_agent.len() == 2 && alerts.kept.len() == 10);
         alerts.take(b"{\"schema\":\"tiltmeter.alert-digest.v1\"}").unwrap();
         assert_eq!(alerts.kept.len(), 10, "a digest is about nobody");
+    }
+
+    #[test]
+    fn what_is_about_a_type_is_not_about_an_agent_of_the_same_name() {
+        let mut alerts = Alerts::at_most(2);
+        let of_type = alert("null", "a", 0).replace("\"agent\"", "\"agent_type\"");
+        alerts.take(of_type.as_bytes()).unwrap();
+        alerts.take(alert("null", "a", 1).as_bytes()).unwrap();
+        assert_eq!(alerts.of(None, "a", 9), [alert("null", "a", 1)]);
+        assert_eq!(alerts.latest(9), [alert("null", "a", 1), of_type]);
+        alerts.take(alert("null", "b", 2).as_bytes()).unwrap();
+        assert_eq!(alerts.of(None, "a", 9), [alert("null", "a", 1)], "another one was dropped");
     }
 }
