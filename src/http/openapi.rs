@@ -132,7 +132,7 @@ pub fn document() -> Value {
                         "agent_id": { "type": "string" },
                         "tenant": { "type": ["string", "null"] },
                         "verdict": { "enum": Decision::ALL.map(Decision::name) },
-                        "by": { "description": "Who decided.", "type": "string" },
+                        "by": { "description": "Who decided.", "type": "string", "minLength": 1 },
                         "reason": { "type": "string" },
                         "time": { "description": "From when on it holds; left out: from now on.", "type": ["string", "null"], "format": "date-time" }
                     }

@@ -229,6 +229,12 @@ fn a_verdict_is_taken_from_those_who_may_give_it() {
     assert_eq!((status, &told["offset"], &told["took_effect"]), (202, &41.into(), &false.into()));
     let form = "Authorization: Bearer analyst-analyst-analyst\r\nContent-Type: text/plain\r\n";
     assert_eq!(ask(served.address, "POST", "/v1/verdicts", form, "{}").0, 415);
+    let analyst = form.replace("text/plain", "application/json");
+    for nobody in
+        ["{\"agent_id\":\"a\",\"verdict\":\"dismiss\",\"by\":\" \"}", "[\"a\",null,\"dismiss\",\"me\"]"]
+    {
+        assert_eq!(ask(served.address, "POST", "/v1/verdicts", &analyst, nobody).0, 400, "{nobody}");
+    }
     let large = "Authorization: Bearer analyst-analyst-analyst\r\nContent-Type: application/json\r\n";
     assert_eq!(
         ask(served.address, "POST", "/v1/verdicts", large, &" ".repeat(LARGEST_BODY_BYTES + 1)).0,

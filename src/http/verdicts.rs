@@ -161,14 +161,23 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
             format!("{rejection}; a verdict has at most 64 KiB"),
         )
     })?;
-    serde_json::from_slice(&body).map_err(|error| {
-        let error: String = error.to_string().chars().take(200).collect();
+    let refused = |error: &str| {
+        let error: String = error.chars().take(200).collect();
         let detail = format!(
             "the body is no verdict: {error}; it is {{\"agent_id\": …, \"verdict\": \"confirm_compromised | confirm_safe | dismiss \
              | accept\", \"by\": …, \"reason\": …}}"
         );
         Problem::bad("invalid-verdict", detail)
-    })
+    };
+    // Fields in a list would be taken in their order: whoever sends one means something else.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(refused("it is no JSON object"));
+    }
+    let asked: Asked = serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
+    match asked.by.trim() {
+        "" => Err(refused("`by` is empty, and must say who decides")),
+        _ => Ok(asked),
+    }
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
