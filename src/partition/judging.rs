@@ -91,6 +91,8 @@ impl Partition {
     ///
     /// When it cannot happen. Then nothing has.
     pub fn pin(&mut self, pin: Pin, versions: &impl Common) -> Result<(), JudgingError> {
+        // Slices that were saved as of this very place sleep until something happens behind it: this does.
+        self.wake(self.position.offset);
         self.happen(&pin, versions)?;
         self.pins.push_back((self.position, pin));
         self.position.pins += 1;

@@ -360,3 +360,11 @@ fn a_history_that_comes_to_the_last_record_in_another_step_ends_as_any_other() {
         [Take(1), CrashUnheard, Take(1), Commit, Crash, Take(1), Commit, Crash, Version(0), Take(125)];
     assert_eq!(differs(&steps, Flaw::None), None);
 }
+
+#[test]
+fn a_verdict_right_after_a_restart_reaches_the_slices_that_were_saved_last() {
+    use Step::{Commit, CommitUnheard, Crash, CrashUnheard, Take, Verdict};
+    let saved = [Take(41), Commit, Take(40), Commit, Take(40), Commit, Take(57), Commit];
+    let restarted = [Crash, CrashUnheard, Verdict(50), CommitUnheard];
+    assert_eq!(differs(&[saved.to_vec(), restarted.to_vec()].concat(), Flaw::None), None);
+}
