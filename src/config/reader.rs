@@ -186,6 +186,23 @@ impl<'t> Reader<'t> {
         self.faults.push(Fault { line: line_of(self.text, span.start), what: what.to_string() });
     }
 
+    /// Notes every key of a table in a list that is not among `known`, with the nearest of these.
+    ///
+    /// * `place`: how the table is called in what is told, such as `[[sinks]] number 2`.
+    pub fn refuse_unknown(&mut self, place: &str, table: &DeTable<'_>, known: &[&str]) {
+        for (key, _) in table {
+            let name = key.get_ref();
+            if known.contains(&name.as_ref()) {
+                continue;
+            }
+            let then = match nearest(name, known) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("remove it; known here: {}", known.join(", ")),
+            };
+            self.fault(&key.span(), format!("{place}: {} is unknown: {then}", cut(name)));
+        }
+    }
+
     /// Every setting that was asked for, or everything that is wrong, by line.
     pub fn finish(mut self) -> Result<Vec<Setting>, Vec<Fault>> {
         // What could be made of a broken document says nothing about the names in it.

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
-use super::spelling::{cut, nearest};
+use super::spelling::cut;
 use crate::kafka::settings::{KafkaSettings, SinkTopic, Topic};
 use crate::wire::outputs::{Format, Formatter, IdentityTemplate, Kind};
 
@@ -54,16 +54,7 @@ fn one(
     kafka: &KafkaSettings,
     folder: &Path,
 ) -> Vec<SinkTopic> {
-    for (key, _) in table {
-        let name = key.get_ref();
-        if !KEYS.contains(&name.as_ref()) {
-            let then = match nearest(name, &KEYS) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("remove it; known here: {}", KEYS.join(", ")),
-            };
-            from.fault(&key.span(), format!("{place}: {} is unknown: {then}", cut(name)));
-        }
-    }
+    from.refuse_unknown(place, table, &KEYS);
     if !table.contains_key("format") {
         let names = Format::names().join(", ");
         from.fault(span, format!("{place}: it has no format: give one of {names}, or a mapping file"));

@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, whole};
-use super::spelling::{cut, nearest};
+use super::spelling::cut;
 use crate::kafka::settings::{KafkaSettings, SourceTopic, Topic};
 use crate::wire::sources::format::Format;
 
@@ -58,16 +58,7 @@ fn one(
     span: &Range<usize>,
     folder: &Path,
 ) -> SourceTopic {
-    for (key, _) in table {
-        let name = key.get_ref();
-        if !KEYS.contains(&name.as_ref()) {
-            let then = match nearest(name, &KEYS) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("remove it; known here: {}", KEYS.join(", ")),
-            };
-            from.fault(&key.span(), format!("{place}: {} is unknown: {then}", cut(name)));
-        }
-    }
+    from.refuse_unknown(place, table, &KEYS);
     let mut text = |key: &str, what: &str| -> String {
         let Some(value) = table.get(key) else {
             from.fault(span, format!("{place}: it has no {key}: give {what}"));

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{Reader, place_of_secret};
 use super::setting::Allowed;
 use super::sinks::{format, is_name, kinds, topic_of};
-use super::spelling::{cut, nearest};
+use super::spelling::cut;
 use crate::kafka::settings::Webhook;
 use crate::wire::outputs::Format;
 
@@ -52,16 +52,7 @@ fn one(
     span: &Range<usize>,
     folder: &Path,
 ) -> Option<Webhook> {
-    for (key, _) in table {
-        let name = key.get_ref();
-        if !KEYS.contains(&name.as_ref()) {
-            let then = match nearest(name, &KEYS) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("remove it; known here: {}", KEYS.join(", ")),
-            };
-            from.fault(&key.span(), format!("{place}: {} is unknown: {then}", cut(name)));
-        }
-    }
+    from.refuse_unknown(place, table, &KEYS);
     let mut text = |key: &str, what: &str, is_right: fn(&str) -> bool| -> Option<String> {
         let Some(value) = table.get(key) else {
             from.fault(span, format!("{place}: it has no {key}: give {what}"));
