@@ -387,6 +387,11 @@ fn read_content(from: &mut Reader<'_>) -> ContentSettings {
             "weight of an unusual order beside a suspicious origin",
             default.order_excess,
         ),
+        key_novelty: weight(
+            "detect.content.key_novelty",
+            "weight of what is new to the agent, beside a suspicious origin and where none is known",
+            default.key_novelty,
+        ),
         bare_value_novelty: weight(
             "detect.content.bare_value_novelty",
             "weight of new destinations where no origin is known",

@@ -23,6 +23,9 @@ const UNKNOWN_VALUE: f64 = 1e-6;
 /// what is new at every length. Bits.
 const EXCESS_BITS: f64 = 8.0;
 
+/// What is new to an agent says something about a call from here on: a new task brings new keys of its own. Bits.
+const EVERYDAY_KEY_BITS: f64 = 10.0;
+
 /// What the call score is made of. The defaults were chosen on the training models named in
 /// `scripts/evaluate.py` alone; the switches exist to show what each part earns.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +38,9 @@ pub struct ContentSettings {
     pub value_novelty: f64,
     /// Weight of the excess of the action sequence beside suspicious origins.
     pub order_excess: f64,
+    /// Weight of what is new to the agent (action, resource, destination) beside suspicious origins, and where no origin
+    /// is known.
+    pub key_novelty: f64,
     /// Weight of value novelty where no origin is known.
     pub bare_value_novelty: f64,
     /// Weight of the sequence's excess where no origin is known.
@@ -50,6 +56,7 @@ impl Default for ContentSettings {
             coarse: true,
             value_novelty: 0.3,
             order_excess: 0.3,
+            key_novelty: 0.15,
             bare_value_novelty: 0.6,
             bare_order_excess: 0.3,
             verb_weights: [0.6, 0.8, 0.8, 1.0, 1.0, 1.0, 1.0],
@@ -68,6 +75,8 @@ pub struct Content {
     pub provenance: f64,
     /// Part of `access`: values that are new or rare.
     pub novelty: f64,
+    /// Part of `access`: an action, a resource and destinations that are new to the agent.
+    pub keys: f64,
     /// Part of `sequence`: an action out of order.
     pub order: f64,
     /// Index of the argument that says most.
@@ -77,7 +86,7 @@ pub struct Content {
 impl Content {
     /// A call that says nothing.
     pub fn nothing(family: Family) -> Self {
-        Self { family, bits: 0.0, provenance: 0.0, novelty: 0.0, order: 0.0, lead: None }
+        Self { family, bits: 0.0, provenance: 0.0, novelty: 0.0, keys: 0.0, order: 0.0, lead: None }
     }
 }
 
@@ -88,19 +97,24 @@ pub type Contents = [Option<Content>; 2];
 ///
 /// # Formula
 ///
-/// c = w·(Σ (o + .3·novelty) + .3·excess), the sum over the arguments that count (once a name), the excess only
-/// where one does; w by verb class. `call_content`: arguments lifted out of free text and not anchored, with
+/// c = w·(Σ (o + .3·novelty) + .3·excess + .15·keys⁺), the sum over the arguments that count (once a name), excess and
+/// keys only where one does; w by verb class. `call_content`: arguments lifted out of free text and not anchored, with
 /// o = ½(fine + coarse). `tool_values`: all arguments named by a tool, with o = unanchored (0 for what is anchored), or
 /// o = coarse where form and anchoring are not known; it cannot be evaded by making an injected value look like a
 /// field. `bare_content`, where no origin is known: c = w·(.6·largest novelty
-/// + .3·excess). Weights as in [`ContentSettings`].
+/// + .3·excess + .15·keys⁺). Weights as in [`ContentSettings`].
+///
+/// * `keys`: surprise of the action, the resource and the destinations for the agent, as of [`crate::detect::access`]
+///   (bits); keys⁺ is what they have beyond [`EVERYDAY_KEY_BITS`].
 pub fn judge(
     settings: &ContentSettings,
     baselines: &Baselines,
     own: Option<&TypeBaseline>,
     call: &Call<'_, '_>,
     order: &OrderBits,
+    keys: f64,
 ) -> Contents {
+    let keys = settings.key_novelty * (keys - EVERYDAY_KEY_BITS).max(0.0);
     let weight = settings.verb_weights.get(call.verb as usize).copied().unwrap_or(0.6);
     match call.tier {
         Tier::Full | Tier::Origin => {
@@ -123,9 +137,9 @@ pub fn judge(
                     named.add(index, argument.name, bits, novelty);
                 }
             }
-            let excess = settings.order_excess * order.excess.min(EXCESS_BITS);
-            let lifted = knows_form.then(|| lifted.content(weight, excess));
-            [lifted, settings.coarse.then(|| named.content(weight, excess))]
+            let beside = (settings.order_excess * order.excess.min(EXCESS_BITS), keys);
+            let lifted = knows_form.then(|| lifted.content(weight, beside));
+            [lifted, settings.coarse.then(|| named.content(weight, beside))]
         }
         Tier::NoArguments => {
             let carries = own.is_some_and(TypeBaseline::carries_provenance);
@@ -141,7 +155,8 @@ pub fn judge(
                 }
             }
             content.order = weight * settings.bare_order_excess * order.excess.min(EXCESS_BITS);
-            content.bits = content.novelty + content.order;
+            content.keys = weight * keys;
+            content.bits = content.novelty + content.order + content.keys;
             [Some(content), None]
         }
     }
@@ -170,7 +185,8 @@ impl Sum {
         }
     }
 
-    fn content(self, weight: f64, excess: f64) -> Content {
+    /// * `excess`, `keys`: what else the call says, where an argument counts.
+    fn content(self, weight: f64, (excess, keys): (f64, f64)) -> Content {
         let mut content = Content::nothing(self.family);
         for (_, bits, novelty) in self.judged {
             content.provenance += weight * bits;
@@ -178,9 +194,9 @@ impl Sum {
         }
         content.lead = self.lead.map(|(index, _)| index);
         if content.lead.is_some() {
-            content.order = weight * excess;
+            (content.order, content.keys) = (weight * excess, weight * keys);
         }
-        content.bits = content.provenance + content.novelty + content.order;
+        content.bits = content.provenance + content.novelty + content.order + content.keys;
         content
     }
 }

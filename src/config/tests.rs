@@ -36,7 +36,7 @@ fn every_setting_reaches_the_engine() {
     let config = parse(
         "alerts.per_day = 1\nagents.max = 1_007\nagents.identity = \"urn:{agent_id}\"\nlearn.quarantine_p = 0.5\ndetect.lexicon = false\n\
          [detect.content]\nfine = false\ncoarse = false\nvalue_novelty = 11\norder_excess = 12\n\
-         bare_value_novelty = 13\nbare_order_excess = 14\n\
+         key_novelty = 15\nbare_value_novelty = 13\nbare_order_excess = 14\n\
          [detect.content.verb_weights]\nread = 1\nother = 2\nwrite = 3\negress = 4\npay = 5\nprivilege = 6\n\
          destructive = 7\n\
          [levels]\nobserve_only = [\"batch-*\"]\nobserve_first_days = 0\nnever_block = [\"pump-7\"]\n\
@@ -51,6 +51,7 @@ fn every_setting_reaches_the_engine() {
         coarse: false,
         value_novelty: 11.0,
         order_excess: 12.0,
+        key_novelty: 15.0,
         bare_value_novelty: 13.0,
         bare_order_excess: 14.0,
         verb_weights: [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],

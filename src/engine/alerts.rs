@@ -301,7 +301,7 @@ impl<'t> Moment<'_, 't> {
                     smallvec![
                         (Detector::Provenance, c.provenance),
                         (Detector::Sequence, c.order),
-                        (Detector::Access, c.novelty),
+                        (Detector::Access, c.novelty + c.keys),
                     ]
                 }
                 (Family::CallContent | Family::ToolValues, _) => smallvec![(Detector::Provenance, 1.0)],
@@ -342,6 +342,7 @@ impl<'t> Moment<'_, 't> {
                     self.own,
                     &call,
                     &self.bits.order,
+                    self.bits.novelty.keys,
                 );
                 for content in judged.iter().flatten() {
                     let again = self.calibration.peak_p(content.family, stage, content.bits);

@@ -2,18 +2,19 @@
 //!
 //! Knows everything that was known when a call was judged. Must not judge anything itself.
 
+mod observed;
+
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+pub(super) use self::observed::kind_and_key;
 use super::clock::Now;
 use super::judging::CallBits;
 use super::registry::Registry;
 use super::unit::{Lead, Position, Unit};
 use super::version::Version;
-use crate::alert::{Evidence, Observation};
+use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
-use crate::assess::content::Content;
-use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::TypeBaseline;
 use crate::baseline::rate::Rate;
 use crate::control::DeclaredChange;
@@ -21,8 +22,8 @@ use crate::detect::provenance::{Alphabet, Party, Symbol};
 use crate::detect::registry::Standing;
 use crate::detect::registry::records::Dated;
 use crate::detect::vocabulary::Vocabulary;
-use crate::detect::{Call, failure, frequency, provenance, sequence};
-use crate::finding::{Detector, Family, RiskEventType};
+use crate::detect::{Call, provenance, sequence};
+use crate::finding::Family;
 use crate::identity::Key;
 
 /// Longest name that is shown whole. Characters.
@@ -95,193 +96,6 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    /// What is to be told of counts: observed, expected for the type, their unit, all in words.
-    fn counted(&self, lead: &Lead) -> Option<(f64, f64, String, String)> {
-        let habits = self.version.baselines.habits(self.own);
-        if lead.family == Family::Bursts {
-            let told = frequency::explain(&lead.bits.frequency, &habits.rate_priors, lead.rate.as_ref()?);
-            let unit = format!("calls in {} minutes", told.minutes);
-            return Some((told.observed, told.expected_of_type, unit, told.sentence));
-        }
-        let told = failure::explain(&lead.bits.failure?, &habits.failure_prior);
-        Some((told.observed, told.expected_of_type, "refusals".to_owned(), told.sentence))
-    }
-
-    /// What the leads of a unit say, in words and figures; `weight` orders them.
-    pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead) -> Vec<Observation> {
-        let bits = &lead.bits;
-        let action = self.action(lead.action);
-        let at = if matches!(lead.family, Family::Novelty | Family::Bursts | Family::Failure) {
-            hour
-        } else {
-            unit
-        };
-        let p = at.p(lead.family);
-        let usual =
-            |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage_of(lead.family), 0.5);
-        let (usual_type, usual_fleet) = (usual(self.calibration), usual(self.version.fleet()));
-        let mut all = Vec::new();
-        let mut add =
-            |detector, risk_event_type, observed, expected_type, expected_fleet, unit: &str, sentence| {
-                all.push(Observation {
-                    family: lead.family,
-                    detector,
-                    risk_event_type,
-                    p,
-                    observed,
-                    expected_type,
-                    expected_fleet: Some(expected_fleet),
-                    unit: unit.to_owned(),
-                    sentence,
-                });
-            };
-        match lead.family {
-            Family::CallContent | Family::ToolValues | Family::BareContent => {
-                let nothing = Content::nothing(lead.family);
-                let content = bits.content(lead.family).unwrap_or(&nothing);
-                if let Some(argument) = lead.argument.filter(|a| a.known_origin) {
-                    let name = self.argument(argument.name);
-                    let (own, fleet) = argument.probability;
-                    let unit = format!("share of {action} calls whose {name} has this origin");
-                    let sentence = origin_sentence(
-                        &name,
-                        &action,
-                        &argument,
-                        argument.origin.map(|(a, n)| (self.action(a), n)),
-                    );
-                    add(
-                        Detector::Provenance,
-                        RiskEventType::UntrustedArgumentOrigin,
-                        1.0,
-                        own,
-                        fleet,
-                        &unit,
-                        sentence,
-                    );
-                }
-                if content.novelty > 0.0 {
-                    let what = lead.argument.map_or_else(
-                        || action.clone(),
-                        |a| format!("the value of {} in {action}", self.argument(a.name)),
-                    );
-                    let kind = if lead.argument.is_some() {
-                        RiskEventType::UnfamiliarDestination
-                    } else {
-                        RiskEventType::UnfamiliarToolUse
-                    };
-                    let sentence = format!("{what} is new or rare for agents of this type");
-                    add(
-                        Detector::Access,
-                        kind,
-                        content.novelty,
-                        usual_type,
-                        usual_fleet,
-                        "bits of surprise, weighted",
-                        sentence,
-                    );
-                }
-                if content.order > 0.0 {
-                    add(
-                        Detector::Sequence,
-                        RiskEventType::UnusualActionSequence,
-                        bits.order.probability.max(self.least_supported()),
-                        (-bits.order.expected_bits).exp2(),
-                        lead.fleet_probability.max(self.least_supported()),
-                        "probability of the action at this point",
-                        self.transition(lead),
-                    );
-                }
-            }
-            Family::Order => add(
-                Detector::Sequence,
-                RiskEventType::UnusualActionSequence,
-                bits.order.drift / 100.0,
-                usual_type / 100.0,
-                usual_fleet / 100.0,
-                "bits of surprise a call beyond what is usual",
-                format!(
-                    "the order of actions has drifted from that of its type; last, {}",
-                    self.transition(lead)
-                ),
-            ),
-            Family::Loops => {
-                let sentence = format!(
-                    "{action} and what goes with it repeated {:.0} times in a row, which its type does not do",
-                    bits.order.repetition
-                );
-                add(
-                    Detector::Sequence,
-                    RiskEventType::AgentLoop,
-                    bits.order.loop_bits,
-                    usual_type,
-                    usual_fleet,
-                    "bits of surprise of the loop's calls together",
-                    sentence,
-                );
-            }
-            Family::Bursts | Family::Failure => {
-                if let Some((observed, expected_type, unit, sentence)) = self.counted(lead) {
-                    let (detector, kind) = match lead.family {
-                        Family::Bursts => (Detector::Frequency, RiskEventType::RequestSpike),
-                        _ => (Detector::Failure, RiskEventType::FailedAccessAttempt),
-                    };
-                    all.push(Observation {
-                        family: lead.family,
-                        detector,
-                        risk_event_type: kind,
-                        p,
-                        observed,
-                        expected_type,
-                        expected_fleet: None,
-                        unit,
-                        sentence,
-                    });
-                }
-            }
-            Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => {}
-            Family::Novelty => {
-                if let Some((new, used)) = bits.novelty.enumeration {
-                    let sentence =
-                        format!("{new:.0} of the {used:.0} resources it used within the hour were new to it");
-                    add(
-                        Detector::Access,
-                        RiskEventType::MassEnumeration,
-                        bits.novelty.bits,
-                        usual_type,
-                        usual_fleet,
-                        "bits of surprise",
-                        sentence,
-                    );
-                } else if let Some(key) = bits.novelty.strongest {
-                    let (kind, what) = match key.space {
-                        KeySpace::Resource => {
-                            let name = lead.resource.as_deref().map_or_else(
-                                || "its resource".to_owned(),
-                                |r| shown(&String::from_utf8_lossy(r)),
-                            );
-                            (RiskEventType::UnfamiliarResourceAccess, format!("resource {name}"))
-                        }
-                        KeySpace::Action => (RiskEventType::UnfamiliarToolUse, format!("action {action}")),
-                        KeySpace::Destination => {
-                            (RiskEventType::UnfamiliarDestination, format!("a destination of {action}"))
-                        }
-                    };
-                    let sentence = format!("{what}: {}", self.users(lead.users));
-                    add(
-                        Detector::Access,
-                        kind,
-                        bits.novelty.bits,
-                        usual_type,
-                        usual_fleet,
-                        "bits of surprise",
-                        sentence,
-                    );
-                }
-            }
-        }
-        all
-    }
-
     /// The evidence of a lead.
     pub fn evidence(&self, lead: &Lead) -> Evidence {
         Evidence {
@@ -304,80 +118,6 @@ impl<'t> Moment<'_, 't> {
     pub fn argument(&self, key: Key) -> String {
         self.vocabulary.argument_name(key).map_or_else(|| "an argument".to_owned(), shown)
     }
-
-    fn transition(&self, lead: &Lead) -> String {
-        let before = if lead.previous == sequence::START {
-            "at the start".to_owned()
-        } else {
-            self.vocabulary.symbol_action(lead.previous).map_or_else(
-                || "after an action whose name was not kept".to_owned(),
-                |name| format!("after {}", shown(name)),
-            )
-        };
-        format!(
-            "{} {before} is expected in {} of such places for its type, {} in the fleet",
-            self.action(lead.action),
-            percent(lead.bits.order.probability.max(self.least_supported())),
-            percent(lead.fleet_probability.max(self.least_supported())),
-        )
-    }
-
-    /// The smallest probability that the type's history supports: one in its units.
-    fn least_supported(&self) -> f64 {
-        1.0 / (1.0 + self.own.map_or(0.0, |own| own.units().iter().sum()))
-    }
-
-    /// "0 of 214 agents of its type ever used it": exact up to 64 agents, then with its error.
-    fn users(&self, users: Option<(f64, f64)>) -> String {
-        let (own, fleet) = users.unwrap_or_default();
-        let of = |users: f64, agents: crate::stats::distinct::Count| {
-            let error = if agents.error > 0.0 { format!(" (±{:.0})", agents.error) } else { String::new() };
-            format!("{:.0} of {:.0}{error}", users.min(agents.keys), agents.keys)
-        };
-        let type_agents = self.own.map(|own| own.agents.count());
-        let fleet_agents = self.version.baselines.fleet.agents.count();
-        match type_agents {
-            Some(agents) => format!(
-                "{} agents of its type ever used it, {} in the fleet",
-                of(own, agents),
-                of(fleet, fleet_agents)
-            ),
-            None => format!("{} agents of the fleet ever used it; its type is new", of(fleet, fleet_agents)),
-        }
-    }
-}
-
-/// The kind of risk that a lead alone would be, and the key (action, resource, destination) that it is about.
-pub(super) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
-    match lead.family {
-        Family::CallContent | Family::ToolValues | Family::BareContent => {
-            let novel = lead.bits.content(lead.family).is_some_and(|content| content.novelty > 0.0);
-            let kind = match lead.argument {
-                Some(argument) if argument.known_origin => RiskEventType::UntrustedArgumentOrigin,
-                Some(_) if novel => RiskEventType::UnfamiliarDestination,
-                None if novel => RiskEventType::UnfamiliarToolUse,
-                _ => RiskEventType::UnusualActionSequence,
-            };
-            (kind, lead.action)
-        }
-        Family::Order => (RiskEventType::UnusualActionSequence, lead.action),
-        Family::Loops => (RiskEventType::AgentLoop, lead.action),
-        Family::Novelty => match (lead.bits.novelty.enumeration, lead.bits.novelty.strongest) {
-            (Some(_), _) | (None, None) => (RiskEventType::MassEnumeration, lead.action),
-            (None, Some(key)) => (kind_of_key(key.space), key.key),
-        },
-        Family::Bursts => (RiskEventType::RequestSpike, 0),
-        Family::Failure => (RiskEventType::FailedAccessAttempt, lead.action),
-        Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => (RiskEventType::RuleMatched, 0),
-    }
-}
-
-fn kind_of_key(space: KeySpace) -> RiskEventType {
-    match space {
-        KeySpace::Resource => RiskEventType::UnfamiliarResourceAccess,
-        KeySpace::Action => RiskEventType::UnfamiliarToolUse,
-        KeySpace::Destination => RiskEventType::UnfamiliarDestination,
-    }
 }
 
 /// The argument that leads, and where its value came from.
@@ -393,25 +133,6 @@ pub struct LeadArgument {
     pub origin: Option<(Key, u32)>,
     /// Probability of such an origin for this argument: for the type, for the fleet.
     pub probability: (f64, f64),
-}
-
-fn origin_sentence(name: &str, action: &str, argument: &LeadArgument, from: Option<(String, u32)>) -> String {
-    let from = from.map_or_else(|| "an earlier tool result".to_owned(), |(a, n)| format!("{a}, call {n},"));
-    if argument.unanchored_text {
-        format!("{name} of {action} came from free text in {from} and was never anchored in the request")
-    } else {
-        format!("{name} of {action} came from {from} and not from the user").replace(", and", " and")
-    }
-}
-
-fn percent(p: f64) -> String {
-    if p >= 0.1 {
-        format!("{:.0} %", p * 100.0)
-    } else if p >= 0.001 {
-        format!("{:.1} %", p * 100.0)
-    } else {
-        format!("1 in {:.0}", 1.0 / p.max(1e-12))
-    }
 }
 
 /// A name that the agent chose, as a person (or a language model) may see it: quoted, cut, with control, bidi

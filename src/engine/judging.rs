@@ -37,7 +37,9 @@ pub(super) const FINDING_P: f64 = 0.01;
 /// What a call says about the keys it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Novelty {
-    /// Sum over its keys, or what the hour's new resources say together where that is more. Bits.
+    /// Sum over its keys. Bits.
+    pub keys: f64,
+    /// That sum, or what the hour's new resources say together where that is more. Bits.
     pub bits: f64,
     /// The key that says most.
     pub strongest: Option<KeyBits>,
@@ -158,7 +160,8 @@ impl Slice {
         let unit = session.as_mut().unwrap_or(&mut hour);
         let course = unit.course(|| self.spare.course());
         let order = sequence::judge(&version.baselines, own, &course.progress, call);
-        let contents = content::judge(&version.settings.content, &version.baselines, own, call, &order);
+        let contents =
+            content::judge(&version.settings.content, &version.baselines, own, call, &order, novelty.keys);
         let bits = CallBits { contents, order, novelty, frequency, failure };
         let before_unit = if unit.kind == UnitKind::Hour { before_hour } else { unit.running_p() };
         let raised = raise(unit, calibration, &bits);
@@ -286,7 +289,12 @@ fn judge_novelty(
     }
     let enumeration = if new > access::EVERYDAY_NEW { watched.familiar.surprised() } else { 0.0 };
     let enumerates = enumeration > bits;
-    Novelty { bits: bits.max(enumeration), strongest, enumeration: enumerates.then_some((new, used)) }
+    Novelty {
+        keys: bits,
+        bits: bits.max(enumeration),
+        strongest,
+        enumeration: enumerates.then_some((new, used)),
+    }
 }
 
 /// Raises the peaks of content, order and loops; tells which of them made the unit less probable.
