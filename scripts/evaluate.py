@@ -33,6 +33,7 @@ ABLATIONS: dict[str, str] = {
     "without the three-symbol score": "[detect.content]\ncoarse = false\n",
     "without new values": "[detect.content]\nvalue_novelty = 0.0\n",
     "without sequence excess": "[detect.content]\norder_excess = 0.0\n",
+    "without keys that are new to the agent": "[detect.content]\nkey_novelty = 0.0\n",
     "without weights by verb (all .6)": "[detect.content.verb_weights]\n" + "".join(
         f"{verb} = 0.6\n" for verb in ("read", "other", "write", "egress", "pay", "privilege", "destructive")),
     "without the lexicon (weights and destination words)": "[detect]\nlexicon = false\n",

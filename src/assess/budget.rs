@@ -19,9 +19,13 @@ const UNITS_AN_ALERT: f64 = 2.0;
 const FEWEST_UNITS: f64 = 1000.0;
 /// p at or below this share of B/M always alerts, however many alerts there were: a flood must not hide the worst.
 const HARD_FLOOR: f64 = 0.1;
-/// How fast a type's threshold follows its alerts. Per hour.
+/// How fast thresholds follow alerts. Per hour.
 const GAIN: f64 = 0.02;
-/// Hours over which a type's alerts are counted.
+/// A type floods when it has more than so many times its share of the budget in a day, and more than [`FLOOD`] alerts.
+const FLOOD_SHARES: f64 = 3.0;
+/// As many alerts of one type in a day are no flood.
+const FLOOD: f64 = 2.0;
+/// Hours over which alerts are counted.
 const HOURS: usize = 24;
 
 /// Counts active units and alerts, and sets the thresholds.
@@ -31,13 +35,15 @@ pub struct Budget {
     day: i64,
     today: u64,
     yesterday: u64,
+    /// ln of the threshold of all types over the calibrated one; ≤ 0.
+    tightened: f64,
     types: BTreeMap<Key, Controller>,
 }
 
-/// One type's part of the budget.
+/// What one type spends of the budget.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Controller {
-    /// ln of its threshold over the fleet's; ≤ 0.
+    /// ln of its threshold over that of all types; ≤ 0, below it after a flood only.
     tightened: f64,
     /// Alerts opened in each of the last hours; the running one last.
     alerts: [u32; HOURS],
@@ -80,6 +86,7 @@ impl Budget {
             day: i64::MIN,
             today: 0,
             yesterday: 0,
+            tightened: 0.0,
             types: BTreeMap::new(),
         }
     }
@@ -126,24 +133,30 @@ impl Budget {
         }
     }
 
-    /// An hour of event time is over: every type's threshold follows the alerts of its last 24 hours.
+    /// An hour of event time is over: the thresholds follow the alerts of the last 24 hours.
     ///
     /// # Formula
     ///
-    /// h_y ← min(h₀, h_y·exp(.02·clip((B_y − n)/B_y, −3, 1))), n = its alerts of 24 hours, B_y = its share of the budget by
-    /// active units. Tightened while the rate is exceeded, never loosened past the calibrated value.
+    /// x ← min(0, x + .02·clip((B − Σ_y min(n_y, A_y))/B, −3, 1)), the same for all types, and for each of them
+    /// x_y ← min(0, x_y + .02·clip((A_y − n_y)/A_y, −3, 1)), with n_y = its alerts of 24 hours and A_y = max(3·B_y, 2), B_y =
+    /// its share of the budget B by active units. The threshold is h₀·exp(x + x_y): tightened while the rate is exceeded,
+    /// never loosened past the calibrated value. A type alone has too few alerts to be steered by (an alert would make it
+    /// deaf for days); that it floods shows, and then it alone becomes deaf (docs/adr/025).
     pub fn turn(&mut self) {
         let all = self.units();
+        let mut spent = 0.0;
         for of in self.types.values_mut() {
             let share = (of.today.max(of.yesterday) as f64 / all).min(1.0);
-            let budget = (self.alerts_per_day * share).max(1e-6);
+            let most = (FLOOD_SHARES * self.alerts_per_day * share).max(FLOOD);
             let alerts = f64::from(of.alerts.iter().sum::<u32>());
-            of.tightened = (of.tightened + GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0)).min(0.0);
+            spent += alerts.min(most);
+            follow(&mut of.tightened, most, alerts);
             of.alerts.rotate_left(1);
             if let Some(hour) = of.alerts.last_mut() {
                 *hour = 0;
             }
         }
+        follow(&mut self.tightened, self.alerts_per_day, spent);
     }
 
     /// The thresholds of a type.
@@ -151,11 +164,11 @@ impl Budget {
     /// # Formula
     ///
     /// h₀ = min(2·B/M, .001), M = max(units yesterday, units today, 1000): the budget B, spread over the units of a day,
-    /// two of which make an alert (measured: docs/adr); h_y below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
+    /// two of which make an alert (measured: docs/adr/020); below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
     pub fn thresholds(&self, agent_type: Key) -> Thresholds {
         let calibrated = (UNITS_AN_ALERT * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
         let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
-        let tightened = self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
+        let tightened = self.tightened + self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
     }
 
@@ -168,6 +181,11 @@ impl Budget {
     fn units(&self) -> f64 {
         (self.today.max(self.yesterday) as f64).max(FEWEST_UNITS)
     }
+}
+
+/// Moves a threshold (as [`Budget::turn`] says) by how far `alerts` lie from what a `budget` allows.
+fn follow(tightened: &mut f64, budget: f64, alerts: f64) {
+    *tightened = (*tightened + GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0)).min(0.0);
 }
 
 #[cfg(test)]
@@ -224,6 +242,36 @@ mod tests {
             budget.turn();
         }
         assert_eq!(budget.thresholds(1).alert, budget.thresholds(1).calibrated);
+    }
+
+    /// Thresholds of ten types after days on which the first has so many alerts an hour, and another one a day.
+    fn after_days(days: i64, alerts_an_hour: u32) -> [Thresholds; 2] {
+        let mut budget = Budget::new(5.0);
+        for hour in 0..days * 24 {
+            for agent_type in 0..10 {
+                let alerts = if agent_type == 0 {
+                    alerts_an_hour
+                } else {
+                    u32::from(agent_type == 1 && hour % 24 == 0)
+                };
+                budget.count(agent_type, hour / 24, Counted { units: 100, alerts, confirmed: 0 });
+            }
+            budget.turn();
+        }
+        [0, 1].map(|agent_type| budget.thresholds(agent_type))
+    }
+
+    #[test]
+    fn a_flood_of_one_type_makes_that_type_deaf_and_no_other() {
+        let [flooding, other] = after_days(5, 2);
+        assert!(flooding.alert < 0.2 * flooding.calibrated, "{flooding:?}");
+        assert_eq!(other.alert, other.calibrated, "two and one are within the budget");
+    }
+
+    #[test]
+    fn an_alert_of_a_small_type_does_not_make_it_deaf_while_the_budget_is_not_spent() {
+        let [_, other] = after_days(5, 0);
+        assert_eq!(other.alert, other.calibrated);
     }
 
     #[test]

@@ -222,3 +222,6 @@ pub fn value_contexts(call: &Call<'_, '_>, argument: &ArgumentKeys) -> [u64; 2] 
 pub fn is_sensitive(verb: Verb) -> bool {
     matches!(verb, Verb::Egress | Verb::Pay | Verb::Privilege | Verb::Destructive | Verb::Write)
 }
+
+#[cfg(test)]
+mod tests;

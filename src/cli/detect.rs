@@ -71,7 +71,7 @@ pub struct Detect {
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
 
-    /// File that gets one JSON line per unit (session, or hour of an agent) when it closes, with its p.
+    /// File that gets one JSON line per unit (session, or hour of an agent) when it closes: its p, and the p that alerts are decided by (alarm_p).
     #[arg(long, value_name = "FILE")]
     units: Option<PathBuf>,
 }

@@ -68,6 +68,7 @@ impl Slice {
                 ended: unit.last,
                 events: unit.events,
                 p: unit.unit_p,
+                alarm_p: unit.alarm_p,
                 families: unit.said().map(|(family, p)| (family.name(), p)).collect(),
             });
         }

@@ -155,6 +155,8 @@ pub struct ClosedUnit {
     pub events: u32,
     /// Its calibrated p, in (0, 1].
     pub p: f64,
+    /// p of a session and its hour together, in (0, 1]: what alerts are decided by.
+    pub alarm_p: f64,
     /// p of those of its families that say anything, in (0, 1).
     pub families: BTreeMap<&'static str, f64>,
 }
