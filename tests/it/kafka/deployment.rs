@@ -19,7 +19,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tiltmeter::config::Config;
 use tiltmeter::kafka::client::{Clients, Isolation};
 use tiltmeter::kafka::service::VersionStore;
-use tiltmeter::kafka::settings::Topic;
+use tiltmeter::kafka::settings::{Delivery, Topic};
 use tiltmeter::kafka::verify::create;
 use tiltmeter::partition::{Common as _, Copies, Incoming, Outgoing, Pace, PartitionSettings, restore};
 use tiltmeter::simulate::{Scenario, Simulation};
@@ -273,6 +273,25 @@ impl Deployment {
         }
     }
 
+    /// Whether what is written belongs together in transactions.
+    pub fn is_exactly_once(&self) -> bool {
+        self.config("reader").kafka().delivery == Delivery::ExactlyOnce
+    }
+
+    /// Waits until the group stands further on than now, or all is judged; whether that happens in time.
+    pub fn is_told_more(&self, within: Duration, mut meanwhile: impl FnMut()) -> bool {
+        let (before, until) = (self.committed(), Instant::now() + within);
+        while Instant::now() < until {
+            meanwhile();
+            let stands = self.committed();
+            if stands != before || stands == self.ends() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
     /// All records of a topic, in the order of their offsets.
     pub fn read(&self, topic: Topic) -> Vec<Record> {
         self.read_named(&self.topic(topic))
@@ -483,6 +502,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

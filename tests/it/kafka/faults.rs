@@ -9,8 +9,10 @@ use tiltmeter::kafka::settings::Topic;
 use tiltmeter::risk::{Decision, Verdict};
 use tiltmeter::time::EventTime;
 
+use super::between;
 use super::breaking;
 use super::deployment::{Deployment, events};
+use super::proxy::Proxy;
 use super::rig::{Cluster, left_out, shared};
 
 /// Fewer alerts than this would show nothing.
@@ -219,4 +221,53 @@ fn an_instance_whose_seat_was_taken_ends_and_nothing_is_told_twice() {
     deployment.wait(&mut [&mut second]);
     second.stop();
     assert!(deployment.check() > ENOUGH);
+}
+
+/// A broker behind a proxy, the proxy, and a deployment whose instances come by it.
+fn behind_a_proxy(name: &str, more: &str) -> Option<(Cluster, Proxy, Deployment)> {
+    let cluster = Cluster::start_behind_a_proxy()?;
+    let (listener, port) = cluster.front();
+    let address = listener.local_addr().unwrap().to_string();
+    let proxy = Proxy::start(listener, port);
+    Some((cluster, proxy, Deployment::new(name, &address, 3, more).with_seats()))
+}
+
+#[test]
+fn ends_of_transactions_that_come_late_or_get_lost_lose_nothing_and_repeat_nothing() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("late", "") else {
+        return left_out("late and lost requests");
+    };
+    between::late_and_lost(&deployment, &proxy, 4, 7);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
+}
+
+#[test]
+fn a_kill_between_any_two_requests_of_a_transaction_or_a_start_loses_nothing() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("gaps", "") else {
+        return left_out("kills between requests");
+    };
+    between::kills_in_gaps(&deployment, &proxy, 16, 8);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
+}
+
+#[test]
+fn at_least_once_a_kill_between_what_is_acknowledged_loses_nothing() {
+    let more = "delivery = \"at_least_once\"\n";
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("gaps-least", more) else {
+        return left_out("kills between requests, at least once");
+    };
+    between::kills_in_gaps(&deployment, &proxy, 8, 9);
+    assert!(deployment.check_at_least_once() > ENOUGH);
+}
+
+#[test]
+fn errors_of_the_broker_lose_nothing_and_stop_nobody_for_long() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("errors", "") else {
+        return left_out("errors of the broker");
+    };
+    between::errors(&deployment, &proxy, 12, 10);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
 }
