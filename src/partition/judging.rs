@@ -136,6 +136,7 @@ impl Partition {
                 }
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
+            Pin::Sight(blindness) => self.engine.set_blindness(*blindness, &mut said),
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -171,11 +172,14 @@ impl Partition {
         for record in records {
             match self.decode(record) {
                 Ok(event) => events.push(event),
-                Err(_) if record.value.is_some_and(|value| progress::decode(value).is_some()) => {
-                    stretches.push((std::mem::take(&mut events), EventTime(record.timestamp_ms)));
-                }
-                Err(refusal) if !muted => self.refuse(record, &refusal),
-                Err(_) => {}
+                Err(refusal) => match record.value.and_then(progress::decode) {
+                    Some(progress) => {
+                        self.sources.hear(&progress, EventTime(record.timestamp_ms));
+                        stretches.push((std::mem::take(&mut events), EventTime(record.timestamp_ms)));
+                    }
+                    None if !muted => self.refuse(record, &refusal),
+                    None => {}
+                },
             }
         }
         let mut said = std::mem::take(&mut self.said);

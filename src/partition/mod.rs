@@ -18,6 +18,7 @@ mod outgoing;
 mod pin;
 mod position;
 mod restore;
+mod sources;
 mod told;
 
 use std::collections::VecDeque;
@@ -31,10 +32,12 @@ pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
 pub use self::restore::{Restored, restore};
+pub use self::sources::Sources;
 pub use self::told::Told;
 
 use self::checkpoint::Saved;
 use crate::engine::{ClosedCounts, Engine, Output, SLICES, Settings, Storm, Version};
+use crate::risk::Blindness;
 use crate::wire::dead_letter::Reason;
 
 /// What a partition is told once.
@@ -103,6 +106,8 @@ pub struct Partition {
     said: Vec<Output>,
     /// The latest record. Milliseconds since 1970.
     latest_record: Option<i64>,
+    /// Who translates sources into it.
+    sources: Sources,
     /// The caps on storms as they follow from what was told, while it is muted.
     told: Option<Storm>,
     counts: Counts,
@@ -143,6 +148,16 @@ impl Partition {
     /// The first control record that it has not seen.
     pub fn next_control(&self) -> i64 {
         self.next_control
+    }
+
+    /// Why what its agents do cannot be seen at present; none where it can.
+    pub fn blindness(&self) -> Option<Blindness> {
+        self.engine.blindness()
+    }
+
+    /// Those who translate sources into this partition, by what they said last.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// Agents under watch.

@@ -9,6 +9,7 @@ use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::pin::{Pin, PinRecord};
 use super::position::Position;
+use super::sources::Sources;
 use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
@@ -78,6 +79,7 @@ pub fn restore(
         saved_bytes: [0; SLICES],
         said: Vec::new(),
         latest_record: None,
+        sources: Sources::default(),
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),
         pace: Progress { committed: told, copy, saved: was_saved, origin, ..Progress::default() },

@@ -19,6 +19,7 @@ mod read;
 mod relay;
 mod resting;
 mod restoring;
+mod sight;
 mod sinks;
 mod versions;
 mod webhooks;
@@ -37,6 +38,7 @@ use super::verify::Verified;
 use crate::engine::{Settings, Version};
 use crate::metrics::Metrics;
 use crate::partition::{Common, Counts};
+use crate::risk::Blindness;
 
 use self::control::ControlTail;
 pub use self::deciding::{Decided, Deciding};
@@ -79,6 +81,8 @@ pub struct PartitionStatus {
     pub agents: usize,
     /// The version by which it judges.
     pub version: u64,
+    /// Why what its agents do cannot be seen at present.
+    pub blindness: Option<Blindness>,
     /// What happened so far.
     pub counts: Counts,
     /// Its slices as they were saved last, packed; of those that were not saved since it was put back, nothing. Bytes.

@@ -572,6 +572,7 @@ impl Worker<'_> {
                     latest_record: partition.latest_record(),
                     agents: partition.agents(),
                     version: partition.version(),
+                    blindness: partition.blindness(),
                     counts: *partition.counts(),
                     state_bytes: partition.saved_bytes(),
                 },
