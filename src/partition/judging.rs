@@ -323,6 +323,28 @@ impl Partition {
         self.pin(Pin::Skip(record.offset + 1), versions)
     }
 
+    /// Passes over the records from where it stands up to an offset (excluded), which nobody can read: they are one dead
+    /// letter.
+    ///
+    /// # Errors
+    ///
+    /// When pins that stand before them cannot happen.
+    pub fn pass_over_unreadable(&mut self, until: i64, versions: &impl Common) -> Result<(), JudgingError> {
+        let from = self.position.offset;
+        let record = Incoming {
+            offset: from,
+            timestamp_ms: self.latest_record.unwrap_or_default(),
+            key: None,
+            value: None,
+        };
+        let detail = format!(
+            "the records from offset {from} to {until} (excluded) cannot be read: their batch is damaged, or cannot be unpacked; \
+             find out who wrote it"
+        );
+        self.refuse(&record, &Refusal::new(Reason::Unreadable, detail));
+        self.pin(Pin::Skip(until), versions)
+    }
+
     /// From now on it is told what happens: the caps on storms are those of what was told.
     fn speak(&mut self) {
         if let Some(storm) = self.told.take_if(|_| self.position >= self.muted_until) {

@@ -4,6 +4,7 @@
 
 mod taking;
 mod tally;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use self::taking::{Suspect, incoming, pin, take};
 use self::tally::Tally;
+use self::unreadable::is_unreadable;
 use super::assignment::{Decided, Membership};
 use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
@@ -190,7 +192,11 @@ impl Worker<'_> {
         self.pin_what_is_new();
         self.commit_if_due()?;
         self.note();
-        trouble.map_or(Ok(()), |error| self.tell(&error))
+        let Some(error) = trouble else { return Ok(()) };
+        if is_unreadable(&error) {
+            self.pass_over_unreadable()?;
+        }
+        self.tell(&error)
     }
 
     /// What the group decided is done.
