@@ -375,15 +375,13 @@ fn a_verdict_right_after_a_restart_reaches_the_slices_that_were_saved_last() {
 #[test]
 fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
     use crate::risk::{Level, Monitoring, RiskUpdate};
-    let mut partition = restore(
-        settings(Copies::One),
-        &BTreeMap::new(),
-        None,
-        (0, i64::MAX),
-        world(),
-        Arc::clone(&world().versions[0]),
-    )
-    .partition;
+    let rule =
+        "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
+    let text = format!("[levels]\nobserve_first_days = 0\n{rule}");
+    let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
+    let version = Arc::new(Version::new(engine.clone()));
+    let settings = PartitionSettings { engine, ..settings(Copies::One) };
+    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
     let told = |partition: &mut Partition| -> Vec<RiskUpdate> {
         let commit = partition.commit(PACE, 0, false).unwrap();
         let outputs = commit.into_iter().flat_map(|commit| commit.outputs);

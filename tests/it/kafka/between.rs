@@ -74,8 +74,9 @@ pub fn kills_in_gaps(deployment: &Deployment, proxy: &Proxy, dose: usize, seed: 
     let all = events((dose * 400).max(FEWEST), AGENTS);
     let mut instance = deployment.start("a");
     while_fed(deployment, &all, Duration::from_secs(5) * dose as u32, || {
-        for (api, client, answered) in gaps.iter().cycle().take(dose) {
-            wait(&mut [&mut instance], Duration::from_millis(random.random_range(100..2500)));
+        // Five and the number of gaps have no divisor in common: a small dose is spread over them.
+        for (api, client, answered) in gaps.iter().cycle().step_by(5).take(dose) {
+            wait(&mut [&mut instance], Duration::from_millis(random.random_range(100..1500)));
             if starting.contains(&(*api, *client)) {
                 instance.kill();
                 let process = deployment.start("a");

@@ -10,6 +10,7 @@ mod decisions;
 mod demo;
 mod deployment;
 mod faults;
+mod frozen;
 mod normalise;
 mod proxy;
 mod rig;

@@ -116,10 +116,10 @@ impl Cluster {
         Self::start_so(1, true)
     }
 
-    /// Where the proxy has to take connections, and the port of the broker to which it has to pass them on.
-    pub fn front(&self) -> (TcpListener, u16) {
-        let (behind, front) = self.brokers[0].fronted.as_ref().unwrap();
-        (front.try_clone().unwrap(), *behind)
+    /// Where the proxy, if there is to be one, has to take connections, and the port of the broker to which it has to pass them on.
+    pub fn front(&self) -> Option<(TcpListener, u16)> {
+        let (behind, front) = self.brokers[0].fronted.as_ref()?;
+        Some((front.try_clone().unwrap(), *behind))
     }
 
     fn start_so(size: usize, fronted: bool) -> Option<Self> {
@@ -184,6 +184,22 @@ impl Cluster {
     /// Lets a broker that was stopped go on.
     pub fn resume(&self, broker: usize) {
         self.brokers[broker].signal("CONT");
+    }
+
+    /// Damages a partition on the disk of the first broker, at a place where `text` stands behind the record at an offset; a
+    /// byte that a checksum covers. The partition must lie in one segment and must not be packed.
+    pub fn damage(&self, topic: &str, partition: i32, text: &[u8], offset: i64) {
+        use std::os::unix::fs::FileExt as _;
+        let log = self.brokers[0].folder.join(format!("data/{topic}-{partition}/{:020}.log", 0));
+        let bytes = std::fs::read(&log).unwrap();
+        // Batches one after the other: the offset of the first record, then the length of what follows.
+        let mut at = 0;
+        while i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) < offset {
+            at += 12 + u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        }
+        let place = bytes[at..].windows(text.len()).position(|window| window == text).unwrap() + at;
+        let file = std::fs::File::options().write(true).open(&log).unwrap();
+        file.write_all_at(&[bytes[place] ^ 1], place as u64).unwrap();
     }
 
     /// Waits until the broker answers, in a cluster that is ours and sees all of its running brokers. False if it never
