@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tiltmeter::kafka::client::Begin;
 use tiltmeter::kafka::settings::Topic;
 
-use super::deployment::{Deployment, events};
+use super::deployment::{Deployment, Instance, events};
 use super::rig::{left_out, shared};
 
 /// Fewer alerts than this would show nothing.
@@ -74,7 +74,7 @@ fn with_one_version_for_all_three_instances_that_come_and_go_tell_what_one_tells
     let of = |name: &str, sizes: &[usize]| {
         let deployment = Deployment::new(name, &brokers.brokers, 3, "");
         let _squatter = Squatter::in_seat_of(&deployment);
-        let mut instances = Vec::new();
+        let mut instances: Vec<Instance> = Vec::new();
         for (portion, size) in all.chunks(all.len().div_ceil(sizes.len())).zip(sizes) {
             while instances.len() > *size {
                 let mut last = instances.pop().unwrap();
