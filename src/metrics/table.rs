@@ -183,6 +183,9 @@ metrics! {
     heartbeat: GaugeVec = "tiltmeter_heartbeat_timestamp_seconds", [];
     /// Records for the operator in the topic of status, by what they tell of.
     operator_alerts: IntCounterVec = "tiltmeter_operator_alerts_total", ["kind"];
+    /// When the alert about the last made-up event of a partition could be read, by the broker's clock; 0 before the first.
+    /// Seconds since 1970; only with `kafka.canary`.
+    canary: GaugeVec = "tiltmeter_canary_timestamp_seconds", ["partition"];
 
     /// Records of a source that were translated, by topic.
     source_records: IntCounterVec = "tiltmeter_source_records_total", ["topic"];

@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::canary::is_canary;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
@@ -171,6 +172,11 @@ impl Partition {
         let mut events = Vec::with_capacity(records.len());
         for record in records {
             match self.decode(record) {
+                Ok((event, place, recorded)) if is_canary(&event) => {
+                    if !muted {
+                        self.sing(&event, place, recorded);
+                    }
+                }
                 Ok(event) => events.push(event),
                 Err(refusal) => match record.value.and_then(progress::decode) {
                     Some(progress) => {

@@ -9,6 +9,7 @@
 //! To go on elsewhere, the slices are put back and the records since the oldest of them are judged again with the outputs
 //! muted: what happened before a slice was saved is kept from it.
 
+mod canary;
 mod checkpoint;
 mod commit;
 mod judging;
@@ -24,6 +25,7 @@ mod told;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use self::canary::{CANARY, canary, canary_key};
 pub use self::checkpoint::{Copies, RecordError};
 pub use self::commit::{Commit, CommitError, Pace};
 pub use self::judging::{Incoming, JudgingError, risk_key};
@@ -38,6 +40,7 @@ pub use self::told::Told;
 use self::checkpoint::Saved;
 use crate::engine::{ClosedCounts, Engine, Output, SLICES, Settings, Storm, Version};
 use crate::risk::Blindness;
+use crate::time::EventTime;
 use crate::wire::dead_letter::Reason;
 
 /// What a partition is told once.
@@ -108,6 +111,8 @@ pub struct Partition {
     latest_record: Option<i64>,
     /// Who translates sources into it.
     sources: Sources,
+    /// When it told of a made-up event last.
+    sang: Option<EventTime>,
     /// The caps on storms as they follow from what was told, while it is muted.
     told: Option<Storm>,
     counts: Counts,

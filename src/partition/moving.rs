@@ -38,6 +38,7 @@ impl Partition {
             said: Vec::new(),
             latest_record: None,
             sources: Sources::default(),
+            sang: None,
             told: None,
             counts: Counts::default(),
             pace: Progress { origin, pins_written: position.pins, ..Progress::default() },

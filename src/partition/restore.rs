@@ -80,6 +80,7 @@ pub fn restore(
         said: Vec::new(),
         latest_record: None,
         sources: Sources::default(),
+        sang: None,
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),
         pace: Progress { committed: told, copy, saved: was_saved, origin, ..Progress::default() },

@@ -429,3 +429,28 @@ fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
     let fallen = told(&mut partition);
     assert!(fallen.iter().any(|risk| risk.level_uncapped < risk.previous_level), "{fallen:?}");
 }
+
+#[test]
+fn a_made_up_event_is_told_to_the_operator_and_to_nobody_else() {
+    let mut partition = Broker::default().restore(Flaw::None);
+    let made_up = |offset: i64, timestamp_ms: i64| (offset, timestamp_ms, canary(EventTime(timestamp_ms)));
+    let all = [made_up(0, 1_000_000_000_000), made_up(1, 1_000_000_001_000), made_up(2, 1_000_003_600_000)];
+    let records: Vec<Incoming<'_>> = all
+        .iter()
+        .map(|(offset, timestamp_ms, value)| Incoming {
+            offset: *offset,
+            timestamp_ms: *timestamp_ms,
+            key: None,
+            value: Some(value.as_bytes()),
+        })
+        .collect();
+    partition.take(&records, world()).unwrap();
+    let outputs = partition.commit(PACE, 0, false).unwrap().unwrap().outputs;
+    assert_eq!(outputs.len(), 2, "one that comes at once after another is not told of: {outputs:?}");
+    for output in outputs {
+        assert_eq!((output.topic, output.key), (Topic::Status, canary_key(0).into_bytes()));
+        let alert: crate::alert::Alert = serde_json::from_slice(&output.value.unwrap()).unwrap();
+        assert_eq!((&*alert.agent_type, &*alert.subject.id), (CANARY, CANARY));
+    }
+    assert_eq!((partition.agents(), partition.counts().events), (0, 0));
+}

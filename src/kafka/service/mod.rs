@@ -9,6 +9,7 @@
 
 mod aggregator;
 mod assignment;
+mod canary;
 mod control;
 mod deciding;
 mod figures;
@@ -184,6 +185,9 @@ impl Service {
         let tail = control::tail(&service.shared)?;
         service.spawn("control", move |shared| tail.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
+        if service.shared.clients.settings().canary {
+            service.spawn("canary", |shared| canary::run(&shared));
+        }
         service.spawn("aggregator", |shared| aggregator::run(&shared));
         for thread in 0..threads {
             service.spawn("worker", move |shared| worker::run(&shared, thread));
