@@ -177,7 +177,12 @@ impl Partition {
                         self.sing(&event, place, recorded);
                     }
                 }
-                Ok(event) => events.push(event),
+                Ok(event) => {
+                    if !muted && self.is_misplaced(record) {
+                        self.counts.misplaced += 1;
+                    }
+                    events.push(event);
+                }
                 Err(refusal) => match record.value.and_then(progress::decode) {
                     Some(progress) => {
                         self.sources.hear(&progress, EventTime(record.timestamp_ms));
@@ -232,6 +237,13 @@ impl Partition {
             line: u64::try_from(record.offset).unwrap_or_default(),
         };
         Ok((event, place, recorded))
+    }
+
+    /// Whether the key of a record leads to another partition.
+    fn is_misplaced(&self, record: &Incoming<'_>) -> bool {
+        let home = |key| i64::from(partition_of(key, self.settings.partitions as u32));
+        self.settings.partitions > 1
+            && record.key.is_none_or(|key| home(key) != i64::from(self.settings.number))
     }
 
     /// A record that cannot be used.

@@ -80,6 +80,8 @@ pub struct Counts {
     pub opened: u64,
     /// Risk updates told.
     pub risk_updates: u64,
+    /// Events that lie here although their key leads to another partition, or have no key: one agent may lie on two.
+    pub misplaced: u64,
     /// Slices of the state that were lost: their agents are known less well.
     pub lost_slices: u64,
 }

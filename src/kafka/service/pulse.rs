@@ -50,6 +50,8 @@ const ALARM_SCHEMA: &str = "tiltmeter.operator-alert.v1";
 const MOST_ALARMS: usize = 1024;
 /// Of the records between two heartbeats, at most this share may be dead letters, if there were at least so many.
 const DEAD_SHARE: (f64, u64) = (0.2, 100);
+/// It is told of events in the wrong place this often.
+const MISPLACED_EVERY: Duration = Duration::from_secs(3600);
 /// After so many heartbeats in a row agents cannot be seen.
 const BAD_BEATS: u32 = 2;
 
@@ -75,6 +77,8 @@ pub(super) enum AlarmKind {
     Panic,
     /// What agents of a partition do cannot be seen.
     Blind,
+    /// Agents may lie on two partitions.
+    Misplaced,
 }
 
 impl AlarmKind {
@@ -86,6 +90,7 @@ impl AlarmKind {
             Self::DeadLetters => "dead_letters",
             Self::Panic => "panic",
             Self::Blind => "blind",
+            Self::Misplaced => "misplaced",
         }
     }
 }
@@ -328,6 +333,9 @@ struct Counted {
     dead_letters: u64,
     /// Heartbeats in a row until now with too many dead letters.
     bad: u32,
+    misplaced: u64,
+    /// When it was told of such events last.
+    told: Option<Instant>,
 }
 
 /// Tells of a partition of whose records too many could not be used since the last heartbeat.
@@ -335,12 +343,19 @@ fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
     let (share, least) = DEAD_SHARE;
     for (partition, status) in shared.partitions() {
         let (events, dead_letters) = (status.counts.events, status.counts.dead_letters);
-        let before = counted.get(&partition).copied().unwrap_or(Counted { events, dead_letters, bad: 0 });
+        let before = counted.get(&partition).copied().unwrap_or(Counted {
+            events,
+            dead_letters,
+            misplaced: status.counts.misplaced,
+            ..Counted::default()
+        });
         let dead = dead_letters.saturating_sub(before.dead_letters);
         let events_since = events.saturating_sub(before.events);
         let too_many = dead >= least && dead as f64 > share * (events_since + dead) as f64;
         let bad = if too_many { before.bad + 1 } else { 0 };
-        counted.insert(partition, Counted { events, dead_letters, bad });
+        let misplaced = status.counts.misplaced;
+        let told = look_at_places(shared, partition, misplaced.saturating_sub(before.misplaced), before.told);
+        counted.insert(partition, Counted { events, dead_letters, bad, misplaced, told });
         shared.pulse.see(partition, |seen| seen.dead_letters = bad >= BAD_BEATS);
         if too_many {
             shared.alarm(
@@ -354,6 +369,23 @@ fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
             );
         }
     }
+}
+
+/// Tells of events that lie where they do not belong, once in a while; returns when that was.
+fn look_at_places(shared: &Shared, partition: i32, events: u64, told: Option<Instant>) -> Option<Instant> {
+    if events == 0 || told.is_some_and(|told| told.elapsed() < MISPLACED_EVERY) {
+        return told;
+    }
+    shared.alarm(
+        AlarmKind::Misplaced,
+        Some(partition),
+        &format!(
+            "{events} events of partition {partition} since the last heartbeat lie there although their key leads elsewhere, or \
+             have no key: one agent may be known as two; producers must write with key = agent id and Kafka's own partitioner \
+             (librdkafka: partitioner=murmur2_random)"
+        ),
+    );
+    Some(Instant::now())
 }
 
 /// Sends a heartbeat; returns when the broker says it was written.
