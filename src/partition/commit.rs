@@ -105,6 +105,7 @@ impl Partition {
             next_control: self.next_control,
             partitions: self.settings.partitions,
             storm: self.engine.storm().clone(),
+            last: self.last,
         };
         self.pace.copy = self.settings.copies.after(self.pace.copy);
         state.push(self.saved_record(head_key(self.pace.copy), Some(framed(&head)?)));

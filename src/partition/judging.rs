@@ -210,6 +210,7 @@ impl Partition {
             return Err(JudgingError::Panic { from: first.offset, suspect });
         };
         self.latest_record = Some(last.timestamp_ms).max(self.latest_record);
+        self.last = Some((last.offset, last.timestamp_ms));
         self.position.offset = last.offset + 1;
         self.pace.events += judged as u64;
         if muted {

@@ -33,7 +33,7 @@ pub use self::murmur2::partition_of;
 pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
-pub use self::restore::{Restored, restore};
+pub use self::restore::{Log, Restored, last_judged, restore};
 pub use self::sources::Sources;
 pub use self::told::Told;
 
@@ -111,6 +111,8 @@ pub struct Partition {
     said: Vec<Output>,
     /// The latest record. Milliseconds since 1970.
     latest_record: Option<i64>,
+    /// Offset and time of the last record that was judged.
+    last: Option<(i64, i64)>,
     /// Who translates sources into it.
     sources: Sources,
     /// When it told of a made-up event last.

@@ -37,6 +37,7 @@ impl Partition {
             saved_bytes: [0; SLICES],
             said: Vec::new(),
             latest_record: None,
+            last: None,
             sources: Sources::default(),
             sang: None,
             told: None,

@@ -229,14 +229,21 @@ impl Deployment {
 
     /// Writes one record with a key; none deletes.
     pub fn write(&self, topic: Topic, partition: i32, key: &[u8], value: Option<&[u8]>) {
+        self.write_all(topic, &[(partition, key.to_vec(), value.map(<[u8]>::to_vec))]);
+    }
+
+    /// Writes records with partition, key and value, in their order.
+    pub fn write_all(&self, topic: Topic, records: &[(i32, Vec<u8>, Option<Vec<u8>>)]) {
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let topic = self.topic(topic);
-        let record = BaseRecord::to(&topic).partition(partition).key(key);
-        producer
-            .send(value.into_iter().fold(record, BaseRecord::payload))
-            .map_err(|(error, _)| error)
-            .unwrap();
+        for (partition, key, value) in records {
+            let record = BaseRecord::to(&topic).partition(*partition).key(key);
+            producer
+                .send(value.iter().fold(record, BaseRecord::payload))
+                .map_err(|(error, _)| error)
+                .unwrap();
+        }
         producer.flush(PATIENCE).unwrap();
     }
 

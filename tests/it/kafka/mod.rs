@@ -11,6 +11,7 @@ mod demo;
 mod deployment;
 mod faults;
 mod frozen;
+mod mirror;
 mod normalise;
 mod proxy;
 mod rig;
