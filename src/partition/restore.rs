@@ -132,7 +132,9 @@ pub fn restore(
                 let foreign = anew || whole.as_of.offset > end;
                 let as_of = if foreign { stands } else { whole.as_of };
                 is_older(as_of, whole.moment, whole.version, whole.next_control);
-                if as_of.offset < start && told.is_some() {
+                // What was told since it was saved cannot be judged again.
+                let forgets = foreign && Some(whole.as_of) != told;
+                if (as_of.offset < start || forgets) && told.is_some() {
                     partition.engine.count_further(slice, beyond);
                 }
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
@@ -145,7 +147,7 @@ pub fn restore(
                 Saved { as_of: origin.0, ..Saved::default() }
             }
             found => {
-                if told.is_some() && (found.is_some() || was_saved >> slice & 1 == 1) {
+                if told.is_some() && (anew || found.is_some() || was_saved >> slice & 1 == 1) {
                     partition.counts.lost_slices += 1;
                     partition.engine.count_from(slice, beyond);
                 }
