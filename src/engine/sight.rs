@@ -37,10 +37,11 @@ impl Engine {
 impl Slice {
     /// Notes whether what its agents do can be seen. Linear in the agents, if that changes.
     pub(super) fn see(&mut self, sees: bool) {
-        if std::mem::replace(&mut self.blind, !sees) == !sees {
+        let blind = !sees;
+        if std::mem::replace(&mut self.blind, blind) == blind {
             return;
         }
-        self.agents.iter_mut().for_each(|(_, watched)| watched.blind = !sees);
+        self.agents.iter_mut().for_each(|(_, watched)| watched.blind = blind);
     }
 
     /// Tells of the agents of which a risk was told before, in the order of their keys.

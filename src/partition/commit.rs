@@ -79,7 +79,7 @@ impl Partition {
     ///
     /// When there is not enough memory.
     pub fn commit(&mut self, pace: Pace, now_ms: i64, all: bool) -> Result<Option<Commit>, CommitError> {
-        if !self.has_progress() && !(all && self.is_unsaved()) {
+        if !(self.has_progress() || all && self.is_unsaved()) {
             return Ok(None);
         }
         let mut state = Vec::new();

@@ -51,6 +51,9 @@ pub struct Deployment {
 /// A record, as it was read: partition, offset, timestamp, key, value.
 pub type Record = (i32, i64, i64, Vec<u8>, Option<Vec<u8>>);
 
+/// A record to be written: partition, key, value; without a value it deletes.
+pub type Keyed = (i32, Vec<u8>, Option<Vec<u8>>);
+
 impl Deployment {
     /// Makes the topics. `more` is added to `[kafka]`.
     pub fn new(name: &str, brokers: &str, partitions: i32, more: &str) -> Self {
@@ -233,7 +236,7 @@ impl Deployment {
     }
 
     /// Writes records with partition, key and value, in their order.
-    pub fn write_all(&self, topic: Topic, records: &[(i32, Vec<u8>, Option<Vec<u8>>)]) {
+    pub fn write_all(&self, topic: Topic, records: &[Keyed]) {
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let topic = self.topic(topic);

@@ -247,7 +247,7 @@ fn a_kill_between_any_two_requests_of_a_transaction_or_a_start_loses_nothing() {
     let Some((_cluster, proxy, deployment)) = behind_a_proxy("gaps", "") else {
         return left_out("kills between requests");
     };
-    between::kills_in_gaps(&deployment, &proxy, 10, 8);
+    between::kills_in_gaps(&deployment, &proxy, 6, 8);
     assert!(deployment.check() > ENOUGH);
     deployment.check_identities();
 }
@@ -267,7 +267,7 @@ fn errors_of_the_broker_lose_nothing_and_stop_nobody_for_long() {
     let Some((_cluster, proxy, deployment)) = behind_a_proxy("errors", "") else {
         return left_out("errors of the broker");
     };
-    between::errors(&deployment, &proxy, 8, 10);
+    between::errors(&deployment, &proxy, 7, 10);
     assert!(deployment.check() > ENOUGH);
     deployment.check_identities();
 }
