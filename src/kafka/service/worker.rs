@@ -391,6 +391,9 @@ impl Worker<'_> {
     }
 
     fn write(&mut self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
+        if self.writer.is_doubtful() {
+            self.writer = settled(self.shared, self.thread)?;
+        }
         let began = Instant::now();
         let written = self.write_together(commits);
         self.tally.wrote(began.elapsed(), written.is_ok());
