@@ -104,7 +104,6 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
 
 /// Merges while the partition is ours.
 fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str) -> Result<(), Failure> {
-    let settings = shared.clients.settings();
     let mut active: Option<(State, Writer)> = None;
     while !shared.stops() {
         let mut pieces = Vec::new();

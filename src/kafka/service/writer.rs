@@ -155,8 +155,7 @@ impl Writer {
                 let began = Instant::now();
                 // Bounded by the time-out of the transaction.
                 let committed = self.producer.commit_transaction(Timeout::Never);
-                let was_cut = self.producer.context().context.trouble().is_some();
-                self.doubtful.set(was_cut || began.elapsed() >= SENT_AGAIN);
+                self.doubtful.set(began.elapsed() >= SENT_AGAIN);
                 committed.map_err(failed("commit the transaction"))
             }
             Delivery::AtLeastOnce => {
