@@ -110,7 +110,7 @@ fn main() {
         std::fs::write(journal(), kept).unwrap();
     }
     let started = match fault {
-        ("5", _) => Cluster::start(3),
+        "5" => Cluster::start(3),
         "1g" | "1gl" | "6" | "7" => Cluster::start_behind_a_proxy(),
         _ => Cluster::start(1),
     };
@@ -171,7 +171,7 @@ fn round(
         ("3", _) => breaking::zombies(&deployment, dose, seed),
         // Five changes a round.
         ("4", _) => breaking::scaling(&deployment, dose.div_ceil(4), seed),
-        "5" => breaking::broker_kills(&deployment, cluster, dose, seed),
+        ("5", _) => breaking::broker_kills(&deployment, cluster, dose, seed),
         (other, _) => panic!("there is no fault {other}"),
     };
     if least {
