@@ -70,6 +70,7 @@ impl Metrics {
         let none: [&str; 0] = [];
         for counter in [
             &figures.duplicates,
+            &figures.misplaced,
             &figures.digests,
             &figures.evictions,
             &figures.lost_slices,
@@ -127,7 +128,7 @@ pub fn values(label: &str) -> Vec<&'static str> {
         "stage" => vec!["judged", "committed"],
         "state" => vec!["running", "restoring"],
         "outcome" => vec!["committed", "aborted"],
-        "kind" => vec!["coverage_gap", "stalled", "dead_letters", "panic"],
+        "kind" => vec!["coverage_gap", "stalled", "dead_letters", "panic", "blind", "misplaced"],
         _ => Vec::new(),
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Knows names and their order. Must not know how a level is reached nor what is done about it.
 
+mod blindness;
 mod update;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::blindness::Blindness;
 pub use self::update::{Cause, Monitoring, RISK_SCHEMA, Reason, RiskUpdate};
 pub use self::verdict::{Decision, Verdict};
 

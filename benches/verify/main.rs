@@ -17,6 +17,9 @@
 //! | 4 | 1 → 3 → 2 → 1 instances |
 //! | 5 | SIGKILL of one broker of three |
 //! | 1l | as 1, with delivery at least once: repeats are allowed, losses are not |
+//! | 1g, 1gl | SIGKILL between any two requests of a transaction or a start; the same at least once |
+//! | 6 | what ends transactions comes late, gets lost or is cut off |
+//! | 7 | errors of the protocol |
 //!
 //! Needs what `scripts/kafka/fetch` copied. `docs/reliability.md` has the figures.
 #![allow(
@@ -28,10 +31,14 @@
     reason = "a harness may fail loudly, and uses a part of what tests use"
 )]
 
+#[path = "../../tests/it/kafka/between.rs"]
+mod between;
 #[path = "../../tests/it/kafka/breaking.rs"]
 mod breaking;
 #[path = "../../tests/it/kafka/deployment.rs"]
 mod deployment;
+#[path = "../../tests/it/kafka/proxy.rs"]
+mod proxy;
 #[path = "../../tests/it/kafka/rig.rs"]
 mod rig;
 
@@ -43,6 +50,7 @@ use clap::Parser;
 
 use breaking::Figures;
 use deployment::Deployment;
+use proxy::Proxy;
 use rig::{Cluster, left_out};
 
 /// Faults between two looks of the oracle.
@@ -51,7 +59,7 @@ const ROUND: usize = 10;
 /// Faults in large doses.
 #[derive(Parser)]
 struct Arguments {
-    /// Which: 1, 1l, 2, 3, 4 or 5.
+    /// Which: 1, 1l, 1g, 1gl, 2, 3, 4, 5, 6 or 7.
     #[arg(long)]
     fault: String,
     /// How many.
@@ -101,8 +109,16 @@ fn main() {
         std::fs::create_dir_all(journal().parent().unwrap()).unwrap();
         std::fs::write(journal(), kept).unwrap();
     }
-    let size = if fault == "5" { 3 } else { 1 };
-    let Some(mut cluster) = Cluster::start(size) else { return left_out("faults in large doses") };
+    let started = match fault {
+        "5" => Cluster::start(3),
+        "1g" | "1gl" | "6" | "7" => Cluster::start_behind_a_proxy(),
+        _ => Cluster::start(1),
+    };
+    let Some(mut cluster) = started else { return left_out("faults in large doses") };
+    let proxy = cluster.front().map(|(listener, port)| {
+        let address = listener.local_addr().unwrap().to_string();
+        (Proxy::start(listener, port), address)
+    });
     loop {
         let before = done(fault);
         let given: usize = before.iter().map(|[faults, ..]| faults).sum();
@@ -115,8 +131,13 @@ fn main() {
             return;
         }
         let began = Instant::now();
-        let (figures, alerts) =
-            round(fault, ROUND.min(arguments.dose - given), before.len() as u64, &mut cluster);
+        let (figures, alerts) = round(
+            fault,
+            ROUND.min(arguments.dose - given),
+            before.len() as u64,
+            &mut cluster,
+            proxy.as_ref(),
+        );
         let Figures { faults, events, slowest_stop } = figures;
         println!(
             "fault {fault}: {faults} times more, {events} events, {alerts} alerts, slowest stop {slowest_stop:.1?}, in {:.0?}",
@@ -127,22 +148,33 @@ fn main() {
 }
 
 /// One round on topics of its own; ends in a panic where something is lost, repeated or added.
-fn round(fault: &str, dose: usize, seed: u64, cluster: &mut Cluster) -> (Figures, usize) {
-    let brokers = cluster.addresses().brokers;
+fn round(
+    fault: &str,
+    dose: usize,
+    seed: u64,
+    cluster: &mut Cluster,
+    proxy: Option<&(Proxy, String)>,
+) -> (Figures, usize) {
+    let brokers = proxy.map_or_else(|| cluster.addresses().brokers, |(_, address)| address.clone());
+    let least = matches!(fault, "1l" | "1gl");
     let copies = if fault == "5" { 3 } else { 1 };
-    let more = if fault == "1l" { "delivery = \"at_least_once\"\n" } else { "" };
+    let more = if least { "delivery = \"at_least_once\"\n" } else { "" };
     let deployment = Deployment::replicated("verify", &brokers, 3, copies, more);
-    let deployment = if fault.starts_with('1') { deployment.with_seats() } else { deployment };
-    let figures = match fault {
-        "1" | "1l" => breaking::kills(&deployment, dose, seed),
-        "2" => breaking::rolling_restarts(&deployment, dose, seed),
-        "3" => breaking::zombies(&deployment, dose, seed),
+    let seated = fault.starts_with('1') || proxy.is_some();
+    let deployment = if seated { deployment.with_seats() } else { deployment };
+    let figures = match (fault, proxy) {
+        ("1g" | "1gl", Some((proxy, _))) => between::kills_in_gaps(&deployment, proxy, dose, seed),
+        ("6", Some((proxy, _))) => between::late_and_lost(&deployment, proxy, dose, seed),
+        ("7", Some((proxy, _))) => between::errors(&deployment, proxy, dose, seed),
+        ("1" | "1l", _) => breaking::kills(&deployment, dose, seed),
+        ("2", _) => breaking::rolling_restarts(&deployment, dose, seed),
+        ("3", _) => breaking::zombies(&deployment, dose, seed),
         // Five changes a round.
-        "4" => breaking::scaling(&deployment, dose.div_ceil(4), seed),
-        "5" => breaking::broker_kills(&deployment, cluster, dose, seed),
-        other => panic!("there is no fault {other}"),
+        ("4", _) => breaking::scaling(&deployment, dose.div_ceil(4), seed),
+        ("5", _) => breaking::broker_kills(&deployment, cluster, dose, seed),
+        (other, _) => panic!("there is no fault {other}"),
     };
-    if fault == "1l" {
+    if least {
         return (figures, deployment.check_at_least_once());
     }
     deployment.check_identities();

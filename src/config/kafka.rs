@@ -83,6 +83,12 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> KafkaSettings {
             10..=86_400,
             default.max_replay_secs,
         ),
+        canary: from.flag(
+            "kafka.canary",
+            "a made-up event an hour on every partition, whose alert must come back; needs the right to write the topic \
+             of audit events",
+            default.canary,
+        ),
         topics: TopicNames::each(|topic| from.text(topic.setting(), about(topic), topic.default_name())),
         security: security(from, folder),
         // They are read once their topics have names.

@@ -278,6 +278,7 @@ fn settings(from: &KafkaSettings, brokers: String) -> KafkaSettings {
         session_timeout_ms: SESSION_MS,
         heartbeat_interval_ms: HEARTBEAT_MS,
         max_replay_secs: MAX_REPLAY_SECS,
+        canary: false,
         security: Security::default(),
         librdkafka: vec![("fetch.wait.max.ms".to_owned(), FETCH_WAIT_MS.to_owned())],
         ..from.clone()

@@ -120,6 +120,15 @@ impl StreamClock {
         }
     }
 
+    /// The same while nobody is watched: the time in between is a gap, however short.
+    pub fn record_unwatched(&mut self, time: EventTime) {
+        let (before, gap_ms) = (self.now, self.gap_ms);
+        self.record(time);
+        if let (Some(before), Some(now)) = (before, self.now) {
+            self.gap_ms = gap_ms + (now.0 - before.0).max(0);
+        }
+    }
+
     /// One clock for several streams that go on as one: that of the stream which has come furthest.
     pub fn joined(clocks: impl IntoIterator<Item = Self>) -> Self {
         let furthest = clocks.into_iter().max_by_key(|clock| clock.now).unwrap_or_default();
@@ -211,6 +220,18 @@ mod tests {
         clock.see(2, EventTime(1_000_500));
         clock.see(1, EventTime(1000 * 24 * HOUR_MS));
         assert!(time(&clock) < 13 * 24 * HOUR_MS);
+    }
+
+    #[test]
+    fn time_in_which_nobody_is_watched_is_a_gap_of_its_length() {
+        let mut clock = StreamClock::default();
+        clock.record(EventTime(HOUR_MS));
+        clock.record_unwatched(EventTime(HOUR_MS + 500));
+        clock.record_unwatched(EventTime(HOUR_MS + 200));
+        clock.record_unwatched(EventTime(4 * HOUR_MS));
+        assert_eq!(clock.now().unwrap().gap_ms, 3 * HOUR_MS);
+        clock.record(EventTime(4 * HOUR_MS + 700));
+        assert_eq!(clock.now().unwrap().gap_ms, 3 * HOUR_MS);
     }
 
     #[test]

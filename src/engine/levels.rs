@@ -8,7 +8,7 @@ use super::version::Version;
 use super::watched::Watched;
 use crate::alert::{Alert, AlertState};
 use crate::assess::level::Risk;
-use crate::risk::{Cause, Level, RISK_SCHEMA, RiskUpdate};
+use crate::risk::{Cause, Level, Monitoring, RISK_SCHEMA, RiskUpdate};
 use crate::time::EventTime;
 
 impl Watched {
@@ -89,10 +89,11 @@ impl Watched {
             reasons: reasons.into_vec(),
             cause,
             as_of: time,
-            expires_at: self.due().map(|due| now.event_time(due)),
+            // Nobody knows when it falls while nobody sees what happens.
+            expires_at: self.due().filter(|_| !self.blind).map(|due| now.event_time(due)),
             alert_count: self.alerts_opened,
             open_alerts: self.open.iter().map(|open| open.id.clone()).collect(),
-            monitoring: self.monitoring,
+            monitoring: if self.blind { Monitoring::Blind } else { self.monitoring },
             maturity: self.maturity().to_owned(),
             baseline: version.baselines.version,
             config: version.settings.config.clone(),

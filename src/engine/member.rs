@@ -20,6 +20,7 @@ use super::version::Version;
 use super::{Engine, Settings};
 use crate::event::AuditEvent;
 use crate::identity::Key;
+use crate::risk::Blindness;
 use crate::time::{DAY_MS, EventTime, HOUR_MS};
 
 /// How often it is looked whose level may fall. Milliseconds of the clock.
@@ -47,6 +48,7 @@ pub struct Moment {
     tick: Option<i64>,
     handed: Option<i64>,
     began: Option<i64>,
+    blindness: Option<Blindness>,
 }
 
 /// What is otherwise in the engine of a partition.
@@ -58,6 +60,8 @@ pub(super) struct Member {
     handed: Option<i64>,
     /// The first instant of the partition. Watched milliseconds.
     pub(super) began: Option<i64>,
+    /// Why what its agents do cannot be seen at present.
+    pub(super) blindness: Option<Blindness>,
     parts: Vec<Part>,
 }
 
@@ -87,7 +91,7 @@ impl Part {
 impl Moment {
     /// The moment of an engine that made its versions itself.
     pub(super) fn of_whole(clock: StreamClock, minted: Option<i64>, began: Option<i64>) -> Self {
-        Self { clock, minted, tick: None, handed: None, began }
+        Self { clock, minted, began, ..Self::default() }
     }
 
     /// The first instant. Watched milliseconds.
@@ -138,20 +142,27 @@ impl Engine {
     pub fn moment(&self) -> Moment {
         let member = self.member.as_ref();
         let (tick, handed, began) = member.map(|m| (m.tick, m.handed, m.began)).unwrap_or_default();
-        Moment { clock: self.clock, minted: self.minted, tick, handed, began }
+        let blindness = self.blindness();
+        Moment { clock: self.clock, minted: self.minted, tick, handed, began, blindness }
     }
 
     /// Goes back to a moment.
     pub fn set_moment(&mut self, moment: Moment) {
-        let Moment { clock, minted, tick, handed, began } = moment;
+        let Moment { clock, minted, tick, handed, began, blindness } = moment;
         self.clock = clock;
         self.minted = minted;
-        self.member = Some(Member { tick, handed, began, parts: Vec::new() });
+        self.member = Some(Member { tick, handed, began, blindness, parts: Vec::new() });
+        self.slices.iter_mut().for_each(|slice| slice.see(blindness.is_none()));
     }
 
     /// Puts a slice to sleep: what happens has happened to it already, until it is woken.
     pub fn sleep(&mut self, slice: usize, asleep: bool) {
+        let sees = self.blindness().is_none();
         if let Some(slice) = self.slices.get_mut(slice) {
+            if slice.asleep && !asleep {
+                // What was said of its sight meanwhile was told when it was saved.
+                slice.see(sees);
+            }
             slice.asleep = asleep;
         }
     }

@@ -19,6 +19,7 @@ pub mod member;
 pub mod output;
 mod plain;
 mod registry;
+mod sight;
 mod slice;
 mod splitting;
 mod storm;

@@ -77,6 +77,8 @@ pub(super) struct Slice {
     pub closed_counts: ClosedCounts,
     /// Whether what happens now has happened to it already: it was saved later than the slices beside it.
     pub asleep: bool,
+    /// Whether what its agents do cannot be seen at present.
+    pub blind: bool,
     /// What people said of groups of agents; the same in all slices.
     pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
@@ -152,6 +154,7 @@ impl Slice {
             closed: None,
             closed_counts: ClosedCounts::default(),
             asleep: false,
+            blind: false,
             registry: Arc::default(),
             count_from: 0,
         }
@@ -192,6 +195,7 @@ impl Slice {
             watched.seq = stub.map_or(self.count_from, |stub| stub.seq);
             watched.monitoring = Monitoring::Degraded;
         }
+        watched.blind = self.blind;
         let slot = self.agents.insert(agent, event.time.0, watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);

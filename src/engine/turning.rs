@@ -12,6 +12,7 @@ use super::clock::Now;
 use super::output::Output;
 use super::slice::Said;
 use crate::identity::Key;
+use crate::risk::Blindness;
 use crate::time::{EventTime, HOUR_MS};
 
 /// Units and alerts are counted after at most so many events, so that the first hour of a large fleet does not run on
@@ -22,7 +23,11 @@ impl Engine {
     /// Notes that an event has arrived. Returns the instant at which it is judged.
     pub(super) fn see(&mut self, agent: Key, time: EventTime, recorded: EventTime) -> Now {
         if let Some(member) = &mut self.member {
-            self.clock.record(recorded);
+            if member.blindness.is_some_and(Blindness::misses_events) {
+                self.clock.record_unwatched(recorded);
+            } else {
+                self.clock.record(recorded);
+            }
             let now = self.clock.now().unwrap_or_default();
             member.began.get_or_insert(now.watched(now.time));
             return now;

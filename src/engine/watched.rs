@@ -67,6 +67,9 @@ pub struct Watched {
     pub seq: u64,
     /// How well it is seen.
     pub monitoring: Monitoring,
+    /// Whether what it does cannot be seen at present, as of all agents of its partition. Not saved: the partition knows.
+    #[serde(skip)]
+    pub blind: bool,
     /// When its level is to be looked at next; [`i64::MAX`] for never. Watched milliseconds.
     pub timer: i64,
     /// The name of its type, which all its agents share. Not saved: it is found by `agent_type`.
@@ -129,6 +132,7 @@ impl Watched {
             risk: None,
             seq: 0,
             monitoring: Monitoring::default(),
+            blind: false,
             timer: NEVER,
             type_name,
         }

@@ -35,6 +35,8 @@ pub struct KafkaSettings {
     pub transaction_timeout_ms: u32,
     /// Longest stretch of events that a restart judges again. Seconds of event time.
     pub max_replay_secs: u32,
+    /// Whether a made-up event is written to every partition once an hour, to see its alert come back.
+    pub canary: bool,
     /// Names of topics.
     pub topics: TopicNames,
     /// Encryption and identity.
@@ -330,6 +332,7 @@ impl Default for KafkaSettings {
             heartbeat_interval_ms: 3_000,
             transaction_timeout_ms: 15_000,
             max_replay_secs: 600,
+            canary: false,
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),
             sinks: Vec::new(),

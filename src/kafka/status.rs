@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{Clients, Context, Isolation};
 use super::failure::Failure;
 use super::settings::{SourceTopic, Topic};
+use crate::risk::Blindness;
 use crate::time::EventTime;
 
 /// A broker that is there answers within this.
@@ -53,6 +54,9 @@ pub struct Beat {
     pub agents: usize,
     /// The version of what is normal.
     pub baseline: u64,
+    /// Why what its agents do cannot be seen; none where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<Blindness>,
     /// Events judged since it was put back.
     pub events: u64,
     /// Dead letters since it was put back.
@@ -109,6 +113,15 @@ impl Status {
             troubles.push(
                 "no instance was heard of within two minutes: start one with `tiltmeter run`".to_owned(),
             );
+        }
+        for beat in self.present().flat_map(|heartbeat| &heartbeat.partitions) {
+            if let Some(blindness) = beat.blind {
+                troubles.push(format!(
+                    "agents of partition {} cannot be seen ({}): see TiltmeterBlind in docs/runbook.md",
+                    beat.partition,
+                    blindness.name()
+                ));
+            }
         }
         for Standing { topic, partition, lag, open, falls_behind, .. } in
             self.partitions.iter().chain(&self.sources)

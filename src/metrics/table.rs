@@ -109,6 +109,8 @@ metrics! {
     dead_letters: IntCounterVec = "tiltmeter_dead_letters_total", ["reason"];
     /// Audit events that were dropped because one with the same id had been judged.
     duplicates: IntCounterVec = "tiltmeter_events_duplicate_total", [];
+    /// Audit events whose key leads to another partition than theirs, or that have no key: one agent may be known as two.
+    misplaced: IntCounterVec = "tiltmeter_events_misplaced_total", [];
     /// Time from when a record was written (by the broker's clock) until its event was judged, and until what followed was
     /// committed. The clock of the host is compared with that of the broker.
     latency: HistogramVec = "tiltmeter_latency_seconds", ["stage"], LATENCY;
@@ -183,6 +185,9 @@ metrics! {
     heartbeat: GaugeVec = "tiltmeter_heartbeat_timestamp_seconds", [];
     /// Records for the operator in the topic of status, by what they tell of.
     operator_alerts: IntCounterVec = "tiltmeter_operator_alerts_total", ["kind"];
+    /// When the alert about the last made-up event of a partition could be read, by the broker's clock; 0 before the first.
+    /// Seconds since 1970; only with `kafka.canary`.
+    canary: GaugeVec = "tiltmeter_canary_timestamp_seconds", ["partition"];
 
     /// Records of a source that were translated, by topic.
     source_records: IntCounterVec = "tiltmeter_source_records_total", ["topic"];

@@ -22,7 +22,7 @@ use crate::engine::member::Moment;
 use crate::engine::{SLICES, Storm};
 
 /// Version of the format.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// A slice is cut in pieces of at most so many bytes, so that a record stays below 1 MiB.
 const CHUNK_BYTES: usize = 900_000;
 /// Fast, and half the size.
@@ -117,6 +117,8 @@ pub(super) struct Head {
     pub partitions: i32,
     /// Caps on storms.
     pub storm: Storm,
+    /// Offset and time of the last record that was judged: one of another topic has another time there.
+    pub last: Option<(i64, i64)>,
 }
 
 const _: () = assert!(SLICES <= 64, "one bit each");

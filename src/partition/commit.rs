@@ -65,6 +65,11 @@ impl Partition {
         !self.is_muted() && (self.has_outputs() || self.pace.committed != Some(self.position))
     }
 
+    /// Whether something happened since a slice was saved: to put the partition back, it would have to happen again.
+    fn is_unsaved(&self) -> bool {
+        !self.is_muted() && self.saved.iter().any(|saved| saved.as_of < self.position)
+    }
+
     /// Everything since the last commit, with the slices whose turn it is; none where nothing happened.
     ///
     /// * `now_ms`: the host's clock, which decides only what is saved when. Milliseconds.
@@ -74,7 +79,7 @@ impl Partition {
     ///
     /// When there is not enough memory.
     pub fn commit(&mut self, pace: Pace, now_ms: i64, all: bool) -> Result<Option<Commit>, CommitError> {
-        if !self.has_progress() {
+        if !(self.has_progress() || all && self.is_unsaved()) {
             return Ok(None);
         }
         let mut state = Vec::new();
@@ -105,6 +110,7 @@ impl Partition {
             next_control: self.next_control,
             partitions: self.settings.partitions,
             storm: self.engine.storm().clone(),
+            last: self.last,
         };
         self.pace.copy = self.settings.copies.after(self.pace.copy);
         state.push(self.saved_record(head_key(self.pace.copy), Some(framed(&head)?)));

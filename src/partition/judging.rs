@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::canary::is_canary;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
@@ -136,6 +137,7 @@ impl Partition {
                 }
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
+            Pin::Sight(blindness) => self.engine.set_blindness(*blindness, &mut said),
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -170,12 +172,25 @@ impl Partition {
         let mut events = Vec::with_capacity(records.len());
         for record in records {
             match self.decode(record) {
-                Ok(event) => events.push(event),
-                Err(_) if record.value.is_some_and(|value| progress::decode(value).is_some()) => {
-                    stretches.push((std::mem::take(&mut events), EventTime(record.timestamp_ms)));
+                Ok((event, place, recorded)) if is_canary(&event) => {
+                    if !muted {
+                        self.sing(&event, place, recorded);
+                    }
                 }
-                Err(refusal) if !muted => self.refuse(record, &refusal),
-                Err(_) => {}
+                Ok(event) => {
+                    if !muted && self.is_misplaced(record) {
+                        self.counts.misplaced += 1;
+                    }
+                    events.push(event);
+                }
+                Err(refusal) => match record.value.and_then(progress::decode) {
+                    Some(progress) => {
+                        self.sources.hear(&progress, EventTime(record.timestamp_ms));
+                        stretches.push((std::mem::take(&mut events), EventTime(record.timestamp_ms)));
+                    }
+                    None if !muted => self.refuse(record, &refusal),
+                    None => {}
+                },
             }
         }
         let mut said = std::mem::take(&mut self.said);
@@ -195,6 +210,7 @@ impl Partition {
             return Err(JudgingError::Panic { from: first.offset, suspect });
         };
         self.latest_record = Some(last.timestamp_ms).max(self.latest_record);
+        self.last = Some((last.offset, last.timestamp_ms));
         self.position.offset = last.offset + 1;
         self.pace.events += judged as u64;
         if muted {
@@ -222,6 +238,13 @@ impl Partition {
             line: u64::try_from(record.offset).unwrap_or_default(),
         };
         Ok((event, place, recorded))
+    }
+
+    /// Whether the key of a record leads to another partition.
+    fn is_misplaced(&self, record: &Incoming<'_>) -> bool {
+        let home = |key| i64::from(partition_of(key, self.settings.partitions as u32));
+        self.settings.partitions > 1
+            && record.key.is_none_or(|key| home(key) != i64::from(self.settings.number))
     }
 
     /// A record that cannot be used.
@@ -317,6 +340,28 @@ impl Partition {
         );
         self.refuse(record, &refusal);
         self.pin(Pin::Skip(record.offset + 1), versions)
+    }
+
+    /// Passes over the records from where it stands up to an offset (excluded), which nobody can read: they are one dead
+    /// letter.
+    ///
+    /// # Errors
+    ///
+    /// When pins that stand before them cannot happen.
+    pub fn pass_over_unreadable(&mut self, until: i64, versions: &impl Common) -> Result<(), JudgingError> {
+        let from = self.position.offset;
+        let record = Incoming {
+            offset: from,
+            timestamp_ms: self.latest_record.unwrap_or_default(),
+            key: None,
+            value: None,
+        };
+        let detail = format!(
+            "the records from offset {from} to {until} (excluded) cannot be read: their batch is damaged, or cannot be unpacked; \
+             find out who wrote it"
+        );
+        self.refuse(&record, &Refusal::new(Reason::Unreadable, detail));
+        self.pin(Pin::Skip(until), versions)
     }
 
     /// From now on it is told what happens: the caps on storms are those of what was told.

@@ -9,6 +9,7 @@
 //! To go on elsewhere, the slices are put back and the records since the oldest of them are judged again with the outputs
 //! muted: what happened before a slice was saved is kept from it.
 
+mod canary;
 mod checkpoint;
 mod commit;
 mod judging;
@@ -18,11 +19,13 @@ mod outgoing;
 mod pin;
 mod position;
 mod restore;
+mod sources;
 mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use self::canary::{CANARY, canary, canary_key};
 pub use self::checkpoint::{Copies, RecordError};
 pub use self::commit::{Commit, CommitError, Pace};
 pub use self::judging::{Incoming, JudgingError, risk_key};
@@ -30,11 +33,14 @@ pub use self::murmur2::partition_of;
 pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
-pub use self::restore::{Restored, restore};
+pub use self::restore::{Log, Restored, last_judged, restore};
+pub use self::sources::Sources;
 pub use self::told::Told;
 
 use self::checkpoint::Saved;
 use crate::engine::{ClosedCounts, Engine, Output, SLICES, Settings, Storm, Version};
+use crate::risk::Blindness;
+use crate::time::EventTime;
 use crate::wire::dead_letter::Reason;
 
 /// What a partition is told once.
@@ -74,6 +80,8 @@ pub struct Counts {
     pub opened: u64,
     /// Risk updates told.
     pub risk_updates: u64,
+    /// Events that lie here although their key leads to another partition, or have no key: one agent may lie on two.
+    pub misplaced: u64,
     /// Slices of the state that were lost: their agents are known less well.
     pub lost_slices: u64,
 }
@@ -103,6 +111,12 @@ pub struct Partition {
     said: Vec<Output>,
     /// The latest record. Milliseconds since 1970.
     latest_record: Option<i64>,
+    /// Offset and time of the last record that was judged.
+    last: Option<(i64, i64)>,
+    /// Who translates sources into it.
+    sources: Sources,
+    /// When it told of a made-up event last.
+    sang: Option<EventTime>,
     /// The caps on storms as they follow from what was told, while it is muted.
     told: Option<Storm>,
     counts: Counts,
@@ -143,6 +157,16 @@ impl Partition {
     /// The first control record that it has not seen.
     pub fn next_control(&self) -> i64 {
         self.next_control
+    }
+
+    /// Why what its agents do cannot be seen at present; none where it can.
+    pub fn blindness(&self) -> Option<Blindness> {
+        self.engine.blindness()
+    }
+
+    /// Those who translate sources into this partition, by what they said last.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// Agents under watch.

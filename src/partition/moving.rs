@@ -8,6 +8,7 @@ use super::checkpoint::Saved;
 use super::commit::{Commit, CommitError, Pace, Progress};
 use super::outgoing::{Outgoing, Topic};
 use super::position::Position;
+use super::sources::Sources;
 use super::{Counts, Partition, PartitionSettings};
 use crate::engine::{Engine, Holdings, SLICES};
 
@@ -36,6 +37,9 @@ impl Partition {
             saved_bytes: [0; SLICES],
             said: Vec::new(),
             latest_record: None,
+            last: None,
+            sources: Sources::default(),
+            sang: None,
             told: None,
             counts: Counts::default(),
             pace: Progress { origin, pins_written: position.pins, ..Progress::default() },

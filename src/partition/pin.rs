@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::position::Position;
+use crate::risk::Blindness;
 use crate::time::EventTime;
 
 /// Something that happened between two records. It is written down where it happened, so that it can be repeated.
@@ -23,6 +24,8 @@ pub enum Pin {
     Clock(EventTime),
     /// The records up to this offset (excluded) cannot be judged and are passed over.
     Skip(i64),
+    /// From now on what its agents do cannot be seen, because of this; or, with none, it can be again.
+    Sight(Option<Blindness>),
 }
 
 /// A pin as it is written down.

@@ -9,6 +9,7 @@ use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::pin::{Pin, PinRecord};
 use super::position::Position;
+use super::sources::Sources;
 use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
@@ -27,11 +28,36 @@ pub struct Restored {
     pub missing: Vec<String>,
 }
 
+/// What there is of the partition's records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The first record there is.
+    pub start: i64,
+    /// One after the last.
+    pub end: i64,
+    /// Whether they are others than those that were judged: the topic was made anew, or the state was copied from another
+    /// cluster.
+    pub is_another: bool,
+}
+
+impl From<(i64, i64)> for Log {
+    /// The same log as ever, with its first record and its end.
+    fn from((start, end): (i64, i64)) -> Self {
+        Self { start, end, is_another: false }
+    }
+}
+
+/// Offset and time of the last record that was judged, by what was saved.
+pub fn last_judged(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<(i64, i64)> {
+    let heads = (0..2).filter_map(|copy| unframed::<Head>(records.get(&head_key(copy))?).ok());
+    heads.max_by_key(|head| head.position)?.last
+}
+
 /// Puts a partition back.
 ///
 /// * `records`: its checkpoint records by their key, of which the latest counts.
 /// * `committed`: where the partition stands; none where nothing was committed.
-/// * `log`: the first record there is, and the end of the log.
+/// * `log`: the records there are.
 /// * `common`: versions, and control records; the latter complete up to now.
 /// * `newest`: the version that holds where nothing else is known.
 ///
@@ -41,12 +67,12 @@ pub fn restore(
     settings: PartitionSettings,
     records: &BTreeMap<Vec<u8>, Vec<u8>>,
     committed: Option<Position>,
-    log: (i64, i64),
+    log: impl Into<Log>,
     common: &impl Common,
     newest: Arc<Version>,
 ) -> Restored {
     let mut missing = Vec::new();
-    let (start, end) = log;
+    let Log { start, end, is_another } = log.into();
     let mut heads: Vec<(u8, Head)> =
         (0..2).filter_map(|copy| Some((copy, unframed(records.get(&head_key(copy))?).ok()?))).collect();
     // The head of this very commit; where it was cut off, the one before.
@@ -55,12 +81,17 @@ pub fn restore(
     let told = committed.or(head.as_ref().map(|head| head.position));
     let mut stands = told.unwrap_or(Position { offset: start, pins: 0 });
     // Offsets of a topic that was made anew begin again: what was learned stays, where it stood is forgotten.
-    let anew = stands.offset > end;
+    let anew = is_another || stands.offset > end;
     if anew {
+        let why = if is_another {
+            format!("has another record than the one that was judged last, before offset {}", stands.offset)
+        } else {
+            format!("ends at {end}, before the committed offset {}", stands.offset)
+        };
         missing.push(format!(
-            "partition {} ends at {end}, before the committed offset {}: the topic was made anew; \
-             what was learned is kept, and reading begins at {start}",
-            settings.number, stands.offset
+            "partition {} {why}: the topic was made anew, or is another cluster's; what was learned is kept, and reading \
+             begins at {start}",
+            settings.number
         ));
         stands.offset = start;
     }
@@ -78,6 +109,9 @@ pub fn restore(
         saved_bytes: [0; SLICES],
         said: Vec::new(),
         latest_record: None,
+        last: head.as_ref().and_then(|head| head.last),
+        sources: Sources::default(),
+        sang: None,
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),
         pace: Progress { committed: told, copy, saved: was_saved, origin, ..Progress::default() },
@@ -98,7 +132,9 @@ pub fn restore(
                 let foreign = anew || whole.as_of.offset > end;
                 let as_of = if foreign { stands } else { whole.as_of };
                 is_older(as_of, whole.moment, whole.version, whole.next_control);
-                if as_of.offset < start && told.is_some() {
+                // What was told since it was saved cannot be judged again.
+                let forgets = foreign && Some(whole.as_of) != told;
+                if (as_of.offset < start || forgets) && told.is_some() {
                     partition.engine.count_further(slice, beyond);
                 }
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
@@ -111,7 +147,7 @@ pub fn restore(
                 Saved { as_of: origin.0, ..Saved::default() }
             }
             found => {
-                if told.is_some() && (found.is_some() || was_saved >> slice & 1 == 1) {
+                if told.is_some() && (anew || found.is_some() || was_saved >> slice & 1 == 1) {
                     partition.counts.lost_slices += 1;
                     partition.engine.count_from(slice, beyond);
                 }

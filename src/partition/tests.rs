@@ -92,6 +92,7 @@ enum Step {
     Version(usize),
     Verdict(usize),
     Clock,
+    Sight(Option<Blindness>),
     Commit,
     /// The commit is not written, and it is noticed.
     CommitFails,
@@ -109,6 +110,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0usize..100).prop_map(Step::Version),
         1 => (0usize..100).prop_map(Step::Verdict),
         1 => Just(Step::Clock),
+        1 => proptest::option::of(proptest::sample::select(&Blindness::ALL[..])).prop_map(Step::Sight),
         4 => Just(Step::Commit),
         1 => Just(Step::CommitFails),
         1 => Just(Step::CommitUnheard),
@@ -255,6 +257,7 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
                 let latest = partition.latest_record().unwrap_or_default();
                 decide(&mut partition, Pin::Clock(EventTime(latest + 400_000)));
             }
+            Step::Sight(blindness) => decide(&mut partition, Pin::Sight(*blindness)),
             Step::Commit => {
                 if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
                     broker.write(&commit);
@@ -367,4 +370,87 @@ fn a_verdict_right_after_a_restart_reaches_the_slices_that_were_saved_last() {
     let saved = [Take(41), Commit, Take(40), Commit, Take(40), Commit, Take(57), Commit];
     let restarted = [Crash, CrashUnheard, Verdict(50), CommitUnheard];
     assert_eq!(differs(&[saved.to_vec(), restarted.to_vec()].concat(), Flaw::None), None);
+}
+
+#[test]
+fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
+    use crate::risk::{Level, Monitoring, RiskUpdate};
+    let rule =
+        "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
+    let text = format!("[levels]\nobserve_first_days = 0\n{rule}");
+    let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
+    let version = Arc::new(Version::new(engine.clone()));
+    let settings = PartitionSettings { engine, ..settings(Copies::One) };
+    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
+    let told = |partition: &mut Partition| -> Vec<RiskUpdate> {
+        let commit = partition.commit(PACE, 0, false).unwrap();
+        let outputs = commit.into_iter().flat_map(|commit| commit.outputs);
+        let risks = outputs.filter(|output| output.topic == Topic::Risk);
+        risks.map(|output| serde_json::from_slice(&output.value.unwrap()).unwrap()).collect()
+    };
+    let records: Vec<Incoming<'_>> = (0..)
+        .zip(&world().values)
+        .map(|(offset, (time, value))| Incoming {
+            offset,
+            timestamp_ms: *time,
+            key: None,
+            value: Some(value),
+        })
+        .collect();
+    partition.take(&records, world()).unwrap();
+    let mut levels: BTreeMap<String, (Level, u64)> = BTreeMap::new();
+    for risk in told(&mut partition) {
+        assert_eq!(risk.monitoring, Monitoring::Ok);
+        levels.insert(risk.agent_id, (risk.level_uncapped, risk.seq));
+    }
+    assert!(levels.values().any(|(level, _)| *level > Level::None), "nobody has a level: {levels:?}");
+
+    partition.pin(Pin::Sight(Some(Blindness::DeadLetters)), world()).unwrap();
+    let blind = told(&mut partition);
+    assert_eq!(blind.len(), levels.len(), "everybody of whom a risk was told");
+    for risk in &blind {
+        assert_eq!((risk.monitoring, risk.expires_at), (Monitoring::Blind, None));
+        assert_eq!((risk.level_uncapped, risk.seq - 1), levels[&risk.agent_id]);
+    }
+    let mut latest = partition.latest_record().unwrap();
+    for _ in 0..40 {
+        latest += 30 * 60_000;
+        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
+    }
+    assert_eq!(told(&mut partition), [], "nothing falls in twenty hours in which nobody sees");
+
+    partition.pin(Pin::Sight(None), world()).unwrap();
+    assert!(told(&mut partition).iter().all(|risk| risk.monitoring == Monitoring::Ok
+        && risk.expires_at.is_some() == (risk.level_uncapped > Level::None)));
+    for _ in 0..200 {
+        latest += 30 * 60_000;
+        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
+    }
+    let fallen = told(&mut partition);
+    assert!(fallen.iter().any(|risk| risk.level_uncapped < risk.previous_level), "{fallen:?}");
+}
+
+#[test]
+fn a_made_up_event_is_told_to_the_operator_and_to_nobody_else() {
+    let mut partition = Broker::default().restore(Flaw::None);
+    let made_up = |offset: i64, timestamp_ms: i64| (offset, timestamp_ms, canary(EventTime(timestamp_ms)));
+    let all = [made_up(0, 1_000_000_000_000), made_up(1, 1_000_000_001_000), made_up(2, 1_000_003_600_000)];
+    let records: Vec<Incoming<'_>> = all
+        .iter()
+        .map(|(offset, timestamp_ms, value)| Incoming {
+            offset: *offset,
+            timestamp_ms: *timestamp_ms,
+            key: None,
+            value: Some(value.as_bytes()),
+        })
+        .collect();
+    partition.take(&records, world()).unwrap();
+    let outputs = partition.commit(PACE, 0, false).unwrap().unwrap().outputs;
+    assert_eq!(outputs.len(), 2, "one that comes at once after another is not told of: {outputs:?}");
+    for output in outputs {
+        assert_eq!((output.topic, output.key), (Topic::Status, canary_key(0).into_bytes()));
+        let alert: crate::alert::Alert = serde_json::from_slice(&output.value.unwrap()).unwrap();
+        assert_eq!((&*alert.agent_type, &*alert.subject.id), (CANARY, CANARY));
+    }
+    assert_eq!((partition.agents(), partition.counts().events), (0, 0));
 }

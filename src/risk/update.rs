@@ -38,6 +38,8 @@ pub enum Cause {
     Decay,
     /// A person gave a verdict.
     Verdict,
+    /// The agent cannot be seen any more, or can be again; its level is what it was.
+    Monitoring,
 }
 
 /// The level of one agent changed. One record an agent is enough: the latest says everything.

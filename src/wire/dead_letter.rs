@@ -45,11 +45,13 @@ pub enum Reason {
     InvalidValue,
     /// Judging it ended in a panic.
     Panic,
+    /// Nobody can read it: its batch is damaged, or cannot be unpacked.
+    Unreadable,
 }
 
 impl Reason {
     /// Every reason, in the order in which they are reported.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NotJson,
         Self::NotUtf8,
         Self::WrongType,
@@ -62,6 +64,7 @@ impl Reason {
         Self::OutOfRange,
         Self::InvalidValue,
         Self::Panic,
+        Self::Unreadable,
     ];
 
     /// The reason's name in metrics and dead letters: lower case with underscores.
@@ -79,6 +82,7 @@ impl Reason {
             Self::OutOfRange => "out_of_range",
             Self::InvalidValue => "invalid_value",
             Self::Panic => "panic",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -25,6 +25,7 @@ brokers = "a:1,b:2"
 group = "watch"
 instance = "watch-0"
 group_instance_id = "seat-0"
+canary = true
 delivery = "at_least_once"
 record_time = "producer"
 threads = 2
@@ -79,6 +80,7 @@ fn every_setting_of_kafka_arrives() {
         heartbeat_interval_ms: 1_500,
         transaction_timeout_ms: 4_000,
         max_replay_secs: 60,
+        canary: true,
         topics: TopicNames::each(|topic| format!("t{}", topic as usize)),
         security: Security {
             protocol: Protocol::SaslSsl,

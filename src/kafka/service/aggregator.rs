@@ -104,7 +104,6 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
 
 /// Merges while the partition is ours.
 fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str) -> Result<(), Failure> {
-    let settings = shared.clients.settings();
     let mut active: Option<(State, Writer)> = None;
     while !shared.stops() {
         let mut pieces = Vec::new();
@@ -123,12 +122,8 @@ fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str)
             active = None;
             match decided {
                 Decided::Assigned(partitions) if partitions.count() > 0 => {
-                    let mut producer = shared.clients.producer(u32::MAX)?;
-                    if producer.get("transactional.id").is_some() {
-                        producer.set("transactional.id", format!("{}-aggregator", settings.group));
-                    }
                     // First the one before us is settled, then it is read what it wrote.
-                    let writer = Writer::new(&shared.clients, &producer, || shared.stops())?;
+                    let writer = settled(shared)?;
                     let state = begin(shared)?;
                     let mut place = TopicPartitionList::new();
                     let failed = |error| Failure::new(&format!("read {topic}"), &error, None);
@@ -157,9 +152,21 @@ fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str)
             state.merge(boundary);
             state.tell(boundary);
             state.write(shared, writer, consumer)?;
+            if writer.is_doubtful() {
+                *writer = settled(shared)?;
+            }
         }
     }
     Ok(())
+}
+
+/// A writer that has fenced whoever merged before.
+fn settled(shared: &Shared) -> Result<Writer, Failure> {
+    let mut producer = shared.clients.producer(u32::MAX)?;
+    if producer.get("transactional.id").is_some() {
+        producer.set("transactional.id", format!("{}-aggregator", shared.clients.settings().group));
+    }
+    Writer::new(&shared.clients, &producer, || shared.stops())
 }
 
 /// The newest version there is, and how far parts are in it.

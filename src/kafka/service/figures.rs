@@ -10,7 +10,7 @@ use super::writer::now_ms;
 use crate::engine::Version;
 
 /// Marks of transactions that may stand behind the last record that was taken; nobody takes them.
-const MARKS: i64 = 10;
+pub(super) const MARKS: i64 = 10;
 
 /// Brings the figures of a service up to date.
 pub struct Watcher {

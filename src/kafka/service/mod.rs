@@ -9,6 +9,7 @@
 
 mod aggregator;
 mod assignment;
+mod canary;
 mod control;
 mod deciding;
 mod figures;
@@ -19,6 +20,7 @@ mod read;
 mod relay;
 mod resting;
 mod restoring;
+mod sight;
 mod sinks;
 mod versions;
 mod webhooks;
@@ -37,6 +39,7 @@ use super::verify::Verified;
 use crate::engine::{Settings, Version};
 use crate::metrics::Metrics;
 use crate::partition::{Common, Counts};
+use crate::risk::Blindness;
 
 use self::control::ControlTail;
 pub use self::deciding::{Decided, Deciding};
@@ -79,6 +82,8 @@ pub struct PartitionStatus {
     pub agents: usize,
     /// The version by which it judges.
     pub version: u64,
+    /// Why what its agents do cannot be seen at present.
+    pub blindness: Option<Blindness>,
     /// What happened so far.
     pub counts: Counts,
     /// Its slices as they were saved last, packed; of those that were not saved since it was put back, nothing. Bytes.
@@ -180,6 +185,9 @@ impl Service {
         let tail = control::tail(&service.shared)?;
         service.spawn("control", move |shared| tail.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
+        if service.shared.clients.settings().canary {
+            service.spawn("canary", |shared| canary::run(&shared));
+        }
         service.spawn("aggregator", |shared| aggregator::run(&shared));
         for thread in 0..threads {
             service.spawn("worker", move |shared| worker::run(&shared, thread));

@@ -17,11 +17,15 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde::Serialize;
 
+use super::figures::MARKS;
 use super::read::Watermarks;
+use super::sight::Lateness;
+use super::writer::now_ms;
 use super::{PartitionStatus, Shared};
 use crate::kafka::client::{Context, Isolation, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, Topic};
+use crate::risk::Blindness;
 
 /// Between two heartbeats.
 const BEAT: Duration = Duration::from_secs(30);
@@ -46,6 +50,10 @@ const ALARM_SCHEMA: &str = "tiltmeter.operator-alert.v1";
 const MOST_ALARMS: usize = 1024;
 /// Of the records between two heartbeats, at most this share may be dead letters, if there were at least so many.
 const DEAD_SHARE: (f64, u64) = (0.2, 100);
+/// It is told of events in the wrong place this often.
+const MISPLACED_EVERY: Duration = Duration::from_secs(3600);
+/// After so many heartbeats in a row agents cannot be seen.
+const BAD_BEATS: u32 = 2;
 
 /// Where partitions ended, and when that was; and what the operator has to be told.
 #[derive(Default)]
@@ -67,6 +75,10 @@ pub(super) enum AlarmKind {
     DeadLetters,
     /// Judging a record ended in a panic.
     Panic,
+    /// What agents of a partition do cannot be seen.
+    Blind,
+    /// Agents may lie on two partitions.
+    Misplaced,
 }
 
 impl AlarmKind {
@@ -77,6 +89,8 @@ impl AlarmKind {
             Self::Stalled => "stalled",
             Self::DeadLetters => "dead_letters",
             Self::Panic => "panic",
+            Self::Blind => "blind",
+            Self::Misplaced => "misplaced",
         }
     }
 }
@@ -88,6 +102,10 @@ pub(super) struct Seen {
     pub end: i64,
     /// Whether it stands before an open transaction.
     pub stalled: bool,
+    /// Whether it is behind.
+    pub lateness: Lateness,
+    /// Whether too many of its records could not be used for two heartbeats.
+    pub dead_letters: bool,
 }
 
 /// A record for the operator.
@@ -130,6 +148,12 @@ impl Pulse {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What was last seen of a partition from outside.
+    pub fn seen_of(&self, partition: i32) -> Seen {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&partition).copied().unwrap_or_default()
+    }
+
     fn see(&self, partition: i32, change: impl FnOnce(&mut Seen)) {
         change(self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default());
     }
@@ -159,6 +183,8 @@ struct Beat {
     latest_record_ms: Option<i64>,
     agents: usize,
     baseline: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blind: Option<Blindness>,
     events: u64,
     dead_letters: u64,
 }
@@ -209,7 +235,7 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
     let committed = Watermarks::new(&shared.clients, Isolation::Committed)?;
     let mut stalled: BTreeMap<i32, (i64, u32)> = BTreeMap::new();
-    let mut counted: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
+    let mut counted: BTreeMap<i32, Counted> = BTreeMap::new();
     let mut next = Instant::now() + FIRST;
     let mut next_look = next;
     while !shared.stops() {
@@ -256,7 +282,7 @@ fn beat(
         let since = stalled.entry(*partition).or_default();
         *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
         let stalled = stands && since.1 >= STALLED_BEATS;
-        shared.pulse.see(*partition, |seen| *seen = Seen { end, stalled });
+        shared.pulse.see(*partition, |seen| (seen.end, seen.stalled) = (end, stalled));
         if stands && since.1 == STALLED_BEATS {
             shared.alarm(
                 AlarmKind::Stalled,
@@ -275,9 +301,14 @@ fn beat(
 /// Looks where partitions end, for those who want to know how far behind we are. Trouble is told by the next heartbeat.
 fn look_at_ends(shared: &Shared, seen: &Watermarks) {
     let audit = shared.clients.settings().topics.of(Topic::Audit);
-    for partition in shared.partitions().into_keys() {
+    for (partition, status) in shared.partitions() {
         let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { return };
-        shared.pulse.see(partition, |seen| seen.end = end);
+        let waits = end.saturating_sub(status.offset) > MARKS && !status.restoring;
+        let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
+        shared.pulse.see(partition, |seen| {
+            seen.end = end;
+            seen.lateness.look(late);
+        });
     }
 }
 
@@ -295,25 +326,66 @@ fn send_alarms(shared: &Shared, producer: &BaseProducer<Acknowledged>) {
     producer.poll(Duration::ZERO);
 }
 
+/// Records of a partition that were counted at a heartbeat.
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    events: u64,
+    dead_letters: u64,
+    /// Heartbeats in a row until now with too many dead letters.
+    bad: u32,
+    misplaced: u64,
+    /// When it was told of such events last.
+    told: Option<Instant>,
+}
+
 /// Tells of a partition of whose records too many could not be used since the last heartbeat.
-fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, (u64, u64)>) {
+fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
     let (share, least) = DEAD_SHARE;
     for (partition, status) in shared.partitions() {
-        let now = (status.counts.events, status.counts.dead_letters);
-        let (events, dead) = counted.insert(partition, now).unwrap_or(now);
-        let (events, dead) = (now.0.saturating_sub(events), now.1.saturating_sub(dead));
-        if dead >= least && dead as f64 > share * (events + dead) as f64 {
+        let (events, dead_letters) = (status.counts.events, status.counts.dead_letters);
+        let before = counted.get(&partition).copied().unwrap_or(Counted {
+            events,
+            dead_letters,
+            misplaced: status.counts.misplaced,
+            ..Counted::default()
+        });
+        let dead = dead_letters.saturating_sub(before.dead_letters);
+        let events_since = events.saturating_sub(before.events);
+        let too_many = dead >= least && dead as f64 > share * (events_since + dead) as f64;
+        let bad = if too_many { before.bad + 1 } else { 0 };
+        let misplaced = status.counts.misplaced;
+        let told = look_at_places(shared, partition, misplaced.saturating_sub(before.misplaced), before.told);
+        counted.insert(partition, Counted { events, dead_letters, bad, misplaced, told });
+        shared.pulse.see(partition, |seen| seen.dead_letters = bad >= BAD_BEATS);
+        if too_many {
             shared.alarm(
                 AlarmKind::DeadLetters,
                 Some(partition),
                 &format!(
                     "{dead} of {} records of partition {partition} could not be used since the last heartbeat: look into {}",
-                    events + dead,
+                    events_since + dead,
                     shared.clients.settings().topics.of(Topic::DeadLetters)
                 ),
             );
         }
     }
+}
+
+/// Tells of events that lie where they do not belong, once in a while; returns when that was.
+fn look_at_places(shared: &Shared, partition: i32, events: u64, told: Option<Instant>) -> Option<Instant> {
+    if events == 0 || told.is_some_and(|told| told.elapsed() < MISPLACED_EVERY) {
+        return told;
+    }
+    shared.alarm(
+        AlarmKind::Misplaced,
+        Some(partition),
+        &format!(
+            "{events} events of partition {partition} since the last heartbeat lie there although their key leads elsewhere, or \
+             have no key: one agent may be known as two; producers must write with key = agent id and Kafka's own partitioner \
+             (librdkafka: partitioner=murmur2_random)"
+        ),
+    );
+    Some(Instant::now())
 }
 
 /// Sends a heartbeat; returns when the broker says it was written.
@@ -332,6 +404,7 @@ fn send(
         latest_record_ms: status.latest_record,
         agents: status.agents,
         baseline: status.version,
+        blind: status.blindness,
         events: status.counts.events,
         dead_letters: status.counts.dead_letters,
     });

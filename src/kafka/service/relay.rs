@@ -270,6 +270,11 @@ impl<W: Work> Session<'_, W> {
         if count > 0 || !outputs.is_empty() {
             self.write(&outputs)?;
             self.work.written(count, &outputs);
+            if self.writer.is_doubtful() {
+                let text =
+                    "the end of a transaction may have been sent twice: it begins anew with another producer";
+                return Err(Failure::passing(text.to_owned()));
+            }
         }
         // Only now: what was taken of a partition that is given up has been written by then.
         for decided in decided {

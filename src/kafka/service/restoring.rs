@@ -6,21 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::Shared;
-use super::read::{Watermarks, read_all};
-use crate::kafka::client::{Context, Isolation};
+use super::read::{Reader, Watermarks, read_all};
+use crate::kafka::client::{Clients, Context, Isolation};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{Delivery, Topic};
-use crate::partition::{Copies, PartitionSettings, Position, Restored, restore};
+use crate::partition::{Copies, Log, PartitionSettings, Position, Restored, last_judged, restore};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// One look at a record.
+const LOOK: Duration = Duration::from_millis(200);
 /// Before what did not work is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -59,10 +61,35 @@ pub(super) fn read(shared: &Shared, partition: i32) -> Result<(Restored, BTreeSe
             };
         },
     )?;
-    let log = Watermarks::new(clients, Isolation::Uncommitted)?.of(topics.of(Topic::Audit), partition)?;
+    let audit = topics.of(Topic::Audit);
+    let (start, end) = Watermarks::new(clients, Isolation::Uncommitted)?.of(audit, partition)?;
+    // The broker forgets where a group stood when a topic is deleted; what was saved remembers it.
+    let unsure =
+        last_judged(&records).filter(|(offset, _)| committed.is_none() && (start..end).contains(offset));
+    let is_another = match unsure {
+        Some((offset, time_ms)) => time_of(clients, audit, partition, offset)? != Some(time_ms),
+        None => false,
+    };
+    let log = Log { start, end, is_another };
     let keys = records.keys().cloned().collect();
     let settings = settings(shared, partition);
     Ok((restore(settings, &records, committed, log, shared, shared.versions.newest()), keys))
+}
+
+/// When the record at an offset was written, in milliseconds since 1970; none where there is none.
+fn time_of(clients: &Clients, topic: &str, partition: i32, offset: i64) -> Result<Option<i64>, Failure> {
+    let reader = Reader::new(clients, topic, partition, Offset::Offset(offset))?;
+    let mut found = None;
+    let until = Instant::now() + ANSWER;
+    while found.is_none() && Instant::now() < until {
+        let at_end = reader.read(LOOK, |record| {
+            found.get_or_insert((record.offset, record.timestamp_ms));
+        })?;
+        if at_end {
+            break;
+        }
+    }
+    Ok(found.filter(|(at, _)| *at == offset).map(|(_, time_ms)| time_ms))
 }
 
 /// What a partition is told.

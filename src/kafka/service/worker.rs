@@ -4,6 +4,7 @@
 
 mod taking;
 mod tally;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use self::taking::{Suspect, incoming, pin, take};
 use self::tally::Tally;
+use self::unreadable::is_unreadable;
 use super::assignment::{Decided, Membership};
 use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
@@ -190,7 +192,11 @@ impl Worker<'_> {
         self.pin_what_is_new();
         self.commit_if_due()?;
         self.note();
-        trouble.map_or(Ok(()), |error| self.tell(&error))
+        let Some(error) = trouble else { return Ok(()) };
+        if is_unreadable(&error) {
+            self.pass_over_unreadable()?;
+        }
+        self.tell(&error)
     }
 
     /// What the group decided is done.
@@ -385,6 +391,9 @@ impl Worker<'_> {
     }
 
     fn write(&mut self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
+        if self.writer.is_doubtful() {
+            self.writer = settled(self.shared, self.thread)?;
+        }
         let began = Instant::now();
         let written = self.write_together(commits);
         self.tally.wrote(began.elapsed(), written.is_ok());
@@ -572,6 +581,7 @@ impl Worker<'_> {
                     latest_record: partition.latest_record(),
                     agents: partition.agents(),
                     version: partition.version(),
+                    blindness: partition.blindness(),
                     counts: *partition.counts(),
                     state_bytes: partition.saved_bytes(),
                 },

@@ -2,6 +2,7 @@
 //!
 //! Knows producers. Must not know what the records mean.
 
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,6 +27,8 @@ const SETTLED: Duration = Duration::from_secs(30);
 const SETTLING: Duration = Duration::from_secs(2);
 /// A broker that is there takes offsets within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The end of a transaction that took so long may have been sent twice: librdkafka gives up on an answer no sooner.
+const SENT_AGAIN: Duration = Duration::from_millis(800);
 /// How long the producer is polled at once: what was acknowledged meanwhile is seen at once.
 const POLL: Duration = Duration::from_millis(1);
 /// Without transactions, records that were not acknowledged within this count as not written.
@@ -69,6 +72,8 @@ impl ProducerContext for Deliveries {
 pub(super) struct Writer {
     producer: BaseProducer<Deliveries>,
     clients: Clients,
+    /// Whether an end of a transaction may still be under way.
+    doubtful: Cell<bool>,
 }
 
 /// What is written together.
@@ -102,7 +107,14 @@ impl Writer {
                 }
             }
         }
-        Ok(Self { producer, clients: clients.clone() })
+        Ok(Self { producer, clients: clients.clone(), doubtful: Cell::new(false) })
+    }
+
+    /// Whether an end of a transaction that has ended may still be under way to the broker, because it was sent again. It
+    /// would end the next one half way, and what stands in that would be told twice. A new producer is safe from it: the
+    /// broker refuses what comes from the one before.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful.get()
     }
 
     /// Writes records and offsets together. Exactly once: all or nothing. At least once: outputs, then state, then offsets,
@@ -140,8 +152,11 @@ impl Writer {
                 self.producer
                     .send_offsets_to_transaction(&together.offsets, &member, ANSWER)
                     .map_err(failed(&format!("hand the offsets of group {group} to the transaction")))?;
+                let began = Instant::now();
                 // Bounded by the time-out of the transaction.
-                self.producer.commit_transaction(Timeout::Never).map_err(failed("commit the transaction"))
+                let committed = self.producer.commit_transaction(Timeout::Never);
+                self.doubtful.set(began.elapsed() >= SENT_AGAIN);
+                committed.map_err(failed("commit the transaction"))
             }
             Delivery::AtLeastOnce => {
                 for records in [&together.outputs, &together.state] {

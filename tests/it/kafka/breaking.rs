@@ -19,15 +19,15 @@ use super::rig::Cluster;
 /// Between two portions of events, about.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Fewer events do not have enough attacks among them.
-const FEWEST: usize = 8000;
+pub const FEWEST: usize = 8000;
 /// Agents of the fleet.
-const AGENTS: u32 = 30;
+pub const AGENTS: u32 = 30;
 /// Longer than a session (6 s) of the instances of a deployment.
 const BEYOND_A_SESSION: Duration = Duration::from_secs(9);
 /// Between two looks at an instance.
 const LOOK: Duration = Duration::from_millis(20);
 /// A stop may take so long.
-const STOPS_WITHIN: Duration = Duration::from_secs(10);
+pub const STOPS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What was done and seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,10 +40,16 @@ pub struct Figures {
     pub slowest_stop: Duration,
 }
 
-type Event = (String, EventTime, Vec<u8>);
+/// Agent, time, record.
+pub type Event = (String, EventTime, Vec<u8>);
 
 /// Writes events in small portions while something happens, over about `span`, and the rest once it is over.
-fn while_fed<T>(deployment: &Deployment, all: &[Event], span: Duration, happens: impl FnOnce() -> T) -> T {
+pub fn while_fed<T>(
+    deployment: &Deployment,
+    all: &[Event],
+    span: Duration,
+    happens: impl FnOnce() -> T,
+) -> T {
     let portions = (span.as_millis() / PAUSE.as_millis()).max(1) as usize;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -70,12 +76,12 @@ impl Drop for Over<'_> {
     }
 }
 
-fn random(seed: u64) -> ChaCha8Rng {
+pub fn random(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
 /// Waits for a time that is part of a fault; an instance that ends by itself meanwhile is a failure.
-fn wait(instances: &mut [&mut Instance], span: Duration) {
+pub fn wait(instances: &mut [&mut Instance], span: Duration) {
     let until = Instant::now() + span;
     while Instant::now() < until {
         for instance in &mut *instances {

@@ -19,7 +19,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tiltmeter::config::Config;
 use tiltmeter::kafka::client::{Clients, Isolation};
 use tiltmeter::kafka::service::VersionStore;
-use tiltmeter::kafka::settings::Topic;
+use tiltmeter::kafka::settings::{Delivery, Topic};
 use tiltmeter::kafka::verify::create;
 use tiltmeter::partition::{Common as _, Copies, Incoming, Outgoing, Pace, PartitionSettings, restore};
 use tiltmeter::simulate::{Scenario, Simulation};
@@ -50,6 +50,9 @@ pub struct Deployment {
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
 pub type Record = (i32, i64, i64, Vec<u8>, Option<Vec<u8>>);
+
+/// A record to be written: partition, key, value; without a value it deletes.
+pub type Keyed = (i32, Vec<u8>, Option<Vec<u8>>);
 
 impl Deployment {
     /// Makes the topics. `more` is added to `[kafka]`.
@@ -229,14 +232,21 @@ impl Deployment {
 
     /// Writes one record with a key; none deletes.
     pub fn write(&self, topic: Topic, partition: i32, key: &[u8], value: Option<&[u8]>) {
+        self.write_all(topic, &[(partition, key.to_vec(), value.map(<[u8]>::to_vec))]);
+    }
+
+    /// Writes records with partition, key and value, in their order.
+    pub fn write_all(&self, topic: Topic, records: &[Keyed]) {
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let topic = self.topic(topic);
-        let record = BaseRecord::to(&topic).partition(partition).key(key);
-        producer
-            .send(value.into_iter().fold(record, BaseRecord::payload))
-            .map_err(|(error, _)| error)
-            .unwrap();
+        for (partition, key, value) in records {
+            let record = BaseRecord::to(&topic).partition(*partition).key(key);
+            producer
+                .send(value.iter().fold(record, BaseRecord::payload))
+                .map_err(|(error, _)| error)
+                .unwrap();
+        }
         producer.flush(PATIENCE).unwrap();
     }
 
@@ -271,6 +281,25 @@ impl Deployment {
             assert!(Instant::now() < until, "{:?} of {ends:?}; logs:\n{}", self.committed(), logs());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Whether what is written belongs together in transactions.
+    pub fn is_exactly_once(&self) -> bool {
+        self.config("reader").kafka().delivery == Delivery::ExactlyOnce
+    }
+
+    /// Waits until the group stands further on than now, or all is judged; whether that happens in time.
+    pub fn is_told_more(&self, within: Duration, mut meanwhile: impl FnMut()) -> bool {
+        let (before, until) = (self.committed(), Instant::now() + within);
+        while Instant::now() < until {
+            meanwhile();
+            let stands = self.committed();
+            if stands != before || stands == self.ends() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
     }
 
     /// All records of a topic, in the order of their offsets.
@@ -386,7 +415,7 @@ impl Deployment {
                 told.entry((topic, key)).or_default().push(value.unwrap());
             }
         }
-        expected.retain(|(topic, _), _| *topic != Topic::Checkpoints);
+        expected.retain(|(topic, _), _| ![Topic::Checkpoints, Topic::Status].contains(topic));
         if repeats {
             for values in told.values_mut().chain(expected.values_mut()) {
                 let mut seen = BTreeSet::new();
@@ -483,6 +512,11 @@ pub struct Instance {
 }
 
 impl Instance {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

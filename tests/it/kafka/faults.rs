@@ -9,8 +9,10 @@ use tiltmeter::kafka::settings::Topic;
 use tiltmeter::risk::{Decision, Verdict};
 use tiltmeter::time::EventTime;
 
+use super::between;
 use super::breaking;
 use super::deployment::{Deployment, events};
+use super::proxy::Proxy;
 use super::rig::{Cluster, left_out, shared};
 
 /// Fewer alerts than this would show nothing.
@@ -219,4 +221,91 @@ fn an_instance_whose_seat_was_taken_ends_and_nothing_is_told_twice() {
     deployment.wait(&mut [&mut second]);
     second.stop();
     assert!(deployment.check() > ENOUGH);
+}
+
+/// A broker behind a proxy, the proxy, and a deployment whose instances come by it.
+fn behind_a_proxy(name: &str, more: &str) -> Option<(Cluster, Proxy, Deployment)> {
+    let cluster = Cluster::start_behind_a_proxy()?;
+    let (listener, port) = cluster.front()?;
+    let address = listener.local_addr().unwrap().to_string();
+    let proxy = Proxy::start(listener, port);
+    Some((cluster, proxy, Deployment::new(name, &address, 3, more).with_seats()))
+}
+
+#[test]
+fn ends_of_transactions_that_come_late_or_get_lost_lose_nothing_and_repeat_nothing() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("late", "") else {
+        return left_out("late and lost requests");
+    };
+    between::late_and_lost(&deployment, &proxy, 3, 7);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
+}
+
+#[test]
+fn a_kill_between_any_two_requests_of_a_transaction_or_a_start_loses_nothing() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("gaps", "") else {
+        return left_out("kills between requests");
+    };
+    between::kills_in_gaps(&deployment, &proxy, 6, 8);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
+}
+
+#[test]
+fn at_least_once_a_kill_between_what_is_acknowledged_loses_nothing() {
+    let more = "delivery = \"at_least_once\"\n";
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("gaps-least", more) else {
+        return left_out("kills between requests, at least once");
+    };
+    between::kills_in_gaps(&deployment, &proxy, 4, 9);
+    assert!(deployment.check_at_least_once() > ENOUGH);
+}
+
+#[test]
+fn errors_of_the_broker_lose_nothing_and_stop_nobody_for_long() {
+    let Some((_cluster, proxy, deployment)) = behind_a_proxy("errors", "") else {
+        return left_out("errors of the broker");
+    };
+    between::errors(&deployment, &proxy, 7, 10);
+    assert!(deployment.check() > ENOUGH);
+    deployment.check_identities();
+}
+
+#[test]
+fn a_damaged_batch_is_passed_over_and_said_to_be_missing() {
+    let Some(cluster) = Cluster::start(1) else { return left_out("a damaged batch") };
+    let deployment = Deployment::new("damaged-batch", &cluster.addresses().brokers, 1, "").with_seats();
+    let all = events(900, 10);
+    let portions: Vec<_> = all.chunks(300).collect();
+    deployment.produce(portions[0]);
+    let from = deployment.ends()[0];
+    deployment.produce(portions[1]);
+    let until = deployment.ends()[0];
+    // A byte in the middle of the second portion, on the broker's disk: nobody can read the batch around it any more.
+    let key = portions[1][150].0.as_bytes();
+    cluster.damage(&deployment.topic(Topic::Audit), 0, key, from);
+    let mut instance = deployment.start("a");
+    deployment.produce(portions[2]);
+    deployment.wait(&mut [&mut instance]);
+    let letters = || -> Vec<String> {
+        let values = deployment.read(Topic::DeadLetters).into_iter().filter_map(|(.., value)| value);
+        values
+            .map(|value| String::from_utf8_lossy(&value).into_owned())
+            .filter(|letter| letter.contains("\"unreadable\""))
+            .collect()
+    };
+    let first = letters();
+    assert!(!first.is_empty(), "{}", instance.log());
+    assert!(instance.log().contains("cannot be read and are passed over"), "{}", instance.log());
+    let judged = deployment.ends()[0];
+    assert!(judged > until && deployment.committed()[0] == judged);
+    // Killed and put back, it passes over the same again, and tells of it once.
+    instance.kill();
+    let mut instance = deployment.start("a");
+    deployment.produce(&all[..100]);
+    deployment.wait(&mut [&mut instance]);
+    instance.stop();
+    assert_eq!(letters(), first, "{}", instance.log());
+    deployment.check_identities();
 }

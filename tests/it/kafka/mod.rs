@@ -2,6 +2,7 @@
 //!
 //! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
 
+mod between;
 mod breaking;
 mod clients;
 mod cluster;
@@ -9,7 +10,10 @@ mod decisions;
 mod demo;
 mod deployment;
 mod faults;
+mod frozen;
+mod mirror;
 mod normalise;
+mod proxy;
 mod rig;
 mod service;
 mod serving;

@@ -93,6 +93,8 @@ struct Broker {
     folder: PathBuf,
     port: u16,
     password_port: u16,
+    /// Where it listens behind a proxy, and the port of the proxy, at which nobody listens yet; none without one.
+    fronted: Option<(u16, TcpListener)>,
     running: Option<Running>,
 }
 
@@ -105,11 +107,29 @@ struct Running {
 impl Cluster {
     /// Starts `size` brokers (1 or 3) and waits until each answers. None where there is no Kafka to start.
     pub fn start(size: usize) -> Option<Self> {
-        jars()?;
-        (0..STARTS).find_map(|_| Self::try_start(size)).or_else(|| panic!("no cluster in {STARTS} starts"))
+        Self::start_so(size, false)
     }
 
-    fn try_start(size: usize) -> Option<Self> {
+    /// One broker behind a proxy, which has to be started on what [`Cluster::front`] gives: whoever comes by it, and the
+    /// broker itself where it marks the ends of transactions, is told no other address.
+    pub fn start_behind_a_proxy() -> Option<Self> {
+        Self::start_so(1, true)
+    }
+
+    /// Where the proxy, if there is to be one, has to take connections, and the port of the broker to which it has to pass them on.
+    pub fn front(&self) -> Option<(TcpListener, u16)> {
+        let (behind, front) = self.brokers[0].fronted.as_ref()?;
+        Some((front.try_clone().unwrap(), *behind))
+    }
+
+    fn start_so(size: usize, fronted: bool) -> Option<Self> {
+        jars()?;
+        (0..STARTS)
+            .find_map(|_| Self::try_start(size, fronted))
+            .or_else(|| panic!("no cluster in {STARTS} starts"))
+    }
+
+    fn try_start(size: usize, fronted: bool) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("tiltmeter-kafka-").tempdir().unwrap();
         let ports = free_ports(3 * size);
         let id = format!("{:0>22}", prefix("t").replace('-', "_"));
@@ -118,12 +138,17 @@ impl Cluster {
         let brokers = ports.chunks(3).zip(1..).map(|(ports, node)| {
             let own = folder.path().join(format!("broker-{node}"));
             std::fs::create_dir(&own).unwrap();
-            std::fs::write(own.join("settings"), settings(node, ports, &voters.join(","), &own)).unwrap();
+            let fronted = fronted.then(|| (free_ports(1)[0], TcpListener::bind("127.0.0.1:0").unwrap()));
+            let mut settings = settings(node, ports, &voters.join(","), &own);
+            if let Some((behind, front)) = &fronted {
+                settings += &fronting(ports, *behind, front.local_addr().unwrap().port());
+            }
+            std::fs::write(own.join("settings"), settings).unwrap();
             let mut format = java(&own, "128m", "kafka.tools.StorageTool");
             let formatted =
                 format.args(["format", "-t", &id, "-c"]).arg(own.join("settings")).output().unwrap();
             assert!(formatted.status.success(), "{formatted:?}");
-            Broker { folder: own, port: ports[0], password_port: ports[1], running: None }
+            Broker { folder: own, port: ports[0], password_port: ports[1], fronted, running: None }
         });
         let mut cluster = Self { brokers: brokers.collect(), id, _folder: folder };
         cluster.brokers.iter_mut().for_each(Broker::start);
@@ -159,6 +184,22 @@ impl Cluster {
     /// Lets a broker that was stopped go on.
     pub fn resume(&self, broker: usize) {
         self.brokers[broker].signal("CONT");
+    }
+
+    /// Damages a partition on the disk of the first broker, at a place where `text` stands behind the record at an offset; a
+    /// byte that a checksum covers. The partition must lie in one segment and must not be packed.
+    pub fn damage(&self, topic: &str, partition: i32, text: &[u8], offset: i64) {
+        use std::os::unix::fs::FileExt as _;
+        let log = self.brokers[0].folder.join(format!("data/{topic}-{partition}/{:020}.log", 0));
+        let bytes = std::fs::read(&log).unwrap();
+        // Batches one after the other: the offset of the first record, then the length of what follows.
+        let mut at = 0;
+        while i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) < offset {
+            at += 12 + u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        }
+        let place = bytes[at..].windows(text.len()).position(|window| window == text).unwrap() + at;
+        let file = std::fs::File::options().write(true).open(&log).unwrap();
+        file.write_all_at(&[bytes[place] ^ 1], place as u64).unwrap();
     }
 
     /// Waits until the broker answers, in a cluster that is ours and sees all of its running brokers. False if it never
@@ -264,6 +305,18 @@ fn java(folder: &Path, heap: &str, class: &str) -> Command {
 fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+/// Further settings of a broker behind a proxy; of two lines for one setting the later counts.
+fn fronting(ports: &[u16], behind: u16, front: u16) -> String {
+    let [plain, password, controller] =
+        [ports[0], ports[1], ports[2]].map(|port| format!("127.0.0.1:{port}"));
+    format!(
+        "listeners=PLAINTEXT://{plain},PASSWORD://{password},CONTROLLER://{controller},FRONTED://127.0.0.1:{behind}\n\
+         advertised.listeners=PLAINTEXT://{plain},PASSWORD://{password},FRONTED://127.0.0.1:{front}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PASSWORD:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT,FRONTED:PLAINTEXT\n\
+         inter.broker.listener.name=FRONTED\n"
+    )
 }
 
 /// Settings of one broker: as in production, but small, quick to rebalance, and quick to give up on who is gone.

@@ -4,7 +4,9 @@
 
 use rdkafka::message::{BorrowedMessage, Message};
 
-use super::super::Shared;
+use super::super::pulse::AlarmKind;
+use super::super::writer::now_ms;
+use super::super::{Shared, sight};
 use super::BATCH;
 use crate::kafka::settings::RecordTime;
 use crate::partition::{Incoming, JudgingError, Partition, Pin};
@@ -61,6 +63,18 @@ pub(super) fn take(
 
 /// What is new is pinned where the partition stands.
 pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
+    let (seen, record_time) =
+        (shared.pulse.seen_of(partition.number()), shared.clients.settings().record_time);
+    let found = sight::blindness(partition, seen, record_time, now_ms());
+    let blindness = found.as_ref().map(|(blindness, _)| *blindness);
+    if blindness != partition.blindness() {
+        if let Some((_, why)) = found {
+            let number = partition.number();
+            let sentence = format!("agents of partition {number} cannot be seen: {why}");
+            shared.alarm(AlarmKind::Blind, Some(number), &sentence);
+        }
+        partition.pin(Pin::Sight(blindness), shared)?;
+    }
     if newest > partition.version() {
         partition.pin(Pin::Version(newest), shared)?;
     }

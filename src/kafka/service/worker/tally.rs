@@ -125,6 +125,8 @@ fn publish(metrics: &Metrics, published: &mut Published, partition: &Partition) 
             figures.dead_letters.with_label_values(&[reason.label()]).inc_by(now - then);
         }
     }
+    let misplaced = counts.misplaced.saturating_sub(before.counts.misplaced);
+    figures.misplaced.with_label_values::<&str>(&[]).inc_by(misplaced);
     let lost = counts.lost_slices.saturating_sub(before.counts.lost_slices);
     figures.lost_slices.with_label_values::<&str>(&[]).inc_by(lost);
     let duplicates = published.duplicates.saturating_sub(before.duplicates);

@@ -1,0 +1,60 @@
+//! Whether what agents do can be seen at present, and what follows where it cannot.
+//!
+//! Knows which agents have a risk that somebody reads. Must not know how blindness is noticed.
+
+use super::Engine;
+use super::clock::Now;
+use super::output::Output;
+use super::slice::Slice;
+use super::version::Version;
+use crate::identity::Key;
+use crate::risk::{Blindness, Cause};
+
+impl Engine {
+    /// Why what its agents do cannot be seen at present; none where it can.
+    pub fn blindness(&self) -> Option<Blindness> {
+        self.member.as_ref().and_then(|member| member.blindness)
+    }
+
+    /// From now on what its agents do cannot be seen, or can be again. Every agent of which a risk was ever told is told of
+    /// anew: its level stays, and does not fall while events are missing. Linear in the agents. For the engine of a
+    /// partition; of any other nothing happens.
+    pub fn set_blindness(&mut self, blindness: Option<Blindness>, out: &mut Vec<Output>) {
+        let Some(member) = &mut self.member else { return };
+        let changes = member.blindness.is_some() != blindness.is_some();
+        member.blindness = blindness;
+        if !changes {
+            return;
+        }
+        let now = self.clock.now().unwrap_or_default();
+        for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
+            slice.see(blindness.is_none());
+            slice.tell_sight(&self.version, now, out);
+        }
+    }
+}
+
+impl Slice {
+    /// Notes whether what its agents do can be seen. Linear in the agents, if that changes.
+    pub(super) fn see(&mut self, sees: bool) {
+        let blind = !sees;
+        if std::mem::replace(&mut self.blind, blind) == blind {
+            return;
+        }
+        self.agents.iter_mut().for_each(|(_, watched)| watched.blind = blind);
+    }
+
+    /// Tells of the agents of which a risk was told before, in the order of their keys.
+    fn tell_sight(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
+        let mut told: Vec<Key> =
+            self.agents.iter().filter(|(.., watched)| watched.seq > 0).map(|(key, ..)| key).collect();
+        told.sort_unstable();
+        for agent in told {
+            let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
+                continue;
+            };
+            let level = watched.level();
+            watched.tell_level(version, now.of(now.time), level, Cause::Monitoring, out);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Made-up events, one an hour on each of our partitions, and when their alerts could be read.
+//!
+//! Knows the audit topic as its producers do, and the topic of status as whoever reads alerts. Must not know how one is
+//! judged.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::Shared;
+use super::writer::now_ms;
+use crate::kafka::client::{Context, Isolation, Severity};
+use crate::kafka::failure::Failure;
+use crate::kafka::settings::Topic;
+use crate::partition::{CANARY, canary, canary_key};
+use crate::time::EventTime;
+
+/// Between two made-up events of a partition.
+const EVERY: Duration = Duration::from_secs(3600);
+/// The first one waits until partitions have been put back.
+const FIRST: Duration = Duration::from_secs(30);
+/// Between two looks whether the service ends.
+const LOOK: Duration = Duration::from_millis(200);
+/// A broker that is there answers within this.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Before what did not work is tried again.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Writes and listens until the service ends. Trouble is told, and tried again.
+pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
+    while !shared.stops() {
+        if let Err(failure) = sing_and_listen(shared) {
+            shared.say(Severity::Warning, &format!("made-up events: {failure}"));
+            let until = Instant::now() + PAUSE;
+            while Instant::now() < until && !shared.stops() {
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sing_and_listen(shared: &Shared) -> Result<(), Failure> {
+    let mut config = shared.clients.producer(u32::MAX)?;
+    config.remove("transactional.id");
+    config.remove("transaction.timeout.ms");
+    let producer: BaseProducer =
+        config.create().map_err(|error| Failure::new("make the producer of made-up events", &error, None))?;
+    let listener = listener(shared)?;
+    let figure = &shared.metrics.figures.canary;
+    // When each partition of ours is due.
+    let mut due: BTreeMap<i32, Instant> = BTreeMap::new();
+    while !shared.stops() {
+        if let Some(Ok(heard)) = listener.poll(LOOK)
+            && let Some(partition) = heard.key().and_then(partition_of)
+            && let Some(time_ms) = heard.timestamp().to_millis()
+        {
+            figure.with_label_values(&[&partition.to_string()]).set(time_ms as f64 / 1000.0);
+        }
+        let ours = shared.partitions();
+        due.retain(|partition, _| ours.contains_key(partition));
+        for (partition, _) in ours.into_iter().filter(|(_, status)| !status.restoring) {
+            let at = due.entry(partition).or_insert_with(|| {
+                // It is there before the first alert, so that one that never comes is missed.
+                figure.with_label_values(&[&partition.to_string()]);
+                Instant::now() + FIRST
+            });
+            if *at <= Instant::now() {
+                *at = Instant::now() + EVERY;
+                sing(shared, &producer, partition)?;
+            }
+        }
+        producer.poll(Duration::ZERO);
+    }
+    Ok(())
+}
+
+fn sing(shared: &Shared, producer: &BaseProducer, partition: i32) -> Result<(), Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::Audit);
+    let value = canary(EventTime(now_ms()));
+    let failed = |error| Failure::new(&format!("write to {topic} [{partition}]"), &error, None);
+    producer
+        .send(BaseRecord::to(topic).partition(partition).key(CANARY).payload(&value))
+        .map_err(|(error, _)| failed(error))?;
+    producer.flush(ANSWER).map_err(failed)
+}
+
+/// Reads the topic of status from now on, as far as it is committed.
+fn listener(shared: &Shared) -> Result<BaseConsumer<Context>, Failure> {
+    let topic = shared.clients.settings().topics.of(Topic::Status);
+    let failed = |error| Failure::new(&format!("read {topic}"), &error, None);
+    let listener: BaseConsumer<Context> = shared
+        .clients
+        .reader(Isolation::Committed)?
+        .create_with_context(shared.clients.context())
+        .map_err(failed)?;
+    let described = listener.fetch_metadata(Some(topic), ANSWER).map_err(failed)?;
+    let mut places = TopicPartitionList::new();
+    for partition in described.topics().iter().flat_map(|topic| topic.partitions()) {
+        places.add_partition_offset(topic, partition.id(), Offset::End).map_err(failed)?;
+    }
+    listener.assign(&places).map_err(failed)?;
+    Ok(listener)
+}
+
+/// The partition whose made-up event an alert is about; none where it is about something else.
+fn partition_of(key: &[u8]) -> Option<i32> {
+    let partition = std::str::from_utf8(key).ok()?.strip_prefix(CANARY)?.strip_prefix('|')?.parse().ok()?;
+    (canary_key(partition).as_bytes() == key).then_some(partition)
+}
