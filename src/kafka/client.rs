@@ -77,7 +77,7 @@ impl Clients {
         if let Some(wanted) = beyond_this_build(&settings.security) {
             return Err(Failure::set_up(format!(
                 "[kafka.security] {wanted} needs encryption, which this build leaves out: build with \
-                 `cargo build --release --features tls-vendored`"
+                 `cargo build --release --features tls-vendored`, or with `--features tls` where libssl-dev is installed"
             )));
         }
         let host = || hostname::get().ok()?.into_string().ok().filter(|name| !name.is_empty());
@@ -285,7 +285,7 @@ fn reading(config: &mut ClientConfig, isolation: Isolation) {
 
 /// What the settings want that librdkafka was built without.
 fn beyond_this_build(security: &Security) -> Option<String> {
-    if cfg!(feature = "tls-vendored") {
+    if cfg!(feature = "tls") {
         None
     } else if security.protocol.encrypts() {
         Some(format!("protocol = \"{}\"", security.protocol.name()))

@@ -202,7 +202,7 @@ pub struct SinkTopic {
 pub struct Webhook {
     /// Its own name among webhooks; part of the name of its consumer groups.
     pub name: String,
-    /// Where to send: `http://…`, or `https://…` in a build with encryption.
+    /// Where to send: `http://…` or `https://…`.
     pub url: String,
     /// [`Topic::Alerts`], [`Topic::Risk`] or both.
     pub topics: Vec<Topic>,
@@ -210,6 +210,8 @@ pub struct Webhook {
     pub format: output::Format,
     /// What signs; without it nothing is signed.
     pub secret: Option<SecretPlace>,
+    /// Certificates that are trusted behind `https://` (PEM); none: those of the operating system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Encryption, and who we are.

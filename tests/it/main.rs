@@ -9,6 +9,8 @@
 
 mod alerts;
 mod annotate;
+#[cfg(feature = "kafka")]
+mod authority;
 mod bad_input;
 mod cli;
 mod configuration_docs;

@@ -11,6 +11,8 @@ mod deployment;
 mod faults;
 mod normalise;
 mod rig;
+#[cfg(feature = "tls")]
+mod secure;
 mod service;
 mod serving;
 mod sinks;
