@@ -31,6 +31,10 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// Its own certificate (PEM).
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
 
     /// Writes its own certificate to a file.
     pub fn write(&self, file: &Path) {
@@ -56,8 +60,10 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let issued =
-            Issued { certificate: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) };
+        let issued = Issued {
+            certificate: folder.join(format!("{name}.crt")),
+            key: folder.join(format!("{name}.key")),
+        };
         std::fs::write(&issued.certificate, certificate.pem()).unwrap();
         std::fs::write(&issued.key, key.serialize_pem()).unwrap();
         issued
@@ -67,7 +73,8 @@ impl Authority {
 impl Issued {
     /// Key and certificate in one file, as a broker wants them.
     pub fn together(&self) -> PathBuf {
-        let [key, certificate] = [&self.key, &self.certificate].map(|file| std::fs::read_to_string(file).unwrap());
+        let [key, certificate] =
+            [&self.key, &self.certificate].map(|file| std::fs::read_to_string(file).unwrap());
         let both = self.certificate.with_extension("pem");
         std::fs::write(&both, key + &certificate).unwrap();
         both

@@ -22,6 +22,8 @@ mod floors;
 mod formats;
 mod guards;
 #[cfg(feature = "kafka")]
+mod https;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod levels;
 #[cfg(feature = "kafka")]

@@ -154,8 +154,7 @@ impl Cluster {
             let more_ports = ports[3..].to_vec();
             Broker { folder: own, port: ports[0], password_port: ports[1], more_ports, running: None }
         });
-        let mut cluster =
-            Self { brokers: brokers.collect(), id, beyond: beyond.clone(), _folder: folder };
+        let mut cluster = Self { brokers: brokers.collect(), id, beyond: beyond.clone(), _folder: folder };
         cluster.brokers.iter_mut().for_each(|broker| broker.start(&beyond.java));
         (0..size).all(|broker| cluster.is_ready(broker)).then_some(cluster)
     }

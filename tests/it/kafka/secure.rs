@@ -103,7 +103,14 @@ fn whom_the_broker_does_not_let_in_is_told_why_and_what_to_do() {
         ("no certificate", "MTLS", tls(house), "", 69, &["certificate_file", "key_file"]),
         ("no encryption", "TLS", "protocol = \"plaintext\"\n".to_owned(), "", 69, &["protocol"]),
         ("encryption where there is none", "PLAINTEXT", tls(house), "", 69, &["protocol"]),
-        ("a wrong password", "SCRAM", with_ca(house, &by_password()), "swordfish", 77, &["username, password"]),
+        (
+            "a wrong password",
+            "SCRAM",
+            with_ca(house, &by_password()),
+            "swordfish",
+            77,
+            &["username, password"],
+        ),
         ("a token that is past", "OAUTH", with_ca(house, BY_TOKEN), &past, 77, &["oauth_token"]),
         ("a forged token", "OAUTH", with_ca(house, BY_TOKEN), &foreign, 77, &["oauth_token"]),
     ] {

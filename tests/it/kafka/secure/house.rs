@@ -21,7 +21,6 @@ const HERE: &str = "127.0.0.1";
 /// The broker, and what opens its doors.
 pub struct House {
     pub cluster: Cluster,
-    pub authority: Authority,
     /// What is to be trusted.
     pub authority_file: PathBuf,
     /// An authority of which the broker has nothing.
@@ -99,7 +98,7 @@ fn open() -> Option<House> {
     };
     let cluster = Cluster::start_with(1, &beyond)?;
     let client = authority.issue(folder.path(), "client", "tiltmeter.example");
-    Some(House { cluster, authority, authority_file, stranger, client, signer, forger, _folder: folder })
+    Some(House { cluster, authority_file, stranger, client, signer, forger, _folder: folder })
 }
 
 impl House {
