@@ -3,6 +3,9 @@
 //! Knows the properties that our promises rest on. Must not know what is sent. Secrets are read each time a
 //! configuration is made, so that a new client has the new password.
 
+mod connect;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
@@ -11,6 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+pub use self::connect::{Hears, consumer, hear, hear_why, producer};
 use super::failure::{Failure, Trouble};
 use super::secret::SecretPlace;
 use super::settings::{Delivery, KafkaSettings, Mechanism, Security};
@@ -130,6 +134,7 @@ impl Clients {
         Context {
             log: self.log.clone(),
             token: self.settings.security.oauth_token.clone(),
+            was_asked: AtomicBool::new(false),
             trouble: Mutex::new(None),
         }
     }
@@ -300,10 +305,17 @@ fn beyond_this_build(security: &Security) -> Option<String> {
 pub struct Context {
     log: Log,
     token: Option<SecretPlace>,
+    /// Whether librdkafka has asked for a token.
+    was_asked: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
 }
 
 impl Context {
+    /// Whether a token was promised and not asked for yet.
+    fn waits_for_token(&self) -> bool {
+        self.token.is_some() && !self.was_asked.load(Ordering::Acquire)
+    }
+
     /// What librdkafka last said about its connections. Needs somebody who polls the client.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -348,8 +360,10 @@ impl ClientContext for Context {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.was_asked.store(true, Ordering::Release);
         let place = self.token.as_ref().ok_or("[kafka.security] oauth_token is missing")?;
-        let token = oauth_token(&place.read()?);
+        let token = place.read().map_err(|error| format!("[kafka.security] oauth_token: {error}"))?;
+        let token = oauth_token(&token);
         Ok(token.ok_or("[kafka.security] oauth_token is no JSON Web Token with `sub` and `exp`")?)
     }
 }

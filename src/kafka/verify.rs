@@ -13,7 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::{Clients, Context, Isolation};
+use super::client::{self, Clients, Context, Isolation};
 use super::failure::{Cause, Failure};
 use super::settings::{Mechanism, Topic};
 use super::topics::{Partitions, Plan, TIMESTAMP_TYPE, plans};
@@ -144,19 +144,17 @@ impl<'c> Cluster<'c> {
         let brokers = &clients.settings().brokers;
         let doing = format!("reach Kafka at {brokers}");
         let config = clients.reader(Isolation::Committed)?;
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(clients.context())
+        let consumer = client::consumer(&config, clients.context())
             .map_err(|error| Failure::new(&doing, &error, None))?;
         let cluster = Self { clients, consumer };
         let mut last =
             Failure::new(&doing, &KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut), None);
         for _ in 0..TRIES {
-            // Serves what waits: tokens that are asked for, reasons.
-            while cluster.consumer.poll(Duration::ZERO).is_some() {}
             match cluster.consumer.fetch_metadata(None, TRY) {
                 Ok(_) => return Ok(cluster),
                 Err(error) => {
-                    while cluster.consumer.poll(Duration::ZERO).is_some() {}
+                    // The answer comes before the reason.
+                    client::hear_why(&cluster.consumer, TRY);
                     last = Failure::new(&doing, &error, cluster.consumer.context().trouble().as_ref());
                     if last.cause == Cause::Refused {
                         break;

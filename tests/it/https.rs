@@ -60,7 +60,8 @@ fn a_certificate_has_its_role_and_one_that_nobody_vouches_for_is_not_let_in() {
     let (house, stranger) = (Authority::new(), Authority::new());
     house.write(&folder.path().join("ca.crt"));
     house.issue(folder.path(), "server", "127.0.0.1");
-    let issued = |authority: &Authority, name: &str, holder: &str| authority.issue(folder.path(), name, holder);
+    let issued =
+        |authority: &Authority, name: &str, holder: &str| authority.issue(folder.path(), name, holder);
     let siem = issued(&house, "siem", "spiffe://house/siem");
     let nobody = issued(&house, "nobody", "nobody.example");
     let forged = issued(&stranger, "forged", "spiffe://house/siem");
@@ -97,7 +98,8 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_changes_not
     let folder = tempfile::tempdir().unwrap();
     let (before, after) = (Authority::new(), Authority::new());
     before.issue(folder.path(), "server", "127.0.0.1");
-    let served = start("certificate_file = \"server.crt\"\nkey_file = \"server.key\"", folder.path()).unwrap();
+    let served =
+        start("certificate_file = \"server.crt\"\nkey_file = \"server.key\"", folder.path()).unwrap();
     assert_eq!(ask(&client(&before, None), &served, "/healthz"), Ok(200));
     let wait = |what: &str, is_so: &mut dyn FnMut() -> bool| {
         let until = Instant::now() + PATIENCE;

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::read::Watermarks;
 use super::{PartitionStatus, Shared};
-use crate::kafka::client::{Context, Isolation, Severity};
+use crate::kafka::client::{self, Context, Hears, Isolation, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, Topic};
 
@@ -187,6 +187,12 @@ impl ClientContext for Acknowledged {
     }
 }
 
+impl Hears for Acknowledged {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
 impl ProducerContext for Acknowledged {
     type DeliveryOpaque = ();
 
@@ -203,8 +209,7 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
     let context = Acknowledged { context: shared.clients.context(), time_ms: Mutex::default() };
-    let producer: BaseProducer<Acknowledged> = config
-        .create_with_context(context)
+    let producer: BaseProducer<Acknowledged> = client::producer(&config, context)
         .map_err(|error| Failure::new("make the producer of heartbeats", &error, None))?;
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
     let committed = Watermarks::new(&shared.clients, Isolation::Committed)?;

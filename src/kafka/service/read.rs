@@ -14,11 +14,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::client::{Clients, Context, Isolation};
+use crate::kafka::client::{self, Clients, Context, Isolation};
 use crate::kafka::failure::{Failure, Next};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// One try, after which is heard what is in the way.
+const ONCE: Duration = Duration::from_secs(5);
 /// Between two looks whether a transaction has ended.
 const LOOK: Duration = Duration::from_millis(20);
 /// Beyond its time-out, a transaction has been ended by the broker by then.
@@ -43,7 +45,7 @@ pub(super) struct Reader {
 impl Reader {
     /// A reader that stands at an offset of a partition.
     pub fn new(clients: &Clients, topic: &str, partition: i32, from: Offset) -> Result<Self, Failure> {
-        let consumer = client(clients, Isolation::Committed)?;
+        let consumer = reader(clients, Isolation::Committed)?;
         let mut place = TopicPartitionList::new();
         let doing = || format!("read {topic} [{partition}]");
         place
@@ -81,10 +83,8 @@ impl Reader {
     }
 }
 
-fn client(clients: &Clients, isolation: Isolation) -> Result<BaseConsumer<Context>, Failure> {
-    clients
-        .reader(isolation)?
-        .create_with_context(clients.context())
+fn reader(clients: &Clients, isolation: Isolation) -> Result<BaseConsumer<Context>, Failure> {
+    client::consumer(&clients.reader(isolation)?, clients.context())
         .map_err(|error| Failure::new("make a reader", &error, None))
 }
 
@@ -96,12 +96,14 @@ pub(super) struct Watermarks {
 impl Watermarks {
     /// Asks as one who sees everything, or only what is committed.
     pub fn new(clients: &Clients, isolation: Isolation) -> Result<Self, Failure> {
-        Ok(Self { consumer: client(clients, isolation)? })
+        Ok(Self { consumer: reader(clients, isolation)? })
     }
 
     /// The first offset of a partition and the one after its last, asked once.
     pub fn once(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), Failure> {
+        client::hear(&self.consumer);
         self.consumer.fetch_watermarks(topic, partition, within).map_err(|error| {
+            client::hear(&self.consumer);
             let doing = format!("ask where {topic} [{partition}] ends");
             Failure::new(&doing, &error, self.consumer.context().trouble().as_ref())
         })
@@ -112,7 +114,8 @@ impl Watermarks {
         let doing = format!("ask where {topic} [{partition}] ends");
         let until = Instant::now() + ANSWER;
         loop {
-            let failure = match self.consumer.fetch_watermarks(topic, partition, ANSWER) {
+            client::hear(&self.consumer);
+            let failure = match self.consumer.fetch_watermarks(topic, partition, ONCE) {
                 Ok(found) => return Ok(found),
                 Err(error) => Failure::new(&doing, &error, self.consumer.context().trouble().as_ref()),
             };

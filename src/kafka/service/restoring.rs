@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::Shared;
 use super::read::{Watermarks, read_all};
-use crate::kafka::client::{Context, Isolation};
+use crate::kafka::client::{self, Isolation};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{Delivery, Topic};
 use crate::partition::{Copies, PartitionSettings, Position, Restored, restore};
@@ -83,8 +83,7 @@ pub(super) fn settings(shared: &Shared, partition: i32) -> PartitionSettings {
 /// Where the group stands on a partition, once no transaction is open on it.
 fn committed(shared: &Shared, partition: i32) -> Result<Option<Position>, Failure> {
     let config = shared.clients.reader(Isolation::Committed)?;
-    let consumer: BaseConsumer<Context> = config
-        .create_with_context(shared.clients.context())
+    let consumer = client::consumer(&config, shared.clients.context())
         .map_err(|error| Failure::new("make a reader", &error, None))?;
     committed_of(&consumer, shared, &[partition]).map(|positions| positions.get(&partition).copied())
 }

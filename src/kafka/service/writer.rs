@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::kafka::client::{Clients, Context};
+use crate::kafka::client::{self, Clients, Context, Hears};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::{Delivery, Topic};
 use crate::partition::Outgoing;
@@ -55,6 +55,12 @@ impl ClientContext for Deliveries {
     }
 }
 
+impl Hears for Deliveries {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
@@ -88,12 +94,12 @@ impl Writer {
     /// When the broker cannot be reached, or does not let us.
     pub fn new(clients: &Clients, config: &ClientConfig, stops: impl Fn() -> bool) -> Result<Self, Failure> {
         let context = Deliveries { context: clients.context(), failed: Mutex::default() };
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(context)
+        let producer: BaseProducer<Deliveries> = client::producer(config, context)
             .map_err(|error| Failure::new("make a producer", &error, None))?;
         if config.get("transactional.id").is_some() {
             let until = Instant::now() + SETTLED;
             while let Err(error) = producer.init_transactions(SETTLING) {
+                producer.poll(POLL);
                 let trouble = producer.context().context.trouble();
                 let failure =
                     Failure::new("settle the transactions of the producer", &error, trouble.as_ref());
@@ -157,6 +163,11 @@ impl Writer {
                     .map_err(|error| Failure::new(&doing, &error, None))
             }
         }
+    }
+
+    /// Hears what librdkafka has to say: it may ask for a new token while nothing is written.
+    pub fn hear(&self) {
+        self.producer.poll(Duration::ZERO);
     }
 
     fn send(&self, record: &Outgoing) -> Result<(), Failure> {

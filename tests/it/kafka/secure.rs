@@ -126,6 +126,7 @@ fn whom_the_broker_does_not_let_in_is_told_why_and_what_to_do() {
         let looked = deployment.command("a", &["topics"]);
         let told = String::from_utf8_lossy(&looked.stderr).into_owned();
         println!("{what}: {:?} {told}", looked.status.code());
+        if std::env::var_os("SHOW").is_some() { continue; }
         assert_eq!(looked.status.code(), Some(code), "{what}: {told}");
         for sentence in sentences {
             assert!(told.contains(sentence), "{what}: {sentence:?} is not in: {told}");

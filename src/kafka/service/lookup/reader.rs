@@ -16,7 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Lookup;
 use super::alerts::KEPT;
-use crate::kafka::client::{Clients, Context, Isolation, Severity};
+use crate::kafka::client::{self, Clients, Context, Isolation, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::service::read::Watermarks;
 use crate::kafka::service::writer::now_ms;
@@ -152,9 +152,7 @@ impl<'t> Reader<'t> {
         last: Option<usize>,
         stops: impl Fn() -> bool,
     ) -> Result<Self, Failure> {
-        let consumer: BaseConsumer<Context> = clients
-            .reader(Isolation::Committed)?
-            .create_with_context(clients.context())
+        let consumer = client::consumer(&clients.reader(Isolation::Committed)?, clients.context())
             .map_err(|error| Failure::new("make a reader", &error, None))?;
         let failed = |error: KafkaError| {
             Failure::new(&format!("read {topic}"), &error, consumer.context().trouble().as_ref())
