@@ -47,6 +47,20 @@ pub struct KafkaSettings {
     pub librdkafka: Vec<(String, String)>,
 }
 
+impl KafkaSettings {
+    /// Files that are read when a client is made, and not again. The token is not among them: it is asked for again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Security { ca_file, certificate_file, key_file, key_password, password, .. } = &self.security;
+        let secrets = [key_password, password].into_iter().flatten().filter_map(|place| match place {
+            SecretPlace::File(file) => Some(file),
+            SecretPlace::Environment(_) => None,
+        });
+        let trusted = self.webhooks.iter().filter_map(|webhook| webhook.ca_file.as_ref());
+        let files = [ca_file, certificate_file, key_file].into_iter().flatten().chain(secrets).chain(trusted);
+        files.cloned().collect()
+    }
+}
+
 /// What a crash may do to outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Delivery {
