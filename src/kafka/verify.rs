@@ -245,8 +245,8 @@ fn judge(clients: &Clients, plans: &[Plan], found: &Found) -> Result<Verified, V
         let setting = plan.setting();
         match (found.partitions.get(name).copied(), plan.partitions, input) {
             (None, _, _) => faults.push(format!(
-                "topic {name} ({setting}) is missing, or may not be described: make it with `tiltmeter topics --create`, or \
-                 grant Describe"
+                "topic {name} ({setting}) is missing, or may not be seen: make it with `tiltmeter topics --create`, or grant \
+                 what `tiltmeter topics` lists under access"
             )),
             (Some(count), Partitions::One, _) if count != 1 => faults.push(format!(
                 "topic {name} ({setting}) has {count} partitions and must have 1, because its order counts: name another \
@@ -288,8 +288,19 @@ fn settings_against(clients: &Clients, plans: &[Plan], found: &Found) -> Result<
     let answers = block_on(admin(clients)?.describe_configs(&asked, &options))
         .map_err(|error| failed("topics", error))?;
     let mut faults = Vec::new();
-    for answer in answers {
-        let answer = answer.map_err(|code| failed("topics", KafkaError::AdminOp(code)))?;
+    // In the order in which they were asked: an answer that is a refusal names no topic.
+    for (answer, plan) in answers.into_iter().zip(&existing) {
+        let answer = match answer {
+            Err(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                faults.push(format!(
+                    "topic {} ({}): its settings may not be read: grant DescribeConfigs, as `tiltmeter topics` lists under access",
+                    plan.name,
+                    plan.setting()
+                ));
+                continue;
+            }
+            answer => answer.map_err(|code| failed(&plan.name, KafkaError::AdminOp(code)))?,
+        };
         let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { continue };
         let Some(plan) = existing.iter().find(|plan| plan.name == *name) else { continue };
         let entries = answer.entry_map();

@@ -61,17 +61,17 @@ fn look(
     due: &Mutex<Option<Verified>>,
 ) {
     let mut untried = None;
-    let mut wait = LOOK_EVERY;
+    let mut try_at = Instant::now();
     while !stop.load(Ordering::Relaxed) {
-        let until = Instant::now() + wait;
+        let until = Instant::now() + LOOK_EVERY;
         while Instant::now() < until && !stop.load(Ordering::Relaxed) {
             thread::sleep(LOOK);
         }
-        wait = LOOK_EVERY;
         if let Some(changed) = watched.changed() {
             untried = Some(changed.to_owned());
+            try_at = Instant::now();
         }
-        let Some(file) = &untried else { continue };
+        let Some(file) = untried.as_ref().filter(|_| Instant::now() >= try_at) else { continue };
         match verify(clients) {
             Ok(verified) => {
                 log(
@@ -86,7 +86,7 @@ fn look(
                     "{file:?} has changed and is not used yet: {error}; connections that are open go on, and it is tried again"
                 );
                 log(Severity::Warning, &line);
-                wait = SAID_EVERY;
+                try_at = Instant::now() + SAID_EVERY;
             }
         }
     }

@@ -10,7 +10,7 @@ use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, TopicPartitionList};
@@ -34,7 +34,8 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// Notes what could not be delivered.
 struct Deliveries {
     context: Context,
-    failed: Mutex<Option<KafkaError>>,
+    /// The last, and the topic it was for.
+    failed: Mutex<Option<(KafkaError, String)>>,
 }
 
 impl ClientContext for Deliveries {
@@ -65,8 +66,9 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        if let Err((error, record)) = result {
+            let failed = (error.clone(), record.topic().to_owned());
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
         }
     }
 }
@@ -214,7 +216,7 @@ impl Writer {
             self.producer.poll(POLL);
         }
         let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failed.map_or(Ok(()), |error| Err(Failure::new("write records", &error, None)))
+        failed.map_or(Ok(()), |(error, topic)| Err(Failure::new(&format!("write to {topic}"), &error, None)))
     }
 }
 

@@ -25,8 +25,10 @@ pub struct House {
     pub authority_file: PathBuf,
     /// An authority of which the broker has nothing.
     pub stranger: PathBuf,
-    /// Of a client that the broker lets in.
+    /// Of a client that the broker lets in, the one after it, and one that it does not let in.
     pub client: Issued,
+    pub next_client: Issued,
+    pub unknown_client: Issued,
     signer: EcdsaKeyPair,
     forger: EcdsaKeyPair,
     _folder: tempfile::TempDir,
@@ -57,7 +59,8 @@ fn open() -> Option<House> {
     let authority = Authority::new();
     let (authority_file, stranger) = (folder.path().join("ca.pem"), folder.path().join("stranger.pem"));
     authority.write(&authority_file);
-    Authority::new().write(&stranger);
+    let strange = Authority::new();
+    strange.write(&stranger);
     let server = authority.issue(folder.path(), "server", HERE);
     let past = authority.issue_until(folder.path(), "past", HERE, 2020);
     let other = authority.issue(folder.path(), "other", "elsewhere.example");
@@ -97,8 +100,18 @@ fn open() -> Option<House> {
         java: vec![format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{}", keys.display())],
     };
     let cluster = Cluster::start_with(1, &beyond)?;
-    let client = authority.issue(folder.path(), "client", "tiltmeter.example");
-    Some(House { cluster, authority_file, stranger, client, signer, forger, _folder: folder })
+    let of_client = |authority: &Authority, name| authority.issue(folder.path(), name, "tiltmeter.example");
+    Some(House {
+        client: of_client(&authority, "client"),
+        next_client: of_client(&authority, "next"),
+        unknown_client: of_client(&strange, "unknown"),
+        cluster,
+        authority_file,
+        stranger,
+        signer,
+        forger,
+        _folder: folder,
+    })
 }
 
 impl House {
