@@ -66,12 +66,7 @@ fn one(
         text.map(str::to_owned)
     };
     let name = text("name", "letters, digits, dots, `_` and `-`", is_name);
-    let what = if cfg!(feature = "tls-vendored") {
-        "an address that begins with http:// or https://"
-    } else {
-        "an address that begins with http://; https:// needs a build with `--features tls-vendored`"
-    };
-    let url = text("url", what, is_address);
+    let url = text("url", "an address that begins with http:// or https://", is_address);
     let (format, knows) = format(from, place, table, folder)?;
     if format == Format::CloudEventsBinary {
         let what = format!("{place}: cloudevents-binary is for Kafka only: give format = \"cloudevents\"");
@@ -102,8 +97,7 @@ fn one(
 }
 
 fn is_address(text: &str) -> bool {
-    let rest = text.strip_prefix("http://");
-    let rest = rest.or_else(|| text.strip_prefix("https://").filter(|_| cfg!(feature = "tls-vendored")));
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()))
 }
 
