@@ -3,13 +3,19 @@
 //! Knows how they are read, and who does the cryptography. Must not know who connects to whom. Connections to Kafka are
 //! librdkafka's, which reads its files itself.
 
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use sha2::{Digest, Sha256};
+
+/// Whoever is there answers a handshake within this.
+const SHAKEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +82,32 @@ pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
         what: "key without a password",
         source,
     })
+}
+
+/// Why somebody's certificate is not believed; none if it is, or if nobody answers. Takes at most some seconds.
+///
+/// * `address`: `host:port`, as a person writes it.
+/// * `ca_file`: who may vouch for it.
+///
+/// Nothing is sent behind the handshake: this is for whoever was told by another library that it is not believed, and not why.
+pub fn why_not_believed(address: &str, ca_file: &Path) -> Option<String> {
+    let (host, _) = address.rsplit_once(':')?;
+    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).ok()?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(ca_file).ok()?);
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .ok()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
+    let mut stream =
+        TcpStream::connect_timeout(&address.to_socket_addrs().ok()?.next()?, SHAKEN_WITHIN).ok()?;
+    stream.set_read_timeout(Some(SHAKEN_WITHIN)).ok()?;
+    stream.set_write_timeout(Some(SHAKEN_WITHIN)).ok()?;
+    let error = connection.complete_io(&mut stream).err()?;
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(error, rustls::Error::InvalidCertificate(_)).then(|| error.to_string())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

@@ -88,6 +88,11 @@ impl Failure {
         Self { next: Next::Mend, cause: Cause::SetUp, text }
     }
 
+    /// The same with something that was found out besides.
+    pub fn adding(self, found: &str) -> Self {
+        Self { text: format!("{} ({})", self.text, shown(found)), ..self }
+    }
+
     /// Something else than the broker is in the way, and may pass.
     pub fn passing(text: String) -> Self {
         Self { next: Next::Retry, cause: Cause::Trouble, text }
@@ -229,8 +234,7 @@ const TOLD_IN_WORDS: &[(&[&str], &str)] = &[
     (
         &["certificate verify failed"],
         "the certificate of the broker has to be issued by one in [kafka.security] ca_file, to hold today, and to name the \
-         host in [kafka] brokers; `openssl s_client -connect HOST:PORT -CAfile FILE -verify_return_error` says which is \
-         missing",
+         host in [kafka] brokers",
     ),
     (
         &[

@@ -17,6 +17,7 @@ use super::client::{self, Clients, Context, Isolation};
 use super::failure::{Cause, Failure};
 use super::settings::{Mechanism, Topic};
 use super::topics::{Partitions, Plan, TIMESTAMP_TYPE, plans};
+use crate::tls::why_not_believed;
 
 /// One try to reach a broker.
 const TRY: Duration = Duration::from_secs(1);
@@ -162,7 +163,22 @@ impl<'c> Cluster<'c> {
                 }
             }
         }
-        Err(last)
+        Err(match cluster.why_not_believed() {
+            Some(why) => last.adding(&why),
+            None => last,
+        })
+    }
+
+    /// What is wrong with the certificate of a broker that librdkafka does not believe: it does not say.
+    fn why_not_believed(&self) -> Option<String> {
+        let trouble = self.consumer.context().trouble()?;
+        if !trouble.reason.contains("certificate verify failed") {
+            return None;
+        }
+        // `ssl://host:port/name: …`
+        let (_, rest) = trouble.reason.split_once("://")?;
+        let (address, _) = rest.split_once('/')?;
+        why_not_believed(address, self.clients.settings().security.ca_file.as_deref()?)
     }
 
     /// Looks until topics that were just made are there: brokers learn of a new one one after the other.
