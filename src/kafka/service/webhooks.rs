@@ -54,7 +54,7 @@ pub enum WebhookError {
         /// Its name.
         name: String,
         /// Why not.
-        source: TlsError,
+        source: Box<TlsError>,
     },
 }
 
@@ -77,8 +77,10 @@ impl Webhooks {
         let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
         for webhook in &settings.webhooks {
             let formatter = Formatter::new(&webhook.format, identity.clone())?;
-            let trusted = trusted(webhook)
-                .map_err(|source| WebhookError::Trust { name: webhook.name.clone(), source })?;
+            let trusted = trusted(webhook).map_err(|source| WebhookError::Trust {
+                name: webhook.name.clone(),
+                source: Box::new(source),
+            })?;
             for topic in &webhook.topics {
                 let from = settings.topics.of(*topic).to_owned();
                 let counts = Arc::new(Counts::default());
