@@ -73,6 +73,7 @@ impl Authority {
     }
 }
 
+#[cfg(feature = "tls")]
 impl Issued {
     /// Key and certificate in one file, as a broker wants them.
     pub fn together(&self) -> PathBuf {

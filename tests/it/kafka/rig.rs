@@ -108,6 +108,7 @@ struct Broker {
     port: u16,
     password_port: u16,
     /// Of further listeners.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only encryption has listeners of its own"))]
     more_ports: Vec<u16>,
     running: Option<Running>,
 }
@@ -160,6 +161,7 @@ impl Cluster {
     }
 
     /// The address of the first broker's listener of this name, one of those that were asked for.
+    #[cfg(feature = "tls")]
     pub fn listener(&self, name: &str) -> String {
         let place = self.beyond.listeners.iter().position(|(of, ..)| *of == name).unwrap();
         format!("127.0.0.1:{}", self.brokers[0].more_ports[place])
