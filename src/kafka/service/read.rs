@@ -6,6 +6,7 @@
 //! was written before is missed, the end is asked for first, by a client that sees everything; then it is waited until all
 //! transactions before it have ended.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::client::{self, Clients, Context, Isolation};
-use crate::kafka::failure::{Failure, Next};
+use crate::kafka::client::{self, Clients, Context, Isolation, Severity};
+use crate::kafka::failure::{Cause, Failure, Next};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
 /// One try, after which is heard what is in the way.
 const ONCE: Duration = Duration::from_secs(5);
+/// A sentence about what does not work is said this often.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 /// Between two looks whether a transaction has ended.
 const LOOK: Duration = Duration::from_millis(20);
 /// Beyond its time-out, a transaction has been ended by the broker by then.
@@ -40,6 +43,8 @@ pub(super) struct Reader {
     consumer: BaseConsumer<Context>,
     topic: String,
     partition: i32,
+    clients: Clients,
+    said: Cell<Option<Instant>>,
 }
 
 impl Reader {
@@ -52,12 +57,13 @@ impl Reader {
             .add_partition_offset(topic, partition, from)
             .and_then(|()| consumer.assign(&place))
             .map_err(|error| Failure::new(&doing(), &error, None))?;
-        Ok(Self { consumer, topic: topic.to_owned(), partition })
+        let (topic, clients) = (topic.to_owned(), clients.clone());
+        Ok(Self { consumer, topic, partition, clients, said: Cell::new(None) })
     }
 
     /// Hands on what there is within `wait`; returns whether the end of the partition was reached meanwhile.
     ///
-    /// Faults that pass by themselves are waited for.
+    /// Faults that pass by themselves are waited for; that we are not let in is said meanwhile.
     pub fn read(&self, wait: Duration, mut each: impl FnMut(Read<'_>)) -> Result<bool, Failure> {
         let until = Instant::now() + wait;
         loop {
@@ -76,6 +82,11 @@ impl Reader {
                     let failure = Failure::new(&doing, &error, self.consumer.context().trouble().as_ref());
                     if failure.next != Next::Retry {
                         return Err(failure);
+                    }
+                    let is_said = self.said.get().is_some_and(|said| said.elapsed() < SAID_EVERY);
+                    if failure.cause == Cause::Refused && !is_said {
+                        self.said.set(Some(Instant::now()));
+                        self.clients.say(Severity::Warning, &format!("{failure}; it is tried again"));
                     }
                 }
             }
