@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Lookup;
 use super::alerts::KEPT;
 use crate::kafka::client::{self, Clients, Context, Isolation, Severity};
-use crate::kafka::failure::{Failure, Next};
+use crate::kafka::failure::{Cause, Failure, Next};
 use crate::kafka::service::read::Watermarks;
 use crate::kafka::service::writer::now_ms;
 use crate::kafka::settings::Topic;
@@ -211,7 +211,8 @@ impl<'t> Reader<'t> {
                 Some(Err(error)) => {
                     let trouble = self.consumer.context().trouble();
                     let failure = Failure::new(&format!("read {}", self.topic), &error, trouble.as_ref());
-                    if failure.next != Next::Retry {
+                    // Whoever is not let in has to hear of it; what passes by itself is waited for.
+                    if failure.next != Next::Retry || failure.cause == Cause::Refused {
                         return Err(failure);
                     }
                 }
