@@ -320,6 +320,11 @@ impl Context {
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn note(&self, code: RDKafkaErrorCode, reason: &str) {
+        let trouble = Trouble { code, reason: reason.to_owned() };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    }
 }
 
 impl ClientContext for Context {
@@ -329,6 +334,10 @@ impl ClientContext for Context {
         // That a producer has no use for what a person set for consumers is no news.
         if facility == "CONFWARN" {
             return;
+        }
+        // Its errors only say that a transaction failed; the topic that we may not write to stands here alone.
+        if facility == "ADDPARTS" && line.contains("authorization failed") {
+            self.note(RDKafkaErrorCode::TopicAuthorizationFailed, line);
         }
         let severity = match level {
             RDKafkaLogLevel::Emerg
@@ -350,9 +359,8 @@ impl ClientContext for Context {
         }
         (self.log)(Severity::Warning, &format!("librdkafka: {error}: {reason}"));
         // "All brokers are down" hides why they are.
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if code != RDKafkaErrorCode::AllBrokersDown || trouble.is_none() {
-            *trouble = Some(Trouble { code, reason: reason.to_owned() });
+        if code != RDKafkaErrorCode::AllBrokersDown || self.trouble().is_none() {
+            self.note(code, reason);
         }
     }
 

@@ -156,6 +156,8 @@ fn cause(code: Code) -> Cause {
         | Code::SSL
         | Code::OperationTimedOut
         | Code::MessageTimedOut
+        | Code::PurgeQueue
+        | Code::PurgeInflight
         | Code::RequestTimedOut
         | Code::BrokerNotAvailable
         | Code::NetworkException => Cause::Unreachable,

@@ -216,7 +216,10 @@ impl Writer {
             self.producer.poll(POLL);
         }
         let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failed.map_or(Ok(()), |(error, topic)| Err(Failure::new(&format!("write to {topic}"), &error, None)))
+        failed.map_or(Ok(()), |(error, topic)| {
+            let trouble = self.producer.context().context.trouble();
+            Err(Failure::new(&format!("write to {topic}"), &error, trouble.as_ref()))
+        })
     }
 }
 
