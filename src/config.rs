@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use self::http::HttpSettings;
+pub use self::http::{Encryption, HttpSettings, Role};
 pub use self::schema::schema;
 pub use self::setting::{Allowed, Fault, Setting};
 

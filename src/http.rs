@@ -5,6 +5,7 @@
 
 mod access;
 mod agents;
+mod encrypted;
 mod events;
 mod openapi;
 mod pages;
@@ -14,7 +15,7 @@ mod verdicts;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,15 +27,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 
-pub use self::access::{Access, AccessError, Role};
+pub use self::access::{Access, AccessError, Asker, Role};
+use self::encrypted::{Connections, Encrypted, Names};
 pub use self::openapi::document;
 use self::problem::Problem;
 use crate::config::HttpSettings;
+use crate::kafka::client::Severity;
 use crate::kafka::failure::Failure;
 use crate::kafka::service::lookup::Lookup;
 use crate::kafka::service::{Decided, Deciding, Watcher};
 use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
+use crate::tls::TlsError;
 
 /// The largest body. Bytes.
 const LARGEST_BODY_BYTES: usize = 64 << 10;
@@ -73,6 +77,9 @@ pub enum ListenError {
     /// Nobody could be let in.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Nothing could be encrypted.
+    #[error("[http] {0}")]
+    Encryption(#[from] TlsError),
 }
 
 /// What stands behind the answers once the broker was reached.
@@ -112,11 +119,18 @@ pub struct Serving {
     lookup: Arc<Lookup>,
     riskiest_agents: usize,
     access: Access,
-    behind: OnceLock<Box<dyn Behind>>,
+    behind: RwLock<Option<Arc<dyn Behind>>>,
     deciding: verdicts::Deciding,
     following: events::Following,
     /// When it began to answer, by the host's clock: tells its events from those of others. Milliseconds since 1970.
     began: i64,
+}
+
+impl Serving {
+    /// The service, once there is one.
+    fn behind(&self) -> Option<Arc<dyn Behind>> {
+        self.behind.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// An interface that answers.
@@ -124,12 +138,28 @@ pub struct Served {
     /// Where it listens, with the port that was chosen if none was named.
     pub address: SocketAddr,
     serving: Arc<Serving>,
+    encrypted: Option<Arc<Encrypted>>,
 }
 
 impl Served {
-    /// From now on there is a service behind it.
+    /// From now on this service is behind it.
     pub fn stand_behind(&self, behind: impl Behind + 'static) {
-        let _ = self.serving.behind.set(Box::new(behind));
+        *self.serving.behind.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(behind));
+    }
+
+    /// From now on there is none, until the next.
+    pub fn stand_alone(&self) {
+        *self.serving.behind.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// `http`, or `https` where it is encrypted.
+    pub fn scheme(&self) -> &'static str {
+        if self.encrypted.is_some() { "https" } else { "http" }
+    }
+
+    /// What there is to say of certificates since the last time, for the log.
+    pub fn news(&self) -> Vec<(Severity, String)> {
+        self.encrypted.as_ref().map(|encrypted| encrypted.news()).unwrap_or_default()
     }
 
     /// Whether anybody is let in to `/v1`: there are tokens, or it listens at a loopback address.
@@ -142,7 +172,7 @@ impl Served {
 ///
 /// # Errors
 ///
-/// When it cannot listen there, or tokens cannot be used.
+/// When it cannot listen there, or tokens or certificates cannot be used.
 pub fn serve(
     address: SocketAddr,
     settings: &HttpSettings,
@@ -161,15 +191,25 @@ pub fn serve(
         lookup,
         riskiest_agents: settings.riskiest_agents,
         access: Access::new(settings, bound)?,
-        behind: OnceLock::new(),
+        behind: RwLock::default(),
         deciding: verdicts::Deciding::new(0),
         following: events::Following::new(0),
         began: now_ms(),
     });
     let routes = router(&serving);
-    let answers = move || runtime.block_on(async { axum::serve(listener, routes).await });
+    let encrypted = settings.encryption.as_ref().map(Encrypted::new).transpose()?.map(Arc::new);
+    let shown = encrypted.clone();
+    let answers = move || {
+        let routes = routes.into_make_service_with_connect_info::<Names>();
+        runtime.block_on(async {
+            match shown {
+                None => axum::serve(listener, routes).await,
+                Some(shown) => axum::serve(Connections::new(listener, bound, shown), routes).await,
+            }
+        })
+    };
     thread::Builder::new().name("http".to_owned()).spawn(answers).map_err(failed)?;
-    Ok(Served { address: bound, serving })
+    Ok(Served { address: bound, serving, encrypted })
 }
 
 /// Every route: method, path, and who answers.
@@ -233,7 +273,7 @@ async fn told(State(serving): State<Arc<Serving>>) -> Result<Response, Problem> 
         .with_label_values::<&str>(&[])
         .set(f64::from(u8::from(serving.readiness.why_not().is_none())));
     figures.risk_read.with_label_values::<&str>(&[]).set(f64::from(u8::from(serving.lookup.is_read())));
-    if let Some(behind) = serving.behind.get() {
+    if let Some(behind) = serving.behind() {
         behind.refresh();
     }
     {

@@ -36,5 +36,7 @@ pub mod risk;
 pub mod simulate;
 pub mod stats;
 pub mod time;
+#[cfg(feature = "kafka")]
+pub mod tls;
 pub mod train;
 pub mod wire;

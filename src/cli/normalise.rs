@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use super::run::{LOOK, LogArguments, reached, told_to_end};
+use super::run::{LOOK, LogArguments, Renewal, reached, told_to_end};
 use crate::config::Config;
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::service::{NormaliseError, Normalising};
@@ -56,18 +56,26 @@ impl Normalise {
             config.kafka().delivery.name(),
         );
         log(Severity::Info, &line);
-        let normalising = Normalising::start(
-            &clients,
-            sources,
-            verified.partitions,
-            &config.identity_key(),
-            &Arc::default(),
-        )?;
-        while !ends.load(Ordering::Relaxed) && !normalising.has_failed() {
-            thread::sleep(LOOK);
+        let renewal = Renewal::start(&clients, &log)?;
+        let mut verified = verified;
+        loop {
+            let (partitions, key) = (verified.partitions, config.identity_key());
+            let normalising = Normalising::start(&clients, sources, partitions, &key, &Arc::default())?;
+            let renewed = loop {
+                if ends.load(Ordering::Relaxed) || normalising.has_failed() {
+                    break None;
+                }
+                if let Some(verified) = renewal.due() {
+                    break Some(verified);
+                }
+                thread::sleep(LOOK);
+            };
+            if renewed.is_none() {
+                log(Severity::Info, "ends: what was taken is written, partitions are given up");
+            }
+            normalising.stop()?;
+            let Some(found) = renewed else { return Ok(ExitCode::SUCCESS) };
+            verified = found;
         }
-        log(Severity::Info, "ends: what was taken is written, partitions are given up");
-        normalising.stop()?;
-        Ok(ExitCode::SUCCESS)
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Knows options, signals and what is logged. Must not know a broker.
 
+mod renewal;
+mod works;
+
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,12 +16,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+pub(super) use self::renewal::Renewal;
+use self::works::Works;
 use crate::config::Config;
-use crate::http::{self, Readiness};
+use crate::http::{self, Readiness, Served};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
 use crate::kafka::service::lookup::{Lookup, Reading};
-use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::metrics::Metrics;
 use crate::time::EventTime;
@@ -124,7 +128,7 @@ impl Run {
             Some(address) => {
                 let (metrics, lookup) = (Arc::clone(&metrics), Arc::clone(&lookup));
                 let served = http::serve(address, config.http(), readiness.clone(), metrics, lookup)?;
-                log(Severity::Info, &format!("answers at http://{}/readyz", served.address));
+                log(Severity::Info, &format!("answers at {}://{}/readyz", served.scheme(), served.address));
                 if !served.lets_in() {
                     log(Severity::Warning, NOBODY_IS_LET_IN);
                 }
@@ -148,47 +152,53 @@ impl Run {
             ),
         );
         let sources = if self.without_sources { &[] } else { config.sources() };
-        let normalising = match sources {
-            [] => None,
-            sources => {
-                let key = config.identity_key();
-                Some(Normalising::start(&clients, sources, verified.partitions, &key, &metrics)?)
-            }
-        };
-        let _reading = match served {
+        let reading = match served {
             Some(_) => Some(Reading::start(clients.clone(), lookup)?),
             None => None,
         };
-        let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
-        let webhooks =
-            if self.without_sinks { None } else { Some(Webhooks::start(&clients, config.identity())?) };
-        let service = Service::start(clients, engine, verified, metrics)?;
-        if let Some(served) = &served {
-            served.stand_behind((service.watcher(), service.deciding()));
+        let renewal = Renewal::start(&clients, &log)?;
+        let mut verified = verified;
+        loop {
+            let parts = (sources, !self.without_sinks);
+            let works = Works::start(&clients, &config, &engine, verified, &metrics, parts)?;
+            if let Some(served) = &served {
+                served.stand_behind((works.service.watcher(), works.service.deciding()));
+            }
+            let renewed = loop {
+                if ends.load(Ordering::Relaxed) || works.has_failed() {
+                    break None;
+                }
+                if let Some(verified) = renewal.due() {
+                    break Some(verified);
+                }
+                readiness.set(works.service.why_not_ready());
+                for (severity, line) in served.iter().flat_map(Served::news) {
+                    log(severity, &line);
+                }
+                thread::sleep(LOOK);
+            };
+            let Some(found) = renewed else {
+                readiness.set(Some("it ends".to_owned()));
+                log(Severity::Info, "ends: what was taken is written, partitions are given up");
+                works.stop()?;
+                return Ok(ExitCode::SUCCESS);
+            };
+            readiness.set(Some("its clients of Kafka are made anew".to_owned()));
+            if let Some(served) = &served {
+                served.stand_alone();
+            }
+            match works.stop() {
+                Err(failure) if failure.next == Next::Mend => return Err(failure.into()),
+                Err(failure) => {
+                    log(Severity::Warning, &format!("{failure}; what was not written is judged again"))
+                }
+                Ok(()) => {}
+            }
+            if let Some(reading) = &reading {
+                reading.renew();
+            }
+            verified = found;
         }
-        let has_failed = || {
-            service.has_failed()
-                || normalising.as_ref().is_some_and(Normalising::has_failed)
-                || sinks.as_ref().is_some_and(Sinks::has_failed)
-                || webhooks.as_ref().is_some_and(Webhooks::has_failed)
-        };
-        while !ends.load(Ordering::Relaxed) && !has_failed() {
-            readiness.set(service.why_not_ready());
-            thread::sleep(LOOK);
-        }
-        readiness.set(Some("it ends".to_owned()));
-        log(Severity::Info, "ends: what was taken is written, partitions are given up");
-        // One after the other would take twice the time that a stop may take.
-        let stopped = thread::scope(|scope| {
-            let translated = scope.spawn(|| normalising.map_or(Ok(()), Normalising::stop));
-            let told = scope.spawn(|| sinks.map_or(Ok(()), Sinks::stop));
-            let sent = scope.spawn(|| webhooks.map_or(Ok(()), Webhooks::stop));
-            let stopped = service.stop().and_then(|()| translated.join().unwrap_or(Ok(())));
-            let stopped = stopped.and_then(|()| told.join().unwrap_or(Ok(())));
-            stopped.and_then(|()| sent.join().unwrap_or(Ok(())))
-        });
-        stopped?;
-        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::output::Output;
 use crate::config::Config;
 use crate::kafka::client::Clients;
-use crate::kafka::failure::Failure;
+use crate::kafka::failure::{Cause, Failure};
 use crate::kafka::service::NormaliseError;
 use crate::kafka::topics::access;
 use crate::kafka::verify::{Verified, VerifyError, create, verify};
@@ -60,6 +60,9 @@ impl Topics {
         };
         if let Ok(verified) = &found {
             out.text(&told(verified))?;
+        }
+        let is_refused = |failure: &Failure| failure.cause == Cause::Refused;
+        if !matches!(&found, Err(VerifyError::Failed(failure)) if !is_refused(failure)) {
             out.text("\naccess that each role needs, where the cluster has an authorizer:\n")?;
             out.text(&access(clients.settings(), &format!("{}-", clients.settings().group)))?;
         }

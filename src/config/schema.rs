@@ -88,7 +88,7 @@ pub fn schema() -> Value {
                         "type": "string", "pattern": "^[A-Za-z0-9._-]+$"
                     },
                     "url": {
-                        "description": "Where to send; https needs a build with encryption.",
+                        "description": "Where to send: http:// or https://.",
                         "type": "string", "pattern": "^https?://."
                     },
                     "format": {
@@ -98,6 +98,10 @@ pub fn schema() -> Value {
                     "topics": {
                         "description": "What is sent: all that the format has records for, or only these.",
                         "type": "array", "minItems": 1, "items": { "enum": Kind::ALL.map(Kind::name) }
+                    },
+                    "ca_file": {
+                        "description": "Certificates that are trusted behind https:// (PEM); without it, those of the operating system.",
+                        "type": "string"
                     },
                     "secret": {
                         "description": "Where the secret is kept that signs; without it nothing is signed.",

@@ -15,7 +15,7 @@ use crate::kafka::settings::Webhook;
 use crate::wire::outputs::Format;
 
 /// Keys of a webhook.
-const KEYS: [&str; 5] = ["name", "url", "format", "topics", "secret"];
+const KEYS: [&str; 6] = ["name", "url", "format", "topics", "secret", "ca_file"];
 
 /// Every webhook of a document; what is wrong goes to the reader. Files begin in `folder`.
 pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> Vec<Webhook> {
@@ -66,12 +66,7 @@ fn one(
         text.map(str::to_owned)
     };
     let name = text("name", "letters, digits, dots, `_` and `-`", is_name);
-    let what = if cfg!(feature = "tls-vendored") {
-        "an address that begins with http:// or https://"
-    } else {
-        "an address that begins with http://; https:// needs a build with `--features tls-vendored`"
-    };
-    let url = text("url", what, is_address);
+    let url = text("url", "an address that begins with http:// or https://", is_address);
     let (format, knows) = format(from, place, table, folder)?;
     if format == Format::CloudEventsBinary {
         let what = format!("{place}: cloudevents-binary is for Kafka only: give format = \"cloudevents\"");
@@ -89,12 +84,20 @@ fn one(
         }
         found
     });
-    Some(Webhook { name: name?, url: url?, topics, format, secret })
+    let ca_file = table.get("ca_file").and_then(|value| {
+        let path = value.get_ref().as_str().filter(|path| !path.is_empty());
+        if path.is_none() {
+            let shown = from.shown(&value.span());
+            let what = format!("{place}: ca_file = {shown} is not allowed: give the path of a file");
+            from.fault(&value.span(), what);
+        }
+        path.map(|path| folder.join(path))
+    });
+    Some(Webhook { name: name?, url: url?, topics, format, secret, ca_file })
 }
 
 fn is_address(text: &str) -> bool {
-    let rest = text.strip_prefix("http://");
-    let rest = rest.or_else(|| text.strip_prefix("https://").filter(|_| cfg!(feature = "tls-vendored")));
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()))
 }
 
@@ -109,12 +112,13 @@ mod tests {
     fn a_webhook_says_where_what_and_how_it_is_signed() {
         let text = "[[webhooks]]\nname = \"desk\"\nurl = \"http://desk.example/in\"\nformat = \"ecs\"\n\
                     topics = [\"alerts\"]\nsecret = { env = \"DESK\" }\n\
-                    [[webhooks]]\nname = \"all\"\nurl = \"http://127.0.0.1:1\"";
-        let config = Config::parse(text, Path::new("")).unwrap();
+                    [[webhooks]]\nname = \"all\"\nurl = \"https://127.0.0.1:1\"\nca_file = \"house.pem\"";
+        let config = Config::parse(text, Path::new("/etc/x")).unwrap();
         let [desk, all] = config.kafka().webhooks.as_slice() else { panic!() };
         assert_eq!((desk.topics.as_slice(), &desk.format), (&[Topic::Alerts][..], &Format::Shipped("ecs")));
         assert_eq!(desk.secret, Some(SecretPlace::Environment("DESK".to_owned())));
         assert_eq!((all.topics.len(), &all.format, &all.secret), (2, &Format::Native, &None));
+        assert_eq!((&desk.ca_file, all.ca_file.as_deref()), (&None, Some(Path::new("/etc/x/house.pem"))));
     }
 
     #[test]

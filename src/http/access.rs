@@ -1,47 +1,50 @@
-//! Who may ask for what: bearer tokens and their roles.
+//! Who may ask for what: bearer tokens, names in certificates, and their roles.
 //!
 //! Knows hashes of tokens. Must not keep a token, nor show one.
 //!
-//! Without tokens, only an instance that listens at a loopback address answers, and only to requests that name one: a page in
+//! Without either, only an instance that listens at a loopback address answers, and only to requests that name one: a page in
 //! a browser on the same machine could otherwise ask under a name of its own.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
 
+use super::encrypted::Names;
 use super::problem::Problem;
 use crate::config::HttpSettings;
+pub use crate::config::Role;
 use crate::kafka::secret::{SecretError, SecretPlace};
+use crate::pattern::Pattern;
 
 /// Tokens are read anew this often, so that one can be changed without a restart.
 const READ_EVERY: Duration = Duration::from_secs(10);
 /// The shortest token. Bytes; 16 random ones in hexadecimal digits have 32.
 const SHORTEST_BYTES: usize = 16;
 
-/// What a token lets its bearer do; each role everything that those before it may.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Role {
-    /// Reads.
-    Viewer,
-    /// Gives verdicts.
-    Analyst,
-    /// Gives verdicts that teach.
-    Admin,
+/// Who asks: what they sent, and what their certificate is for.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The headers of the request.
+    pub headers: HeaderMap,
+    /// DNS names and URIs of the certificate that was shown; empty where none was.
+    names: Arc<[String]>,
 }
 
-impl Role {
-    /// The name used in configuration and documentation.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Viewer => "viewer",
-            Self::Analyst => "analyst",
-            Self::Admin => "admin",
-        }
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let shown = parts.extensions.get::<ConnectInfo<Names>>();
+        let names = shown.map(|ConnectInfo(Names(names))| Arc::clone(names)).unwrap_or_default();
+        Ok(Self { headers: parts.headers.clone(), names })
     }
 }
 
@@ -76,6 +79,7 @@ type Hash = [u8; 32];
 /// Who may ask.
 pub struct Access {
     places: Vec<(Role, SecretPlace)>,
+    client_roles: Vec<(Pattern, Role)>,
     known: Mutex<(Instant, Vec<(Hash, Role)>)>,
     is_local: bool,
 }
@@ -95,28 +99,37 @@ impl Access {
         let places: Vec<(Role, SecretPlace)> =
             places.into_iter().filter_map(|(role, place)| Some((role, place.clone()?))).collect();
         let known = Mutex::new((Instant::now(), read(&places)?));
-        Ok(Self { places, known, is_local: address.ip().is_loopback() })
+        let client_roles = settings.client_roles.clone();
+        Ok(Self { places, client_roles, known, is_local: address.ip().is_loopback() })
     }
 
     /// Whether anybody is let in to `/v1`.
     pub fn lets_in(&self) -> bool {
-        self.is_local || !self.places.is_empty()
+        self.is_local || !self.is_open()
     }
 
-    /// Whether whoever sent these headers has a role.
+    /// Whether nobody is told apart.
+    fn is_open(&self) -> bool {
+        self.places.is_empty() && self.client_roles.is_empty()
+    }
+
+    /// Whether whoever asks has a role.
     ///
     /// # Errors
     ///
     /// The answer that they get instead.
-    pub fn check(&self, headers: &HeaderMap, wanted: Role) -> Result<(), Problem> {
-        if self.places.is_empty() {
-            return self.check_local(headers);
+    pub fn check(&self, asker: &Asker, wanted: Role) -> Result<(), Problem> {
+        if self.is_open() {
+            return self.check_local(&asker.headers);
         }
-        let Some(token) = bearer(headers) else {
-            let detail = "the request has no bearer token; send `Authorization: Bearer TOKEN` with one of those in [http]";
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail));
-        };
-        self.check_token(&token, wanted)
+        let by_name = self.role_of(&asker.names);
+        if by_name >= Some(wanted) {
+            return Ok(());
+        }
+        match bearer(&asker.headers) {
+            Some(token) => self.check_token(&token, wanted),
+            None => Err(self.nothing_shown(by_name, wanted)),
+        }
     }
 
     /// The same for a page in a browser, which sends the token as a password.
@@ -124,15 +137,45 @@ impl Access {
     /// # Errors
     ///
     /// The answer that it gets instead.
-    pub fn check_page(&self, headers: &HeaderMap, wanted: Role) -> Result<(), Problem> {
-        if self.places.is_empty() {
-            return self.check_local(headers);
+    pub fn check_page(&self, asker: &Asker, wanted: Role) -> Result<(), Problem> {
+        if self.is_open() {
+            return self.check_local(&asker.headers);
         }
-        let Some(token) = bearer(headers).or_else(|| password(headers)) else {
+        if self.role_of(&asker.names) >= Some(wanted) {
+            return Ok(());
+        }
+        let Some(token) = bearer(&asker.headers).or_else(|| password(&asker.headers)) else {
             let detail = "this page is for those with a token: give one of those in [http] as the password";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail).asks_for_password());
         };
         self.check_token(&token, wanted).map_err(Problem::asks_for_password)
+    }
+
+    /// The highest role that one of the names has.
+    fn role_of(&self, names: &[String]) -> Option<Role> {
+        let has = |pattern: &Pattern| names.iter().any(|name| pattern.matches(name));
+        self.client_roles.iter().filter(|(pattern, _)| has(pattern)).map(|(_, role)| *role).max()
+    }
+
+    /// What is told to whoever shows no token, and no certificate that is enough.
+    fn nothing_shown(&self, by_name: Option<Role>, wanted: Role) -> Problem {
+        if let Some(role) = by_name {
+            let detail = format!("the certificate is of role {}; this wants {}", role.name(), wanted.name());
+            return Problem::new(StatusCode::FORBIDDEN, "role-too-low", detail);
+        }
+        let detail = match (self.places.is_empty(), self.client_roles.is_empty()) {
+            (true, _) => {
+                "no certificate was shown that is for a name in [http] client_roles; connect with one that is"
+            }
+            (false, true) => {
+                "the request has no bearer token; send `Authorization: Bearer TOKEN` with one of those in [http]"
+            }
+            (false, false) => {
+                "there is neither a bearer token nor a certificate for a name in [http] client_roles; send \
+                 `Authorization: Bearer TOKEN` with one of those in [http], or connect with such a certificate"
+            }
+        };
+        Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail)
     }
 
     fn check_token(&self, token: &str, wanted: Role) -> Result<(), Problem> {
@@ -224,11 +267,12 @@ mod tests {
     use super::*;
 
     fn settings(viewer: Option<SecretPlace>, admin: Option<SecretPlace>) -> HttpSettings {
-        HttpSettings { viewer_tokens: viewer, analyst_tokens: None, admin_tokens: admin, riskiest_agents: 0 }
+        HttpSettings { viewer_tokens: viewer, admin_tokens: admin, ..HttpSettings::default() }
     }
 
-    fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    fn asker(headers: impl IntoIterator<Item = (header::HeaderName, &'static str)>) -> Asker {
+        let headers = headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value)));
+        Asker { headers: headers.collect(), names: Arc::default() }
     }
 
     const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
@@ -246,7 +290,7 @@ mod tests {
             file("admins", "an-admin-of-this-house"),
         );
         let access = Access::new(&settings, LOCAL.into()).unwrap();
-        let may = |value: &str, role| access.check(&headers(header::AUTHORIZATION, value), role).is_ok();
+        let may = |value, role| access.check(&asker([(header::AUTHORIZATION, value)]), role).is_ok();
         assert!(may("Bearer 0123456789abcdef", Role::Viewer) && may("bearer fedcba9876543210", Role::Viewer));
         assert!(!may("Bearer 0123456789abcdef", Role::Analyst));
         assert!(
@@ -258,7 +302,7 @@ mod tests {
         {
             assert!(!may(wrong, Role::Viewer), "{wrong}");
         }
-        assert!(access.check(&HeaderMap::new(), Role::Viewer).is_err());
+        assert!(access.check(&asker([]), Role::Viewer).is_err());
     }
 
     #[test]
@@ -273,10 +317,37 @@ mod tests {
             ("127.0.0.1.evil.example:9464", false),
             ("", false),
         ] {
-            assert_eq!(local.check(&headers(header::HOST, host), Role::Admin).is_ok(), is_let_in, "{host}");
+            assert_eq!(local.check(&asker([(header::HOST, host)]), Role::Admin).is_ok(), is_let_in, "{host}");
         }
         let open = access(([0, 0, 0, 0], 9464).into());
-        assert!(!open.lets_in() && open.check(&headers(header::HOST, "127.0.0.1"), Role::Viewer).is_err());
+        assert!(!open.lets_in() && open.check(&asker([(header::HOST, "127.0.0.1")]), Role::Viewer).is_err());
+    }
+
+    #[test]
+    fn a_certificate_has_the_highest_role_of_its_names_and_a_token_may_have_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admins");
+        std::fs::write(&path, "an-admin-of-this-house").unwrap();
+        let client_roles =
+            vec![(Pattern::new("*.example"), Role::Viewer), (Pattern::new("desk.example"), Role::Analyst)];
+        let only = HttpSettings { client_roles, ..HttpSettings::default() };
+        let both = HttpSettings { admin_tokens: Some(SecretPlace::File(path)), ..only.clone() };
+        let shown = |names: &[&str]| Asker {
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..asker([(header::HOST, "127.0.0.1")])
+        };
+        for settings in [&only, &both] {
+            let access = Access::new(settings, LOCAL.into()).unwrap();
+            let may = |names: &[&str], role| access.check(&shown(names), role).is_ok();
+            assert!(may(&["siem.example"], Role::Viewer) && !may(&["siem.example"], Role::Analyst));
+            assert!(may(&["siem.example", "desk.example"], Role::Analyst));
+            assert!(!may(&[], Role::Viewer) && !may(&["desk.example.evil"], Role::Viewer));
+            let page = access.check_page(&shown(&["siem.example"]), Role::Viewer);
+            assert!(page.is_ok());
+        }
+        let mut admin = asker([(header::AUTHORIZATION, "Bearer an-admin-of-this-house")]);
+        admin.names = shown(&["siem.example"]).names;
+        assert!(Access::new(&both, LOCAL.into()).unwrap().check(&admin, Role::Admin).is_ok());
     }
 
     #[test]

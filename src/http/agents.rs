@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::access::Role;
+use super::access::{Asker, Role};
 use super::problem::{Problem, shown};
 use super::query::Parameters;
 use super::{Serving, json, now_ms};
@@ -59,9 +59,9 @@ pub(super) async fn risk(
     State(serving): State<Arc<Serving>>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check(&headers, Role::Viewer)?;
+    serving.access.check(&asker, Role::Viewer)?;
     let id = named(id)?;
     let parameters = Parameters::read(query.as_deref(), &["tenant"])?;
     serving.is_read()?;
@@ -86,7 +86,7 @@ pub(super) async fn risk(
         (header::CACHE_CONTROL, format!("private, max-age={left_secs}")),
         (HeaderName::from_static("fresh-until"), fresh_until.to_string()),
     ];
-    let mut response = if is_known(&headers, &tag) {
+    let mut response = if is_known(&asker.headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         json(StatusCode::OK, &Told { risk, fresh_until })
@@ -103,9 +103,9 @@ pub(super) async fn risk(
 pub(super) async fn list(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check(&headers, Role::Viewer)?;
+    serving.access.check(&asker, Role::Viewer)?;
     let parameters = Parameters::read(query.as_deref(), &["level", "type", "cursor", "limit"])?;
     let level = match parameters.text("level") {
         None => None,
@@ -139,9 +139,9 @@ pub(super) async fn alerts(
     State(serving): State<Arc<Serving>>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check(&headers, Role::Viewer)?;
+    serving.access.check(&asker, Role::Viewer)?;
     let id = named(id)?;
     let parameters = Parameters::read(query.as_deref(), &["tenant", "limit"])?;
     let limit = parameters.number("limit", MOST_ALERTS, ALERTS)?;

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{Stream, unfold};
 
 use super::Serving;
-use super::access::Role;
+use super::access::{Asker, Role};
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::kafka::service::lookup::Item;
@@ -51,9 +51,9 @@ impl Drop for Follower {
 pub(super) async fn follow(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check(&headers, Role::Viewer)?;
+    serving.access.check(&asker, Role::Viewer)?;
     Parameters::read(query.as_deref(), &[])?;
     serving.is_read()?;
     if serving.following.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
@@ -62,7 +62,7 @@ pub(super) async fn follow(
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followers", detail));
     }
     let last = serving.lookup.news().last();
-    let seen = headers.get(&LAST_EVENT_ID).and_then(|id| id.to_str().ok());
+    let seen = asker.headers.get(&LAST_EVENT_ID).and_then(|id| id.to_str().ok());
     let began = serving.began;
     // Numbers of another instance, or from before a restart, say nothing here.
     let known = seen.and_then(|id| id.split_once('-')).filter(|(of, _)| of.parse() == Ok(began));

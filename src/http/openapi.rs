@@ -28,7 +28,7 @@ pub fn document() -> Value {
             "description": "Risk levels of AI agents for an access policy, alerts, and verdicts of people. Any instance answers for all agents.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "certificate": [] }],
         "paths": {
             "/": { "get": page("front", "Agents at risk and the last alerts, for people.", &[]) },
             "/agents/{id}": { "get": page("agentPage", "One agent, for people.", &[&id, &tenant]) },
@@ -161,7 +161,7 @@ pub fn document() -> Value {
             } }
         },
         "components": {
-            "securitySchemes": { "password": { "type": "http", "scheme": "basic", "description": "A token as the password; the name of the user does not matter." }, "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." } },
+            "securitySchemes": { "password": { "type": "http", "scheme": "basic", "description": "A token as the password; the name of the user does not matter." }, "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." }, "certificate": { "type": "mutualTLS", "description": "A certificate for a name in [http] client_roles, where the interface is encrypted." } },
             "schemas": {
                 "RiskUpdate": {
                     "description": "schemas/agent-risk.v1.schema.json, as the topic of risk has it.",
@@ -218,7 +218,7 @@ fn page(id: &str, summary: &str, parameters: &[&Value]) -> Value {
     json!({
         "operationId": id,
         "summary": summary,
-        "security": [{ "bearer": [] }, { "password": [] }],
+        "security": [{ "bearer": [] }, { "password": [] }, { "certificate": [] }],
         "parameters": parameters,
         "responses": { "200": html, "400": problem("The request cannot be understood."), "401": problem("No token, or an unknown one."), "403": problem("No tokens are configured.") }
     })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use self::address::{View, address, link, path_of};
 use self::text::{breakable, escaped, moment, sentence, without_subject};
-use super::access::Role;
+use super::access::{Asker, Role};
 use super::problem::Problem;
 use super::query::Parameters;
 use super::{Serving, agents, now_ms};
@@ -43,9 +43,9 @@ const AGAIN_SECS: u32 = 10;
 pub(super) async fn front(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check_page(&headers, Role::Viewer)?;
+    serving.access.check_page(&asker, Role::Viewer)?;
     let view = View::new("/", None, &Parameters::read(query.as_deref(), &["refresh"])?)?;
     let mut body = String::new();
     let found = serving.lookup.agents();
@@ -94,9 +94,9 @@ pub(super) async fn agent(
     State(serving): State<Arc<Serving>>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
 ) -> Result<Response, Problem> {
-    serving.access.check_page(&headers, Role::Viewer)?;
+    serving.access.check_page(&asker, Role::Viewer)?;
     let id = agents::named(id)?;
     let parameters = Parameters::read(query.as_deref(), &["tenant", "refresh"])?;
     let tenant = parameters.text("tenant");

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -29,7 +30,7 @@ impl Behind for Nothing {
 }
 
 fn settings() -> HttpSettings {
-    HttpSettings { viewer_tokens: None, analyst_tokens: None, admin_tokens: None, riskiest_agents: 20 }
+    HttpSettings::default()
 }
 
 fn started(settings: &HttpSettings, lookup: &Arc<Lookup>) -> Served {
@@ -208,7 +209,7 @@ fn a_verdict_is_taken_from_those_who_may_give_it() {
         viewer_tokens: token("viewer"),
         analyst_tokens: token("analyst"),
         admin_tokens: token("admins"),
-        riskiest_agents: 0,
+        ..settings()
     };
     let served = started(&settings, &Arc::default());
     served.stand_behind(Nothing);

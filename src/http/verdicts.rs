@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::access::Role;
+use super::access::{Asker, Role};
 use super::agents::Told;
 use super::problem::{Problem, shown};
 use super::query::Parameters;
@@ -75,16 +75,16 @@ pub(super) type Deciding = AtomicUsize;
 pub(super) async fn give(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    asker: Asker,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    serving.access.check(&headers, Role::Analyst)?;
+    serving.access.check(&asker, Role::Analyst)?;
     let wait = waited(&Parameters::read(query.as_deref(), &["wait"])?)?;
-    let key = key(&headers)?;
-    let asked = asked(&headers, body)?;
+    let key = key(&asker.headers)?;
+    let asked = asked(&asker.headers, body)?;
     if asked.verdict == Decision::Accept {
         // It teaches what is normal.
-        serving.access.check(&headers, Role::Admin)?;
+        serving.access.check(&asker, Role::Admin)?;
     }
     if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
         serving.deciding.fetch_sub(1, Ordering::AcqRel);
@@ -102,8 +102,7 @@ pub(super) async fn give(
 fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) -> Result<Response, Problem> {
     let unavailable = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-written", detail);
     let behind = serving
-        .behind
-        .get()
+        .behind()
         .ok_or_else(|| unavailable("the broker is waited for; try again in a moment".to_owned()))?;
     let Asked { agent_id, tenant, verdict, by, reason, time } = asked;
     let tenant = tenant.filter(|tenant| !tenant.is_empty());

@@ -3,6 +3,9 @@
 //! Knows the properties that our promises rest on. Must not know what is sent. Secrets are read each time a
 //! configuration is made, so that a new client has the new password.
 
+mod connect;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
@@ -11,6 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+pub use self::connect::{Hears, consumer, hear, hear_why, producer};
 use super::failure::{Failure, Trouble};
 use super::secret::SecretPlace;
 use super::settings::{Delivery, KafkaSettings, Mechanism, Security};
@@ -77,7 +81,7 @@ impl Clients {
         if let Some(wanted) = beyond_this_build(&settings.security) {
             return Err(Failure::set_up(format!(
                 "[kafka.security] {wanted} needs encryption, which this build leaves out: build with \
-                 `cargo build --release --features tls-vendored`"
+                 `cargo build --release --features tls-vendored`, or with `--features tls` where libssl-dev is installed"
             )));
         }
         let host = || hostname::get().ok()?.into_string().ok().filter(|name| !name.is_empty());
@@ -130,6 +134,7 @@ impl Clients {
         Context {
             log: self.log.clone(),
             token: self.settings.security.oauth_token.clone(),
+            was_asked: AtomicBool::new(false),
             trouble: Mutex::new(None),
         }
     }
@@ -285,7 +290,7 @@ fn reading(config: &mut ClientConfig, isolation: Isolation) {
 
 /// What the settings want that librdkafka was built without.
 fn beyond_this_build(security: &Security) -> Option<String> {
-    if cfg!(feature = "tls-vendored") {
+    if cfg!(feature = "tls") {
         None
     } else if security.protocol.encrypts() {
         Some(format!("protocol = \"{}\"", security.protocol.name()))
@@ -300,13 +305,25 @@ fn beyond_this_build(security: &Security) -> Option<String> {
 pub struct Context {
     log: Log,
     token: Option<SecretPlace>,
+    /// Whether librdkafka has asked for a token.
+    was_asked: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
 }
 
 impl Context {
+    /// Whether a token was promised and not asked for yet.
+    fn waits_for_token(&self) -> bool {
+        self.token.is_some() && !self.was_asked.load(Ordering::Acquire)
+    }
+
     /// What librdkafka last said about its connections. Needs somebody who polls the client.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, code: RDKafkaErrorCode, reason: &str) {
+        let trouble = Trouble { code, reason: reason.to_owned() };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 }
 
@@ -317,6 +334,10 @@ impl ClientContext for Context {
         // That a producer has no use for what a person set for consumers is no news.
         if facility == "CONFWARN" {
             return;
+        }
+        // Its errors only say that a transaction failed; the topic that we may not write to stands here alone.
+        if facility == "ADDPARTS" && line.contains("authorization failed") {
+            self.note(RDKafkaErrorCode::TopicAuthorizationFailed, line);
         }
         let severity = match level {
             RDKafkaLogLevel::Emerg
@@ -338,9 +359,8 @@ impl ClientContext for Context {
         }
         (self.log)(Severity::Warning, &format!("librdkafka: {error}: {reason}"));
         // "All brokers are down" hides why they are.
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        if code != RDKafkaErrorCode::AllBrokersDown || trouble.is_none() {
-            *trouble = Some(Trouble { code, reason: reason.to_owned() });
+        if code != RDKafkaErrorCode::AllBrokersDown || self.trouble().is_none() {
+            self.note(code, reason);
         }
     }
 
@@ -348,8 +368,10 @@ impl ClientContext for Context {
     fn stats_raw(&self, _: &[u8]) {}
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.was_asked.store(true, Ordering::Release);
         let place = self.token.as_ref().ok_or("[kafka.security] oauth_token is missing")?;
-        let token = oauth_token(&place.read()?);
+        let token = place.read().map_err(|error| format!("[kafka.security] oauth_token: {error}"))?;
+        let token = oauth_token(&token);
         Ok(token.ok_or("[kafka.security] oauth_token is no JSON Web Token with `sub` and `exp`")?)
     }
 }

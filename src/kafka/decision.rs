@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use super::client::{Clients, Context};
+use super::client::{self, Clients, Context, Hears};
 use super::failure::Failure;
 use super::settings::Topic;
 
@@ -53,6 +53,12 @@ impl ClientContext for Acknowledged {
     }
 }
 
+impl Hears for Acknowledged {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
 impl ProducerContext for Acknowledged {
     type DeliveryOpaque = ();
 
@@ -81,7 +87,7 @@ pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failur
     config.set("delivery.timeout.ms", ACKNOWLEDGED.as_millis().to_string());
     let context = Acknowledged { context: clients.context(), result: Mutex::default() };
     let producer: BaseProducer<Acknowledged> =
-        config.create_with_context(context).map_err(|error| Failure::new("make a producer", &error, None))?;
+        client::producer(&config, context).map_err(|error| Failure::new("make a producer", &error, None))?;
     let doing = format!("write to {topic}");
     let failed =
         |error: &KafkaError| Failure::new(&doing, error, producer.context().context.trouble().as_ref());

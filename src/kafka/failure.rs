@@ -79,13 +79,18 @@ impl Failure {
         Self {
             next: next(error, own, cause),
             cause,
-            text: format!("cannot {doing}: {}; {}", shown(&why), remedy(of, cause)),
+            text: format!("cannot {doing}: {}; {}", shown(&why), remedy(of, cause, &why)),
         }
     }
 
     /// A failure of the set-up that librdkafka has not seen.
     pub fn set_up(text: String) -> Self {
         Self { next: Next::Mend, cause: Cause::SetUp, text }
+    }
+
+    /// The same with something that was found out besides.
+    pub fn adding(self, found: &str) -> Self {
+        Self { text: format!("{} ({})", self.text, shown(found)), ..self }
     }
 
     /// Something else than the broker is in the way, and may pass.
@@ -151,6 +156,8 @@ fn cause(code: Code) -> Cause {
         | Code::SSL
         | Code::OperationTimedOut
         | Code::MessageTimedOut
+        | Code::PurgeQueue
+        | Code::PurgeInflight
         | Code::RequestTimedOut
         | Code::BrokerNotAvailable
         | Code::NetworkException => Cause::Unreachable,
@@ -183,10 +190,17 @@ fn cause(code: Code) -> Cause {
 }
 
 /// What a person can do.
-fn remedy(code: Code, cause: Cause) -> &'static str {
+///
+/// * `why`: librdkafka's words. They alone tell some things apart: a certificate that is past and a port where nobody
+///   encrypts may have the same code.
+fn remedy(code: Code, cause: Cause, why: &str) -> &'static str {
+    let told = TOLD_IN_WORDS.iter().find(|(words, _)| words.iter().any(|words| why.contains(words)));
+    if let (Some((_, remedy)), Cause::Unreachable | Cause::Refused) = (told, cause) {
+        return remedy;
+    }
     match code {
         Code::Resolve => "check the names in [kafka] brokers, and the name service",
-        Code::SSL => "check [kafka.security] protocol and ca_file, and the certificate of the broker",
+        Code::SSL => "check [kafka.security]: protocol, ca_file, certificate_file and key_file",
         Code::Authentication | Code::SaslAuthenticationFailed => {
             "check [kafka.security] username, password and mechanism, and that the broker knows them"
         }
@@ -196,7 +210,9 @@ fn remedy(code: Code, cause: Cause) -> &'static str {
         Code::TopicAuthorizationFailed
         | Code::GroupAuthorizationFailed
         | Code::ClusterAuthorizationFailed
-        | Code::TransactionalIdAuthorizationFailed => "grant what `tiltmeter topics` lists under access",
+        | Code::TransactionalIdAuthorizationFailed => {
+            "grant it: `tiltmeter topics` lists the commands under access"
+        }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
             "make the topics with `tiltmeter topics --create`"
         }
@@ -214,6 +230,30 @@ fn remedy(code: Code, cause: Cause) -> &'static str {
         },
     }
 }
+
+/// Words of librdkafka and of brokers, and what a person can do then.
+const TOLD_IN_WORDS: &[(&[&str], &str)] = &[
+    (
+        &["certificate verify failed"],
+        "the certificate of the broker has to be issued by one in [kafka.security] ca_file, to hold today, and to name the \
+         host in [kafka] brokers",
+    ),
+    (
+        &[
+            "certificate required",
+            "bad certificate",
+            "unknown ca",
+            "certificate unknown",
+            "alert certificate expired",
+        ],
+        "the broker believes no certificate that was shown: name certificate_file and key_file in [kafka.security], issued \
+         by one whom it trusts, and renew them in time",
+    ),
+    (
+        &["OAUTHBEARER", "invalid_token", "JWT"],
+        "check [kafka.security] oauth_token: that its file is renewed in time, and that the broker knows who signs it",
+    ),
+];
 
 /// A reason on one line, cut, with nothing in it that moves a cursor.
 fn shown(reason: &str) -> String {

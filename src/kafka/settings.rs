@@ -49,6 +49,20 @@ pub struct KafkaSettings {
     pub librdkafka: Vec<(String, String)>,
 }
 
+impl KafkaSettings {
+    /// Files that are read when a client is made, and not again. The token is not among them: it is asked for again.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let Security { ca_file, certificate_file, key_file, key_password, password, .. } = &self.security;
+        let secrets = [key_password, password].into_iter().flatten().filter_map(|place| match place {
+            SecretPlace::File(file) => Some(file),
+            SecretPlace::Environment(_) => None,
+        });
+        let trusted = self.webhooks.iter().filter_map(|webhook| webhook.ca_file.as_ref());
+        let files = [ca_file, certificate_file, key_file].into_iter().flatten().chain(secrets).chain(trusted);
+        files.cloned().collect()
+    }
+}
+
 /// What a crash may do to outputs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Delivery {
@@ -204,7 +218,7 @@ pub struct SinkTopic {
 pub struct Webhook {
     /// Its own name among webhooks; part of the name of its consumer groups.
     pub name: String,
-    /// Where to send: `http://…`, or `https://…` in a build with encryption.
+    /// Where to send: `http://…` or `https://…`.
     pub url: String,
     /// [`Topic::Alerts`], [`Topic::Risk`] or both.
     pub topics: Vec<Topic>,
@@ -212,6 +226,8 @@ pub struct Webhook {
     pub format: output::Format,
     /// What signs; without it nothing is signed.
     pub secret: Option<SecretPlace>,
+    /// Certificates that are trusted behind `https://` (PEM); none: those of the operating system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Encryption, and who we are.

@@ -12,7 +12,7 @@ use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use super::client::{Clients, Context, Isolation};
+use super::client::{self, Clients, Context, Isolation};
 use super::failure::Failure;
 use super::settings::{SourceTopic, Topic};
 use crate::risk::Blindness;
@@ -186,7 +186,7 @@ struct Asked {
 impl Asked {
     fn new(clients: &Clients) -> Result<Self, Failure> {
         let client = |isolation| -> Result<BaseConsumer<Context>, Failure> {
-            let made = clients.reader(isolation)?.create_with_context(clients.context());
+            let made = client::consumer(&clients.reader(isolation)?, clients.context());
             made.map_err(|error| Failure::new("make a reader", &error, None))
         };
         Ok(Self {

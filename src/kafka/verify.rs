@@ -13,10 +13,11 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::{Clients, Context, Isolation};
+use super::client::{self, Clients, Context, Isolation};
 use super::failure::{Cause, Failure};
 use super::settings::{Mechanism, Topic};
 use super::topics::{Partitions, Plan, TIMESTAMP_TYPE, plans};
+use crate::tls::why_not_believed;
 
 /// One try to reach a broker.
 const TRY: Duration = Duration::from_secs(1);
@@ -144,19 +145,17 @@ impl<'c> Cluster<'c> {
         let brokers = &clients.settings().brokers;
         let doing = format!("reach Kafka at {brokers}");
         let config = clients.reader(Isolation::Committed)?;
-        let consumer: BaseConsumer<Context> = config
-            .create_with_context(clients.context())
+        let consumer = client::consumer(&config, clients.context())
             .map_err(|error| Failure::new(&doing, &error, None))?;
         let cluster = Self { clients, consumer };
         let mut last =
             Failure::new(&doing, &KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut), None);
         for _ in 0..TRIES {
-            // Serves what waits: tokens that are asked for, reasons.
-            while cluster.consumer.poll(Duration::ZERO).is_some() {}
             match cluster.consumer.fetch_metadata(None, TRY) {
                 Ok(_) => return Ok(cluster),
                 Err(error) => {
-                    while cluster.consumer.poll(Duration::ZERO).is_some() {}
+                    // The answer comes before the reason.
+                    client::hear_why(&cluster.consumer, TRY);
                     last = Failure::new(&doing, &error, cluster.consumer.context().trouble().as_ref());
                     if last.cause == Cause::Refused {
                         break;
@@ -164,7 +163,22 @@ impl<'c> Cluster<'c> {
                 }
             }
         }
-        Err(last)
+        Err(match cluster.why_not_believed() {
+            Some(why) => last.adding(&why),
+            None => last,
+        })
+    }
+
+    /// What is wrong with the certificate of a broker that librdkafka does not believe: it does not say.
+    fn why_not_believed(&self) -> Option<String> {
+        let trouble = self.consumer.context().trouble()?;
+        if !trouble.reason.contains("certificate verify failed") {
+            return None;
+        }
+        // `ssl://host:port/name: …`
+        let (_, rest) = trouble.reason.split_once("://")?;
+        let (address, _) = rest.split_once('/')?;
+        why_not_believed(address, self.clients.settings().security.ca_file.as_deref()?)
     }
 
     /// Looks until topics that were just made are there: brokers learn of a new one one after the other.
@@ -247,8 +261,8 @@ fn judge(clients: &Clients, plans: &[Plan], found: &Found) -> Result<Verified, V
         let setting = plan.setting();
         match (found.partitions.get(name).copied(), plan.partitions, input) {
             (None, _, _) => faults.push(format!(
-                "topic {name} ({setting}) is missing, or may not be described: make it with `tiltmeter topics --create`, or \
-                 grant Describe"
+                "topic {name} ({setting}) is missing, or may not be seen: make it with `tiltmeter topics --create`, or grant \
+                 what `tiltmeter topics` lists under access"
             )),
             (Some(count), Partitions::One, _) if count != 1 => faults.push(format!(
                 "topic {name} ({setting}) has {count} partitions and must have 1, because its order counts: name another \
@@ -294,6 +308,14 @@ fn settings_against(clients: &Clients, plans: &[Plan], found: &Found) -> Result<
         let answer = answer.map_err(|code| failed("topics", KafkaError::AdminOp(code)))?;
         let OwnedResourceSpecifier::Topic(name) = &answer.specifier else { continue };
         let Some(plan) = existing.iter().find(|plan| plan.name == *name) else { continue };
+        // rdkafka 0.39 leaves out why: whoever may not read settings gets none.
+        if answer.entries.is_empty() {
+            faults.push(format!(
+                "topic {name} ({}): its settings may not be read: grant DescribeConfigs, as `tiltmeter topics` lists under access",
+                plan.setting()
+            ));
+            continue;
+        }
         let entries = answer.entry_map();
         for (property, wanted) in &plan.require {
             let value =

@@ -9,6 +9,8 @@
 
 mod alerts;
 mod annotate;
+#[cfg(feature = "kafka")]
+mod authority;
 mod bad_input;
 mod cli;
 mod configuration_docs;
@@ -19,6 +21,8 @@ mod evaluation_docs;
 mod floors;
 mod formats;
 mod guards;
+#[cfg(feature = "kafka")]
+mod https;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod levels;

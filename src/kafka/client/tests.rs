@@ -95,7 +95,7 @@ fn a_new_client_has_the_new_password_and_no_one_shows_it() {
     assert!(told.exit_code() == 64 && told.to_string().contains("[kafka.security] the file"), "{told}");
 }
 
-#[cfg(not(feature = "tls-vendored"))]
+#[cfg(not(feature = "tls"))]
 #[test]
 fn a_build_without_encryption_says_which_one_has_it() {
     let told = |protocol, mechanism| {

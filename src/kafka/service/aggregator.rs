@@ -21,7 +21,7 @@ use super::versions::{self, Manifest, VersionStore};
 use super::writer::{Together, Writer};
 use crate::engine::member::Part;
 use crate::engine::{Output, Version};
-use crate::kafka::client::{Begin, Severity};
+use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
 use crate::partition::{Common, Outgoing};
@@ -90,8 +90,7 @@ fn aggregate(shared: &Arc<Shared>) -> Result<(), Failure> {
     let mut config = shared.clients.consumer(u32::MAX, Begin::Earliest)?;
     config.set("group.id", format!("{}-aggregator", settings.group)).set("statistics.interval.ms", "0");
     config.remove("group.instance.id");
-    let consumer: BaseConsumer<Membership> = config
-        .create_with_context(Membership::new(shared.clients.context()))
+    let consumer = client::consumer(&config, Membership::new(shared.clients.context()))
         .map_err(|error| Failure::new("make a consumer", &error, None))?;
     consumer
         .subscribe(&[topic])

@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::kafka::client::Context;
+use crate::kafka::client::{Context, Hears};
 
 /// What the group decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,9 +47,10 @@ impl Membership {
     pub fn close(&self) {
         self.closes.store(true, Ordering::Relaxed);
     }
+}
 
-    /// What librdkafka last said about its connections.
-    pub fn context(&self) -> &Context {
+impl Hears for Membership {
+    fn context(&self) -> &Context {
         &self.context
     }
 }

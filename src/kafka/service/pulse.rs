@@ -22,7 +22,7 @@ use super::read::Watermarks;
 use super::sight::Lateness;
 use super::writer::now_ms;
 use super::{PartitionStatus, Shared};
-use crate::kafka::client::{Context, Isolation, Severity};
+use crate::kafka::client::{self, Context, Hears, Isolation, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, Topic};
 use crate::risk::Blindness;
@@ -213,6 +213,12 @@ impl ClientContext for Acknowledged {
     }
 }
 
+impl Hears for Acknowledged {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
 impl ProducerContext for Acknowledged {
     type DeliveryOpaque = ();
 
@@ -229,8 +235,7 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
     let context = Acknowledged { context: shared.clients.context(), time_ms: Mutex::default() };
-    let producer: BaseProducer<Acknowledged> = config
-        .create_with_context(context)
+    let producer: BaseProducer<Acknowledged> = client::producer(&config, context)
         .map_err(|error| Failure::new("make the producer of heartbeats", &error, None))?;
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
     let committed = Watermarks::new(&shared.clients, Isolation::Committed)?;

@@ -6,6 +6,7 @@
 //! was written before is missed, the end is asked for first, by a client that sees everything; then it is waited until all
 //! transactions before it have ended.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::kafka::client::{Clients, Context, Isolation};
-use crate::kafka::failure::{Failure, Next};
+use crate::kafka::client::{self, Clients, Context, Isolation, Severity};
+use crate::kafka::failure::{Cause, Failure, Next};
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// One try, after which is heard what is in the way.
+const ONCE: Duration = Duration::from_secs(5);
+/// A sentence about what does not work is said this often.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 /// Between two looks whether a transaction has ended.
 const LOOK: Duration = Duration::from_millis(20);
 /// Beyond its time-out, a transaction has been ended by the broker by then.
@@ -38,24 +43,27 @@ pub(super) struct Reader {
     consumer: BaseConsumer<Context>,
     topic: String,
     partition: i32,
+    clients: Clients,
+    said: Cell<Option<Instant>>,
 }
 
 impl Reader {
     /// A reader that stands at an offset of a partition.
     pub fn new(clients: &Clients, topic: &str, partition: i32, from: Offset) -> Result<Self, Failure> {
-        let consumer = client(clients, Isolation::Committed)?;
+        let consumer = reader(clients, Isolation::Committed)?;
         let mut place = TopicPartitionList::new();
         let doing = || format!("read {topic} [{partition}]");
         place
             .add_partition_offset(topic, partition, from)
             .and_then(|()| consumer.assign(&place))
             .map_err(|error| Failure::new(&doing(), &error, None))?;
-        Ok(Self { consumer, topic: topic.to_owned(), partition })
+        let (topic, clients) = (topic.to_owned(), clients.clone());
+        Ok(Self { consumer, topic, partition, clients, said: Cell::new(None) })
     }
 
     /// Hands on what there is within `wait`; returns whether the end of the partition was reached meanwhile.
     ///
-    /// Faults that pass by themselves are waited for.
+    /// Faults that pass by themselves are waited for; that we are not let in is said meanwhile.
     pub fn read(&self, wait: Duration, mut each: impl FnMut(Read<'_>)) -> Result<bool, Failure> {
         let until = Instant::now() + wait;
         loop {
@@ -75,16 +83,19 @@ impl Reader {
                     if failure.next != Next::Retry {
                         return Err(failure);
                     }
+                    let is_said = self.said.get().is_some_and(|said| said.elapsed() < SAID_EVERY);
+                    if failure.cause == Cause::Refused && !is_said {
+                        self.said.set(Some(Instant::now()));
+                        self.clients.say(Severity::Warning, &format!("{failure}; it is tried again"));
+                    }
                 }
             }
         }
     }
 }
 
-fn client(clients: &Clients, isolation: Isolation) -> Result<BaseConsumer<Context>, Failure> {
-    clients
-        .reader(isolation)?
-        .create_with_context(clients.context())
+fn reader(clients: &Clients, isolation: Isolation) -> Result<BaseConsumer<Context>, Failure> {
+    client::consumer(&clients.reader(isolation)?, clients.context())
         .map_err(|error| Failure::new("make a reader", &error, None))
 }
 
@@ -96,12 +107,14 @@ pub(super) struct Watermarks {
 impl Watermarks {
     /// Asks as one who sees everything, or only what is committed.
     pub fn new(clients: &Clients, isolation: Isolation) -> Result<Self, Failure> {
-        Ok(Self { consumer: client(clients, isolation)? })
+        Ok(Self { consumer: reader(clients, isolation)? })
     }
 
     /// The first offset of a partition and the one after its last, asked once.
     pub fn once(&self, topic: &str, partition: i32, within: Duration) -> Result<(i64, i64), Failure> {
+        client::hear(&self.consumer);
         self.consumer.fetch_watermarks(topic, partition, within).map_err(|error| {
+            client::hear(&self.consumer);
             let doing = format!("ask where {topic} [{partition}] ends");
             Failure::new(&doing, &error, self.consumer.context().trouble().as_ref())
         })
@@ -112,7 +125,8 @@ impl Watermarks {
         let doing = format!("ask where {topic} [{partition}] ends");
         let until = Instant::now() + ANSWER;
         loop {
-            let failure = match self.consumer.fetch_watermarks(topic, partition, ANSWER) {
+            client::hear(&self.consumer);
+            let failure = match self.consumer.fetch_watermarks(topic, partition, ONCE) {
                 Ok(found) => return Ok(found),
                 Err(error) => Failure::new(&doing, &error, self.consumer.context().trouble().as_ref()),
             };

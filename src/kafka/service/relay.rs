@@ -20,7 +20,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::STOP_WITHIN;
 use super::assignment::{Decided, Membership};
 use super::writer::{Together, Writer};
-use crate::kafka::client::{Begin, Clients, Context, Isolation, Severity};
+use crate::kafka::client::{self, Begin, Clients, Hears, Isolation, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::partition::Outgoing;
 
@@ -144,9 +144,7 @@ impl Relay {
 ///
 /// When the broker cannot be asked.
 pub(super) fn is_there(clients: &Clients, topic: &str) -> Result<bool, Failure> {
-    let consumer: BaseConsumer<Context> = clients
-        .reader(Isolation::Committed)?
-        .create_with_context(clients.context())
+    let consumer = client::consumer(&clients.reader(Isolation::Committed)?, clients.context())
         .map_err(|error| Failure::new("make a reader", &error, None))?;
     let found = consumer.fetch_metadata(Some(topic), ANSWER).map_err(|error| {
         Failure::new(&format!("ask for {topic}"), &error, consumer.context().trouble().as_ref())
@@ -199,10 +197,8 @@ fn session<W: Work>(place: &Place, work: W) -> Result<(), Failure> {
     let mut config = clients.consumer(*number, Begin::Earliest)?;
     // How far a topic has been read shows where nothing is left of it.
     config.set("enable.partition.eof", "true").set("statistics.interval.ms", "0");
-    let consumer: BaseConsumer<Membership> =
-        config
-            .create_with_context(Membership::new(clients.context()))
-            .map_err(|error| Failure::new("make a consumer", &error, None))?;
+    let consumer = client::consumer(&config, Membership::new(clients.context()))
+        .map_err(|error| Failure::new("make a consumer", &error, None))?;
     let subscribed = consumer
         .subscribe(&[topic.as_str()])
         .map_err(|error| Failure::new(&format!("subscribe to {topic}"), &error, None));
@@ -259,6 +255,7 @@ impl<W: Work> Session<'_, W> {
                 }
             }
         }
+        self.writer.hear();
         let decided = self.consumer.context().take();
         if self.consumer.assignment_lost() {
             // Others have it by now; what was taken here is dropped.

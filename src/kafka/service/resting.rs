@@ -21,7 +21,7 @@ use super::read::Watermarks;
 use super::restoring::committed_of;
 use super::{Shared, control, versions};
 use crate::engine::{Engine, Holdings, Settings, Version};
-use crate::kafka::client::{Clients, Context, Isolation};
+use crate::kafka::client::{self, Clients, Context, Isolation};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
 use crate::kafka::verify::Verified;
@@ -323,10 +323,8 @@ impl Resting {
     }
 
     fn reader(&self) -> Result<BaseConsumer<Context>, Failure> {
-        self.shared
-            .clients
-            .reader(Isolation::Committed)?
-            .create_with_context(self.shared.clients.context())
+        let clients = &self.shared.clients;
+        client::consumer(&clients.reader(Isolation::Committed)?, clients.context())
             .map_err(|error| Failure::new("make a reader", &error, None))
     }
 

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Shared;
 use super::read::{Reader, Watermarks, read_all};
-use crate::kafka::client::{Clients, Context, Isolation};
+use crate::kafka::client::{self, Clients, Isolation};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{Delivery, Topic};
 use crate::partition::{Copies, Log, PartitionSettings, Position, Restored, last_judged, restore};
@@ -110,8 +110,7 @@ pub(super) fn settings(shared: &Shared, partition: i32) -> PartitionSettings {
 /// Where the group stands on a partition, once no transaction is open on it.
 fn committed(shared: &Shared, partition: i32) -> Result<Option<Position>, Failure> {
     let config = shared.clients.reader(Isolation::Committed)?;
-    let consumer: BaseConsumer<Context> = config
-        .create_with_context(shared.clients.context())
+    let consumer = client::consumer(&config, shared.clients.context())
         .map_err(|error| Failure::new("make a reader", &error, None))?;
     committed_of(&consumer, shared, &[partition]).map(|positions| positions.get(&partition).copied())
 }

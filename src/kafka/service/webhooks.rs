@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::message::{BorrowedMessage, Message};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::relay::{Relay, Work};
 use super::sinks::formatted;
@@ -20,6 +21,7 @@ use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Webhook;
 use crate::partition::Outgoing;
+use crate::tls::{self, TlsError};
 use crate::wire::outputs::mapping::MappingError;
 use crate::wire::outputs::signature::{message_id, sign};
 use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered};
@@ -40,6 +42,22 @@ struct Counts {
     left_out: AtomicU64,
 }
 
+/// A webhook that cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// Its format cannot be used.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// What it should trust cannot be read.
+    #[error("[[webhooks]] {name}: ca_file: {source}")]
+    Trust {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: Box<TlsError>,
+    },
+}
+
 /// Webhooks, at work.
 pub struct Webhooks {
     relay: Relay,
@@ -53,17 +71,22 @@ impl Webhooks {
     ///
     /// # Errors
     ///
-    /// When a mapping cannot be used.
-    pub fn start(clients: &Clients, identity: &IdentityTemplate) -> Result<Self, MappingError> {
+    /// When a mapping cannot be used, or a file of certificates cannot.
+    pub fn start(clients: &Clients, identity: &IdentityTemplate) -> Result<Self, WebhookError> {
         let settings = clients.settings();
         let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
         for webhook in &settings.webhooks {
             let formatter = Formatter::new(&webhook.format, identity.clone())?;
+            let trusted = trusted(webhook).map_err(|source| WebhookError::Trust {
+                name: webhook.name.clone(),
+                source: Box::new(source),
+            })?;
             for topic in &webhook.topics {
                 let from = settings.topics.of(*topic).to_owned();
                 let counts = Arc::new(Counts::default());
                 webhooks.counts.push((format!("{}/{from}", webhook.name), Arc::clone(&counts)));
                 let (own, webhook, formatter) = (clients.clone(), webhook.clone(), formatter.clone());
+                let trusted = trusted.clone();
                 let group = clients.for_webhook(&webhook.name, &from);
                 let work = move || Sending {
                     clients: own.clone(),
@@ -74,6 +97,7 @@ impl Webhooks {
                         // A signed message is for who was named, and not for whom that one names.
                         .max_redirects(0)
                         .timeout_global(Some(ANSWER))
+                        .tls_config(trusted.clone())
                         .build()
                         .into(),
                     counts: Arc::clone(&counts),
@@ -105,6 +129,22 @@ impl Webhooks {
     pub fn stop(self) -> Result<(), Failure> {
         self.relay.stop()
     }
+}
+
+/// Whom an address behind `https://` has to be vouched for by.
+fn trusted(webhook: &Webhook) -> Result<TlsConfig, TlsError> {
+    let roots = match &webhook.ca_file {
+        None => RootCerts::PlatformVerifier,
+        Some(file) => {
+            let all: Vec<_> = tls::certificates(file)?
+                .iter()
+                .map(|one| Certificate::from_der(one.as_ref()).to_owned())
+                .collect();
+            RootCerts::new_with_certs(&all)
+        }
+    };
+    let config = TlsConfig::builder().root_certs(roots);
+    Ok(config.unversioned_rustls_crypto_provider(tls::provider()).build())
 }
 
 /// One thread of a webhook.

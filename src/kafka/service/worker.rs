@@ -24,7 +24,7 @@ use super::pulse::AlarmKind;
 use super::restoring::{self, committed_of};
 use super::writer::{Together, Writer, now_ms};
 use super::{PartitionStatus, Shared};
-use crate::kafka::client::{Begin, Severity};
+use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
 use crate::partition::{Commit, Incoming, JudgingError, Pace, Partition, Position, Restored};
@@ -81,10 +81,8 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         Err(_) if shared.stops() => return Ok(()),
         settled => settled?,
     };
-    let consumer: BaseConsumer<Membership> = shared
-        .clients
-        .consumer(thread, Begin::Earliest)?
-        .create_with_context(Membership::new(shared.clients.context()))
+    let config = shared.clients.consumer(thread, Begin::Earliest)?;
+    let consumer = client::consumer(&config, Membership::new(shared.clients.context()))
         .map_err(|error| Failure::new("make a consumer", &error, None))?;
     let settings = shared.clients.settings();
     let topic = settings.topics.of(Topic::Audit);
@@ -185,6 +183,7 @@ impl Worker<'_> {
             self.mend(number, error);
         }
         self.since_commit += count;
+        self.writer.hear();
         for decided in self.consumer.context().take() {
             self.decide(decided)?;
         }

@@ -11,12 +11,12 @@ use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::kafka::client::{Clients, Context};
+use crate::kafka::client::{self, Clients, Context, Hears};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::{Delivery, Topic};
 use crate::partition::Outgoing;
@@ -37,7 +37,8 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// Notes what could not be delivered.
 struct Deliveries {
     context: Context,
-    failed: Mutex<Option<KafkaError>>,
+    /// The last, and the topic it was for.
+    failed: Mutex<Option<(KafkaError, String)>>,
 }
 
 impl ClientContext for Deliveries {
@@ -58,12 +59,19 @@ impl ClientContext for Deliveries {
     }
 }
 
+impl Hears for Deliveries {
+    fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        if let Err((error, record)) = result {
+            let failed = (error.clone(), record.topic().to_owned());
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(failed);
         }
     }
 }
@@ -93,12 +101,12 @@ impl Writer {
     /// When the broker cannot be reached, or does not let us.
     pub fn new(clients: &Clients, config: &ClientConfig, stops: impl Fn() -> bool) -> Result<Self, Failure> {
         let context = Deliveries { context: clients.context(), failed: Mutex::default() };
-        let producer: BaseProducer<Deliveries> = config
-            .create_with_context(context)
+        let producer: BaseProducer<Deliveries> = client::producer(config, context)
             .map_err(|error| Failure::new("make a producer", &error, None))?;
         if config.get("transactional.id").is_some() {
             let until = Instant::now() + SETTLED;
             while let Err(error) = producer.init_transactions(SETTLING) {
+                producer.poll(POLL);
                 let trouble = producer.context().context.trouble();
                 let failure =
                     Failure::new("settle the transactions of the producer", &error, trouble.as_ref());
@@ -174,6 +182,11 @@ impl Writer {
         }
     }
 
+    /// Hears what librdkafka has to say: it may ask for a new token while nothing is written.
+    pub fn hear(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
     fn send(&self, record: &Outgoing) -> Result<(), Failure> {
         let of_settings = self.clients.settings().topics.of(record.topic);
         let topic = record.name.as_deref().unwrap_or(of_settings);
@@ -218,7 +231,10 @@ impl Writer {
             self.producer.poll(POLL);
         }
         let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failed.map_or(Ok(()), |error| Err(Failure::new("write records", &error, None)))
+        failed.map_or(Ok(()), |(error, topic)| {
+            let trouble = self.producer.context().context.trouble();
+            Err(Failure::new(&format!("write to {topic}"), &error, trouble.as_ref()))
+        })
     }
 }
 

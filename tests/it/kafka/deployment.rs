@@ -46,6 +46,8 @@ pub struct Deployment {
     sources: Vec<(String, String)>,
     /// What stands at the end of the configuration.
     tables: String,
+    /// Where instances find the brokers, where that is not where the test does, and `[kafka.security]`.
+    entry: Option<(String, String)>,
 }
 
 /// A record, as it was read: partition, offset, timestamp, key, value.
@@ -72,6 +74,7 @@ impl Deployment {
             rule: RULE,
             sources: Vec::new(),
             tables: String::new(),
+            entry: None,
         };
         let clients = deployment.clients("maker");
         let (_, verified) = create(&clients, partitions as u32, Some(copies)).unwrap();
@@ -103,6 +106,16 @@ impl Deployment {
             made.unwrap();
         }
         self.partitions = partitions;
+    }
+
+    /// From now on instances find the brokers there, with these settings in `[kafka.security]`; the test itself as before.
+    pub fn entered_at(&mut self, brokers: &str, security: &str) {
+        self.entry = Some((brokers.to_owned(), format!("[kafka.security]\n{security}\n")));
+    }
+
+    /// The folder of configurations, where paths in them begin.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Adds a sink, and makes its topics.
@@ -144,8 +157,9 @@ impl Deployment {
         producer.flush(PATIENCE).unwrap();
     }
 
-    fn configuration(&self, instance: &str) -> String {
-        let Self { brokers, prefix, more, rule, tables, .. } = self;
+    fn configuration(&self, instance: &str, entry: Option<&(String, String)>) -> String {
+        let Self { prefix, more, rule, tables, .. } = self;
+        let (brokers, security) = entry.map_or((&*self.brokers, ""), |(brokers, table)| (brokers, table));
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
             .iter()
@@ -162,12 +176,12 @@ impl Deployment {
         format!(
             "[alerts]\nper_day = 500\n[levels]\nobserve_first_days = 0\n[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{prefix}group\"\n\
              instance = \"{instance}\"\nrecord_time = \"producer\"\nsession_timeout_ms = 6000\n\
-             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{sources}{tables}\n{rule}"
+             heartbeat_interval_ms = 1500\ntransaction_timeout_ms = 4000\n{seat}{more}\n[kafka.topics]\n{topics}{security}{sources}{tables}\n{rule}"
         )
     }
 
     fn config(&self, instance: &str) -> Config {
-        Config::parse(&self.configuration(instance), self.folder.path()).unwrap()
+        Config::parse(&self.configuration(instance, None), self.folder.path()).unwrap()
     }
 
     pub fn clients(&self, instance: &str) -> Clients {
@@ -192,7 +206,7 @@ impl Deployment {
     /// The configuration file of an instance.
     pub fn config_file(&self, instance: &str) -> PathBuf {
         let config = self.folder.path().join(format!("{instance}.toml"));
-        std::fs::write(&config, self.configuration(instance)).unwrap();
+        std::fs::write(&config, self.configuration(instance, self.entry.as_ref())).unwrap();
         config
     }
 

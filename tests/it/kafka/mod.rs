@@ -2,6 +2,7 @@
 //!
 //! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
 
+mod access;
 mod between;
 mod breaking;
 mod clients;
@@ -15,6 +16,8 @@ mod mirror;
 mod normalise;
 mod proxy;
 mod rig;
+#[cfg(feature = "tls")]
+mod secure;
 mod service;
 mod serving;
 mod sinks;

@@ -79,11 +79,27 @@ pub fn prefix(test: &str) -> String {
     format!("{test}-{}-{}-", std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed))
 }
 
+/// What a cluster has beyond what all have.
+#[derive(Clone, Debug, Default)]
+pub struct Beyond {
+    /// Further listeners: name in capitals, protocol, and settings of their own, one a line.
+    pub listeners: Vec<(&'static str, &'static str, String)>,
+    /// Further settings, one a line; what is set twice is what it is set to last.
+    pub settings: String,
+    /// Further arguments for the tool that formats storage.
+    pub format: Vec<String>,
+    /// Further arguments of Java.
+    pub java: Vec<String>,
+    /// Whether a proxy stands before it.
+    pub is_fronted: bool,
+}
+
 /// A cluster in KRaft mode; each broker is a controller too. Everything ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     brokers: Vec<Broker>,
     id: String,
+    beyond: Beyond,
     // Dropped after the brokers.
     _folder: tempfile::TempDir,
 }
@@ -95,6 +111,9 @@ struct Broker {
     password_port: u16,
     /// Where it listens behind a proxy, and the port of the proxy, at which nobody listens yet; none without one.
     fronted: Option<(u16, TcpListener)>,
+    /// Of further listeners.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "only encryption has listeners of its own"))]
+    more_ports: Vec<u16>,
     running: Option<Running>,
 }
 
@@ -107,13 +126,13 @@ struct Running {
 impl Cluster {
     /// Starts `size` brokers (1 or 3) and waits until each answers. None where there is no Kafka to start.
     pub fn start(size: usize) -> Option<Self> {
-        Self::start_so(size, false)
+        Self::start_with(size, &Beyond::default())
     }
 
     /// One broker behind a proxy, which has to be started on what [`Cluster::front`] gives: whoever comes by it, and the
     /// broker itself where it marks the ends of transactions, is told no other address.
     pub fn start_behind_a_proxy() -> Option<Self> {
-        Self::start_so(1, true)
+        Self::start_with(1, &Beyond { is_fronted: true, ..Beyond::default() })
     }
 
     /// Where the proxy, if there is to be one, has to take connections, and the port of the broker to which it has to pass them on.
@@ -122,37 +141,58 @@ impl Cluster {
         Some((front.try_clone().unwrap(), *behind))
     }
 
-    fn start_so(size: usize, fronted: bool) -> Option<Self> {
+    /// The same with something of its own.
+    pub fn start_with(size: usize, beyond: &Beyond) -> Option<Self> {
         jars()?;
         (0..STARTS)
-            .find_map(|_| Self::try_start(size, fronted))
+            .find_map(|_| Self::try_start(size, beyond))
             .or_else(|| panic!("no cluster in {STARTS} starts"))
     }
 
-    fn try_start(size: usize, fronted: bool) -> Option<Self> {
+    fn try_start(size: usize, beyond: &Beyond) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("tiltmeter-kafka-").tempdir().unwrap();
-        let ports = free_ports(3 * size);
+        let each = 3 + beyond.listeners.len();
+        let ports = free_ports(each * size);
         let id = format!("{:0>22}", prefix("t").replace('-', "_"));
-        let voters: Vec<String> =
-            ports.chunks(3).zip(1..).map(|(ports, node)| format!("{node}@127.0.0.1:{}", ports[2])).collect();
-        let brokers = ports.chunks(3).zip(1..).map(|(ports, node)| {
+        let voters: Vec<String> = ports
+            .chunks(each)
+            .zip(1..)
+            .map(|(ports, node)| format!("{node}@127.0.0.1:{}", ports[2]))
+            .collect();
+        let brokers = ports.chunks(each).zip(1..).map(|(ports, node)| {
             let own = folder.path().join(format!("broker-{node}"));
             std::fs::create_dir(&own).unwrap();
-            let fronted = fronted.then(|| (free_ports(1)[0], TcpListener::bind("127.0.0.1:0").unwrap()));
-            let mut settings = settings(node, ports, &voters.join(","), &own);
+            let fronted =
+                beyond.is_fronted.then(|| (free_ports(1)[0], TcpListener::bind("127.0.0.1:0").unwrap()));
+            let mut text = settings(node, ports, &voters.join(","), &own, beyond);
             if let Some((behind, front)) = &fronted {
-                settings += &fronting(ports, *behind, front.local_addr().unwrap().port());
+                text += &fronting(ports, *behind, front.local_addr().unwrap().port());
             }
-            std::fs::write(own.join("settings"), settings).unwrap();
-            let mut format = java(&own, "128m", "kafka.tools.StorageTool");
-            let formatted =
-                format.args(["format", "-t", &id, "-c"]).arg(own.join("settings")).output().unwrap();
+            std::fs::write(own.join("settings"), text).unwrap();
+            let mut format = java(&own, "128m", &beyond.java, "kafka.tools.StorageTool");
+            format.args(["format", "-t", &id, "-c"]).arg(own.join("settings")).args(&beyond.format);
+            let formatted = format.output().unwrap();
             assert!(formatted.status.success(), "{formatted:?}");
-            Broker { folder: own, port: ports[0], password_port: ports[1], fronted, running: None }
+            let more_ports = ports[3..].to_vec();
+            Broker {
+                folder: own,
+                port: ports[0],
+                password_port: ports[1],
+                fronted,
+                more_ports,
+                running: None,
+            }
         });
-        let mut cluster = Self { brokers: brokers.collect(), id, _folder: folder };
-        cluster.brokers.iter_mut().for_each(Broker::start);
+        let mut cluster = Self { brokers: brokers.collect(), id, beyond: beyond.clone(), _folder: folder };
+        cluster.brokers.iter_mut().for_each(|broker| broker.start(&beyond.java));
         (0..size).all(|broker| cluster.is_ready(broker)).then_some(cluster)
+    }
+
+    /// The address of the first broker's listener of this name, one of those that were asked for.
+    #[cfg(feature = "tls")]
+    pub fn listener(&self, name: &str) -> String {
+        let place = self.beyond.listeners.iter().position(|(of, ..)| *of == name).unwrap();
+        format!("127.0.0.1:{}", self.brokers[0].more_ports[place])
     }
 
     /// How to reach it.
@@ -172,7 +212,7 @@ impl Cluster {
     /// Starts a broker that was killed and waits until it answers.
     pub fn restart(&mut self, broker: usize) {
         self.brokers[broker].kill();
-        self.brokers[broker].start();
+        self.brokers[broker].start(&self.beyond.java);
         assert!(self.is_ready(broker), "broker {broker} lost its port");
     }
 
@@ -238,8 +278,8 @@ impl rdkafka::ClientContext for Quiet {
 impl rdkafka::consumer::ConsumerContext for Quiet {}
 
 impl Broker {
-    fn start(&mut self) {
-        let mut keeper = java(&self.folder, "512m", "kafka.Kafka");
+    fn start(&mut self, more: &[String]) {
+        let mut keeper = java(&self.folder, "512m", more, "kafka.Kafka");
         keeper.arg(self.folder.join("settings"));
         let mut kept = Command::new("sh");
         kept.args(["-c", KEEPER, "keeper"])
@@ -291,12 +331,13 @@ fn jars() -> Option<String> {
     (folder.is_dir() && java.is_ok_and(|java| java.success())).then(|| format!("{}/*", folder.display()))
 }
 
-fn java(folder: &Path, heap: &str, class: &str) -> Command {
+fn java(folder: &Path, heap: &str, more: &[String], class: &str) -> Command {
     let mut java = Command::new("java");
     // The fast compiler and the collector of one thread: brokers start sooner and leave the cores to the tests.
     java.args([&format!("-Xmx{heap}"), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
         .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
         .arg(format!("-Djava.io.tmpdir={}", folder.display()))
+        .args(more)
         .args(["-cp", &jars().unwrap(), class]);
     java
 }
@@ -320,17 +361,22 @@ fn fronting(ports: &[u16], behind: u16, front: u16) -> String {
 }
 
 /// Settings of one broker: as in production, but small, quick to rebalance, and quick to give up on who is gone.
-fn settings(node: usize, ports: &[u16], voters: &str, folder: &Path) -> String {
+fn settings(node: usize, ports: &[u16], voters: &str, folder: &Path, beyond: &Beyond) -> String {
     let size = voters.split(',').count();
     let copies = size.min(3);
     let in_sync = copies.min(2);
     let [plain, password, controller] =
         [ports[0], ports[1], ports[2]].map(|port| format!("127.0.0.1:{port}"));
+    let (mut at, mut protocols) = (String::new(), String::new());
+    for ((name, protocol, _), port) in beyond.listeners.iter().zip(&ports[3..]) {
+        write!(at, ",{name}://127.0.0.1:{port}").unwrap();
+        write!(protocols, ",{name}:{protocol}").unwrap();
+    }
     let mut text = format!(
         "process.roles=broker,controller\nnode.id={node}\ncontroller.quorum.voters={voters}\n\
-         listeners=PLAINTEXT://{plain},PASSWORD://{password},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{plain},PASSWORD://{password}\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PASSWORD:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=PLAINTEXT://{plain},PASSWORD://{password},CONTROLLER://{controller}{at}\n\
+         advertised.listeners=PLAINTEXT://{plain},PASSWORD://{password}{at}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PASSWORD:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
          controller.listener.names=CONTROLLER\ninter.broker.listener.name=PLAINTEXT\n\
          sasl.enabled.mechanisms=PLAIN\n\
          listener.name.password.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
@@ -357,5 +403,10 @@ fn settings(node: usize, ports: &[u16], voters: &str, folder: &Path) -> String {
     ] {
         writeln!(text, "{name}={value}").unwrap();
     }
-    text
+    for (name, _, own) in &beyond.listeners {
+        for line in own.lines() {
+            writeln!(text, "listener.name.{}.{line}", name.to_lowercase()).unwrap();
+        }
+    }
+    text + &beyond.settings
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use sha2::Sha256;
 use tiltmeter::kafka::settings::Topic;
+use tiltmeter::tls::{certificates, key, provider};
 
 use super::deployment::{Deployment, Instance};
 use super::rig::{left_out, shared};
+use crate::authority::Authority;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,8 +40,14 @@ struct Desk {
 
 impl Desk {
     fn open(answers: &'static [u16]) -> Self {
+        Self::behind(None, answers)
+    }
+
+    /// The same behind `https://`, with a certificate.
+    fn behind(shown: Option<ServerConfig>, answers: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/in?x=1", listener.local_addr().unwrap());
+        let (scheme, shown) = (if shown.is_some() { "https" } else { "http" }, shown.map(Arc::new));
+        let url = format!("{scheme}://{}/in?x=1", listener.local_addr().unwrap());
         let desk = Self { url, requests: Arc::default() };
         let (requests, mut answers) = (Arc::clone(&desk.requests), answers.iter().copied());
         // It ends with the process.
@@ -46,7 +55,14 @@ impl Desk {
             for stream in listener.incoming() {
                 let answer = answers.next().unwrap_or(200);
                 // A request that is cut off because its sender was killed is none.
-                if let Some(request) = stream.ok().and_then(|stream| take(stream, answer)) {
+                let request = stream.ok().and_then(|stream| match &shown {
+                    None => take(stream, answer),
+                    Some(shown) => {
+                        let connection = ServerConnection::new(Arc::clone(shown)).unwrap();
+                        take(StreamOwned::new(connection, stream), answer)
+                    }
+                });
+                if let Some(request) = request {
                     requests.lock().unwrap().push(request);
                 }
             }
@@ -64,8 +80,8 @@ impl Desk {
     }
 }
 
-fn take(mut stream: TcpStream, answer: u16) -> Option<Request> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
+fn take(mut stream: impl Read + Write, answer: u16) -> Option<Request> {
+    let mut reader = BufReader::new(&mut stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     assert!(line.is_empty() || line.starts_with("POST /in?x=1 HTTP/1.1"), "{line}");
@@ -79,6 +95,7 @@ fn take(mut stream: TcpStream, answer: u16) -> Option<Request> {
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
     write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()?;
+    stream.flush().ok()?;
     Some(Request { headers, body, answered: answer })
 }
 
@@ -165,6 +182,46 @@ fn an_address_that_is_gone_holds_up_nobody_but_its_own_webhook() {
     deployment.produce(&events);
     deployment.wait(&mut [&mut instance]);
     assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+}
+
+#[test]
+fn an_address_behind_https_is_told_if_somebody_vouches_for_its_certificate() {
+    let Some(brokers) = shared() else { return left_out("webhooks behind https") };
+    let folder = tempfile::tempdir().unwrap();
+    let house = Authority::new();
+    house.write(&folder.path().join("house.crt"));
+    Authority::new().write(&folder.path().join("stranger.crt"));
+    let shown = |name: &str, year| {
+        let issued = house.issue_until(folder.path(), name, "127.0.0.1", year);
+        ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates(&issued.certificate).unwrap(), key(&issued.key).unwrap())
+            .unwrap()
+    };
+    let (desk, past) =
+        (Desk::behind(Some(shown("desk", 2100)), &[]), Desk::behind(Some(shown("past", 2020)), &[]));
+    let hook = |name: &str, desk: &Desk, trusts: &str| {
+        let file = folder.path().join(trusts);
+        format!("[[webhooks]]\nname = \"{name}\"\nurl = \"{}\"\nca_file = \"{}\"", desk.url, file.display())
+    };
+    let deployment = Deployment::new("https-hook", &brokers.brokers, 1, "")
+        .with_table(&hook("desk", &desk, "house.crt"))
+        .with_table(&hook("strange", &desk, "stranger.crt"))
+        .with_table(&hook("past", &past, "house.crt"));
+    deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(1)));
+    let mut instance = deployment.start("a");
+    wait("the address is not told", &mut instance, || desk.taken().len() == 1);
+    for (name, why) in [("strange", "UnknownIssuer"), ("past", "expired")] {
+        let is_told =
+            |line: &str| line.contains(&format!("webhook {name} cannot be told")) && line.contains(why);
+        let log = deployment.config_file("a").with_file_name("a.log");
+        let told = || std::fs::read_to_string(&log).is_ok_and(|log| log.lines().any(is_told));
+        wait(why, &mut instance, told);
+    }
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+    assert_eq!((desk.taken().len(), past.taken().len()), (1, 0));
 }
 
 /// Whether the log of instance `a` has a line.

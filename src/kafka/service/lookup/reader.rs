@@ -16,8 +16,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Lookup;
 use super::alerts::KEPT;
-use crate::kafka::client::{Clients, Context, Isolation, Severity};
-use crate::kafka::failure::{Failure, Next};
+use crate::kafka::client::{self, Clients, Context, Isolation, Severity};
+use crate::kafka::failure::{Cause, Failure, Next};
 use crate::kafka::service::read::Watermarks;
 use crate::kafka::service::writer::now_ms;
 use crate::kafka::settings::Topic;
@@ -41,6 +41,7 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// The thread that reads. Told to end when this is dropped; it is not waited for, because a broker may be.
 pub struct Reading {
     stop: Arc<AtomicBool>,
+    renew: Arc<AtomicBool>,
 }
 
 impl Reading {
@@ -50,11 +51,16 @@ impl Reading {
     ///
     /// When the operating system starts no thread.
     pub fn start(clients: Clients, lookup: Arc<Lookup>) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
-        let run = move || run(&clients, &lookup, &told);
+        let reading = Self { stop: Arc::default(), renew: Arc::default() };
+        let (stop, renew) = (Arc::clone(&reading.stop), Arc::clone(&reading.renew));
+        let run = move || run(&clients, &lookup, &stop, &renew);
         thread::Builder::new().name("lookup".to_owned()).spawn(run)?;
-        Ok(Self { stop })
+        Ok(reading)
+    }
+
+    /// Goes on with clients that are made anew, from where it stands.
+    pub fn renew(&self) {
+        self.renew.store(true, Ordering::Relaxed);
     }
 }
 
@@ -64,11 +70,13 @@ impl Drop for Reading {
     }
 }
 
-fn run(clients: &Clients, lookup: &Lookup, stop: &AtomicBool) {
+fn run(clients: &Clients, lookup: &Lookup, stop: &AtomicBool, renew: &AtomicBool) {
     let mut said: Option<Instant> = None;
     let mut read_so_far = [Places::new(), Places::new()];
     while !stop.load(Ordering::Relaxed) {
-        let Err(failure) = read(clients, lookup, &mut read_so_far, stop) else { return };
+        renew.store(false, Ordering::Relaxed);
+        let stops = || stop.load(Ordering::Relaxed) || renew.load(Ordering::Relaxed);
+        let Err(failure) = read(clients, lookup, &mut read_so_far, stops) else { continue };
         if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
             said = Some(Instant::now());
             let line = format!("{failure}; until it can be read, /v1 answers with what was read before");
@@ -99,13 +107,12 @@ fn read(
     clients: &Clients,
     lookup: &Lookup,
     read_so_far: &mut [Places; 2],
-    stop: &AtomicBool,
+    stops: impl Fn() -> bool,
 ) -> Result<(), Failure> {
     let topics = &clients.settings().topics;
-    let stops = || stop.load(Ordering::Relaxed);
     let [risk_places, alert_places] = read_so_far;
-    let mut risk = Reader::begin(clients, topics.of(Topic::Risk), risk_places, None, stops)?;
-    let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), alert_places, Some(KEPT), stops)?;
+    let mut risk = Reader::begin(clients, topics.of(Topic::Risk), risk_places, None, &stops)?;
+    let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), alert_places, Some(KEPT), &stops)?;
     let ends = Watermarks::new(clients, Isolation::Committed)?;
     let mut next_look = Instant::now();
     let mut is_wrong = false;
@@ -152,9 +159,7 @@ impl<'t> Reader<'t> {
         last: Option<usize>,
         stops: impl Fn() -> bool,
     ) -> Result<Self, Failure> {
-        let consumer: BaseConsumer<Context> = clients
-            .reader(Isolation::Committed)?
-            .create_with_context(clients.context())
+        let consumer = client::consumer(&clients.reader(Isolation::Committed)?, clients.context())
             .map_err(|error| Failure::new("make a reader", &error, None))?;
         let failed = |error: KafkaError| {
             Failure::new(&format!("read {topic}"), &error, consumer.context().trouble().as_ref())
@@ -206,7 +211,8 @@ impl<'t> Reader<'t> {
                 Some(Err(error)) => {
                     let trouble = self.consumer.context().trouble();
                     let failure = Failure::new(&format!("read {}", self.topic), &error, trouble.as_ref());
-                    if failure.next != Next::Retry {
+                    // Whoever is not let in has to hear of it; what passes by itself is waited for.
+                    if failure.next != Next::Retry || failure.cause == Cause::Refused {
                         return Err(failure);
                     }
                 }
