@@ -5,6 +5,7 @@
 //! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
+mod caep;
 mod http;
 mod kafka;
 mod reader;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use self::caep::{CaepError, CaepSettings};
 pub use self::http::HttpSettings;
 pub use self::schema::schema;
 pub use self::setting::{Allowed, Fault, Setting};
@@ -109,6 +111,7 @@ pub struct Config {
     sources: Vec<SourceTopic>,
     registry: RegistrySettings,
     http: HttpSettings,
+    caep: Option<CaepSettings>,
     settings: Vec<Setting>,
 }
 
@@ -211,18 +214,25 @@ impl Config {
         &self.http
     }
 
+    /// Who sends security event tokens, and to whom; none where that is not configured.
+    pub fn caep(&self) -> Option<&CaepSettings> {
+        self.caep.as_ref()
+    }
+
     /// Topics whose records are translated to audit events.
     pub fn sources(&self) -> &[SourceTopic] {
         &self.sources
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]` and what agents are called elsewhere, one `name = value` a
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]`, `[caep]` and what agents are called elsewhere, one `name = value` a
     /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
     /// written and whatever their instance is called.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        let is_apart =
-            |name: &str| name.starts_with("kafka.") || name.starts_with("http.") || name == "agents.identity";
+        let is_apart = |name: &str| {
+            let told = ["kafka.", "http.", "caep."].iter().any(|table| name.starts_with(table));
+            told || name == "agents.identity"
+        };
         let judging = self.settings.iter().filter(|setting| !is_apart(setting.name));
         for Setting { name, value, .. } in judging {
             hash.update(format!("{name} = {value}\n"));
@@ -316,6 +326,7 @@ impl Config {
                 ),
             },
             http: http::read(from, folder),
+            caep: caep::read(from, folder),
             settings: Vec::new(),
         }
         .with_sources(from, folder)
@@ -327,6 +338,8 @@ impl Config {
         let sources = sources::read(from, &self.kafka, folder);
         let sinks = sinks::read(from, &self.kafka, folder);
         let webhooks = webhooks::read(from, folder);
+        let formats = sinks.iter().map(|sink| &sink.format).chain(webhooks.iter().map(|hook| &hook.format));
+        caep::see_that_it_is_there(from, self.caep.as_ref(), formats);
         let kafka = KafkaSettings { sinks, webhooks, ..self.kafka };
         Self { sources, kafka, ..self }
     }

@@ -10,6 +10,7 @@ mod openapi;
 mod pages;
 mod problem;
 mod query;
+mod transmitter;
 mod verdicts;
 
 use std::io;
@@ -35,6 +36,7 @@ use crate::kafka::service::lookup::Lookup;
 use crate::kafka::service::{Decided, Deciding, Watcher};
 use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
+use crate::wire::outputs::caep::{JWKS_PATH, METADATA_PATH, Transmitter};
 
 /// The largest body. Bytes.
 const LARGEST_BODY_BYTES: usize = 64 << 10;
@@ -111,6 +113,7 @@ pub struct Serving {
     metrics: Arc<Metrics>,
     lookup: Arc<Lookup>,
     riskiest_agents: usize,
+    transmitter: Option<Arc<Transmitter>>,
     access: Access,
     behind: OnceLock<Box<dyn Behind>>,
     deciding: verdicts::Deciding,
@@ -140,6 +143,8 @@ impl Served {
 
 /// Answers until the process ends, in a thread of its own.
 ///
+/// * `transmitter`: what signs security event tokens, whose receivers look for its keys here; none: it is not configured.
+///
 /// # Errors
 ///
 /// When it cannot listen there, or tokens cannot be used.
@@ -149,6 +154,7 @@ pub fn serve(
     readiness: Readiness,
     metrics: Arc<Metrics>,
     lookup: Arc<Lookup>,
+    transmitter: Option<Arc<Transmitter>>,
 ) -> Result<Served, ListenError> {
     let failed = |source| ListenError::Address { address, source };
     let runtime =
@@ -160,6 +166,7 @@ pub fn serve(
         metrics,
         lookup,
         riskiest_agents: settings.riskiest_agents,
+        transmitter,
         access: Access::new(settings, bound)?,
         behind: OnceLock::new(),
         deciding: verdicts::Deciding::new(0),
@@ -186,6 +193,8 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
         (Method::GET, "/v1/events", get(events::follow)),
         (Method::POST, "/v1/verdicts", post(verdicts::give)),
         (Method::GET, "/v1/openapi.json", get(described)),
+        (Method::GET, METADATA_PATH, get(transmitter::metadata)),
+        (Method::GET, JWKS_PATH, get(transmitter::keys)),
     ]
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use crate::config::Config;
+use crate::config::{CaepError, Config};
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
@@ -22,6 +22,7 @@ use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::metrics::Metrics;
 use crate::time::EventTime;
+use crate::wire::outputs::caep::Transmitter;
 
 /// Between two looks whether the service ends.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -117,13 +118,21 @@ impl Run {
         let engine = config.settings()?;
         let log = self.log.log();
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
+        let transmitter = transmitter(&config)?;
         let readiness = Readiness::not_yet("the broker is waited for");
         let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
         let served = match self.listen {
             None => None,
             Some(address) => {
                 let (metrics, lookup) = (Arc::clone(&metrics), Arc::clone(&lookup));
-                let served = http::serve(address, config.http(), readiness.clone(), metrics, lookup)?;
+                let served = http::serve(
+                    address,
+                    config.http(),
+                    readiness.clone(),
+                    metrics,
+                    lookup,
+                    transmitter.clone(),
+                )?;
                 log(Severity::Info, &format!("answers at http://{}/readyz", served.address));
                 if !served.lets_in() {
                     log(Severity::Warning, NOBODY_IS_LET_IN);
@@ -159,9 +168,10 @@ impl Run {
             Some(_) => Some(Reading::start(clients.clone(), lookup)?),
             None => None,
         };
-        let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, config.identity())?) };
+        let (identity, signs) = (config.identity(), transmitter.as_ref());
+        let sinks = if self.without_sinks { None } else { Some(Sinks::start(&clients, identity, signs)?) };
         let webhooks =
-            if self.without_sinks { None } else { Some(Webhooks::start(&clients, config.identity())?) };
+            if self.without_sinks { None } else { Some(Webhooks::start(&clients, identity, signs)?) };
         let service = Service::start(clients, engine, verified, metrics)?;
         if let Some(served) = &served {
             served.stand_behind((service.watcher(), service.deciding()));
@@ -190,6 +200,11 @@ impl Run {
         stopped?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What signs security event tokens; none where that is not configured.
+pub(super) fn transmitter(config: &Config) -> Result<Option<Arc<Transmitter>>, CaepError> {
+    config.caep().map(|caep| caep.transmitter().map(Arc::new)).transpose()
 }
 
 /// Waits for a broker and looks at the topics; none if it was told to end before.

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::*;
 use crate::kafka::decision::Written;
 use crate::kafka::secret::SecretPlace;
+use crate::wire::outputs::caep::Parties;
+use crate::wire::outputs::caep::keys::Keys;
 
 /// A service that writes nothing.
 struct Nothing;
@@ -35,7 +37,7 @@ fn settings() -> HttpSettings {
 fn started(settings: &HttpSettings, lookup: &Arc<Lookup>) -> Served {
     let readiness = Readiness::not_yet("the broker is waited for");
     let metrics = Arc::new(Metrics::new());
-    serve(([127, 0, 0, 1], 0).into(), settings, readiness, metrics, Arc::clone(lookup)).unwrap()
+    serve(([127, 0, 0, 1], 0).into(), settings, readiness, metrics, Arc::clone(lookup), None).unwrap()
 }
 
 /// An interface that has read of one agent of level high.
@@ -130,14 +132,16 @@ fn it_is_ready_when_it_was_told_so_and_says_why_it_is_not() {
     let readiness = Readiness::not_yet("the broker is waited for");
     let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let again = || serve(local, &settings(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&lookup));
+    let again =
+        || serve(local, &settings(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&lookup), None);
     let address = again().unwrap().address;
     assert_eq!(get(address, "/healthz").0, 200);
     assert_eq!(get(address, "/readyz"), (503, "the broker is waited for\n".into()));
     readiness.set(None);
     assert_eq!(get(address, "/readyz").0, 200);
     assert_eq!(get(address, "/nowhere").0, 404);
-    let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone()) else {
+    let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone(), None)
+    else {
         panic!("two listen at one address")
     };
     assert!(taken.to_string().contains("name another address"), "{taken}");
@@ -276,6 +280,32 @@ fn the_document_describes_every_route_and_no_other() {
         assert_eq!(ask(address, other, &path, "", "").0, 405, "{other} {path}");
     }
     assert_eq!(get(address, "/v1/openapi.json").1, document);
+}
+
+#[test]
+fn receivers_of_tokens_find_who_signs_and_with_which_keys() {
+    let (status, told) = get(full().address, "/.well-known/jwks.json");
+    assert_eq!((status, &told["type"]), (404, &"urn:tiltmeter:problem:no-transmitter".into()));
+    let parties = Parties {
+        issuer: "https://t.example".to_owned(),
+        audience: "idp".to_owned(),
+        principal: "APPLICATION".to_owned(),
+        subject_issuer: None,
+    };
+    let keys = Keys::from_pem(include_str!("../../tests/data/outputs/caep-keys.pem")).unwrap();
+    let transmitter = Arc::new(Transmitter::new(parties, keys));
+    let (readiness, metrics) = (Readiness::not_yet("x"), Arc::new(Metrics::new()));
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let served = serve(local, &settings(), readiness, metrics, Arc::default(), Some(transmitter)).unwrap();
+    let (status, head, body) = ask(served.address, "GET", METADATA_PATH, "", "");
+    assert!(status == 200 && head.contains("cache-control: public"), "{head}");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&told["issuer"], &told["jwks_uri"], &told["spec_version"]),
+        (&"https://t.example".into(), &"https://t.example/.well-known/jwks.json".into(), &"1_0".into())
+    );
+    let (status, told) = get(served.address, JWKS_PATH);
+    assert_eq!((status, told["keys"].as_array().unwrap().len()), (200, 2));
 }
 
 #[test]

@@ -210,6 +210,8 @@ pub struct Webhook {
     pub format: output::Format,
     /// What signs; without it nothing is signed.
     pub secret: Option<SecretPlace>,
+    /// Value of the header `authorization`, such as `Bearer …`; none: there is no such header.
+    pub authorization: Option<SecretPlace>,
 }
 
 /// Encryption, and who we are.

@@ -89,6 +89,8 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("rand_distr", &["simulate"]),
     ("rdkafka", &["kafka", "demo::live"]),
     ("regex", &["evaluate", "cli"]),
+    ("ring", &["wire::outputs::caep"]),
+    ("rustls_pki_types", &["wire::outputs::caep"]),
     ("serde", &[]),
     (
         "serde_json",

@@ -15,5 +15,6 @@ mod service;
 mod serving;
 mod sinks;
 mod state;
+mod tokens;
 mod topics;
 mod webhooks;
