@@ -39,6 +39,8 @@ pub struct KafkaSettings {
     pub topics: TopicNames,
     /// Encryption and identity.
     pub security: Security,
+    /// Key of the chain of control records; none: anybody who may write the topic can go on with it.
+    pub control_key: Option<SecretPlace>,
     /// Topics of further formats: what `[[sinks]]` asks for.
     pub sinks: Vec<SinkTopic>,
     /// Addresses that are told: what `[[webhooks]]` asks for.
@@ -334,6 +336,7 @@ impl Default for KafkaSettings {
             max_replay_secs: 600,
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),
+            control_key: None,
             sinks: Vec::new(),
             webhooks: Vec::new(),
             librdkafka: Vec::new(),
