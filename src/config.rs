@@ -38,6 +38,7 @@ use crate::identity::Identity;
 pub use crate::kafka::settings::{KafkaSettings, SourceTopic};
 use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
+use crate::time::HOUR_MS;
 use crate::wire::outputs::IdentityTemplate;
 
 /// Agents watched at most, where the configuration says nothing.
@@ -48,6 +49,9 @@ const QUARANTINE_P: f64 = 0.01;
 /// First days of an installation in which agents are only observed, where the configuration says nothing. Days; one
 /// week, so that every day of it was seen once.
 const OBSERVE_FIRST_DAYS: f64 = 7.0;
+/// Hours that a verdict waits for a second person, where the configuration says nothing: a shift everywhere has somebody
+/// else at work by then.
+const SECOND_PERSON_HOURS: f64 = 24.0;
 /// Largest weight of one part of the call score. A larger one would only hide the others.
 const MAX_WEIGHT: f64 = 100.0;
 /// Length of the key of the identity hash. Bytes; that of SipHash.
@@ -374,6 +378,20 @@ fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
             Criticality::of_name,
             Criticality::name,
         ),
+        second_person_ms: {
+            let wanted = from.flag(
+                "verdicts.second_person",
+                "verdicts that take away the level of an agent that is registered with high criticality need two people",
+                false,
+            );
+            let hours = from.number(
+                "verdicts.second_person_hours",
+                "how long the first of them waits for the second",
+                0.1..=720.0,
+                SECOND_PERSON_HOURS,
+            );
+            wanted.then_some((hours * HOUR_MS as f64) as i64)
+        },
     }
 }
 

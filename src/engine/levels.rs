@@ -91,6 +91,12 @@ impl Watched {
             as_of: time,
             expires_at: self.due().map(|due| now.event_time(due)),
             alert_count: self.alerts_opened,
+            proposed: self
+                .risk
+                .as_ref()
+                .and_then(|risk| risk.proposed.as_deref())
+                .filter(|proposed| time < proposed.until)
+                .cloned(),
             open_alerts: self.open.iter().map(|open| open.id.clone()).collect(),
             monitoring: self.monitoring,
             maturity: self.maturity().to_owned(),

@@ -7,7 +7,7 @@ mod transmitter;
 
 use serde_json::{Value, json};
 
-use crate::risk::Level;
+use crate::risk::{Decision, Level};
 
 /// The description of the interface.
 pub fn document() -> Value {
@@ -139,7 +139,17 @@ pub fn document() -> Value {
                         "level": { "enum": Level::ALL.map(Level::name) }, "score": { "type": "number", "minimum": 0, "maximum": 100 },
                         "as_of": { "type": "string", "format": "date-time" },
                         "expires_at": { "type": "string", "format": "date-time" },
+                        "proposed": reference("Proposal"),
                         "monitoring": { "enum": ["ok", "degraded", "blind"] }
+                    }
+                },
+                "Proposal": {
+                    "description": "A verdict that waits for a second person.",
+                    "type": "object",
+                    "required": ["verdict", "by", "until"],
+                    "properties": {
+                        "verdict": { "enum": Decision::ALL.map(Decision::name) }, "by": { "type": "string" },
+                        "until": { "type": "string", "format": "date-time" }
                     }
                 },
                 "AgentRisk": {

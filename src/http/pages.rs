@@ -132,6 +132,15 @@ pub(super) async fn agent(
                 risk.open_alerts.len(),
                 seen = monitoring(risk.monitoring),
             );
+            if let Some(proposed) = &risk.proposed {
+                let _ = write!(
+                    body,
+                    "<p class=\"proposed\">{} proposed <strong>{}</strong>: a different person may complete it before {}.</p>",
+                    escaped(&proposed.by),
+                    proposed.verdict.name(),
+                    moment(proposed.until),
+                );
+            }
             if !risk.reasons.is_empty() {
                 body += "<h2>What the score is made of</h2><table class=\"reasons\"><thead><tr><th scope=\"col\" class=\"number\">Points\
                          <th scope=\"col\">Detector<th scope=\"col\">Risk</tr></thead><tbody>";

@@ -19,7 +19,7 @@ use super::problem::{Problem, shown};
 use super::query::Parameters;
 use super::{Serving, json, now_ms};
 use crate::kafka::service::Decided;
-use crate::risk::{Cause, Decision, Verdict};
+use crate::risk::{Cause, Decision, Proposal, Verdict};
 use crate::time::EventTime;
 
 /// Verdicts that are written, or waited for, at once.
@@ -55,6 +55,9 @@ struct Taken {
     offset: i64,
     /// Whether the level changed because of it while it was waited.
     took_effect: bool,
+    /// What waits for a second person now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<Proposal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk: Option<Told>,
 }
@@ -108,8 +111,22 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
     let Asked { agent_id, tenant, verdict, by, reason, time } = asked;
     let tenant = tenant.filter(|tenant| !tenant.is_empty());
     let of = |serving: &Serving| serving.lookup.agents().of(tenant.as_deref(), &agent_id);
-    let before = of(serving).map_or(0, |found| found.risk.seq);
+    let known = of(serving);
+    let before = known.as_ref().map_or(0, |found| found.risk.seq);
     let time = time.unwrap_or(EventTime(now_ms()));
+    // Whoever judges refuses it as well. With a key it may be the proposal itself, sent again.
+    if let Some(waiting) = known.and_then(|found| found.risk.proposed)
+        && key.is_none()
+        && (waiting.verdict, waiting.is_by(&by), time < waiting.until) == (verdict, true, true)
+    {
+        let detail = format!(
+            "{} proposed {} already, and a different person has to complete it, before {}",
+            shown(&waiting.by),
+            verdict.name(),
+            waiting.until
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, "same-person", detail));
+    }
     let (given_to, in_tenant) = (agent_id.clone(), tenant.clone());
     let verdict = Verdict { time, agent_id: given_to, tenant: in_tenant, verdict, by, reason };
     let (written, id) = match behind.decide(verdict, key) {
@@ -128,19 +145,21 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
             )));
         }
     };
-    let took_effect = |found: &crate::kafka::service::lookup::Found| {
+    let was_taken = |found: &crate::kafka::service::lookup::Found| {
         found.risk.cause == Cause::Verdict && found.risk.seq > before
     };
     if !wait.is_zero() {
-        serving.lookup.wait_until(Instant::now() + wait, |_| of(serving).as_ref().is_some_and(took_effect));
+        serving.lookup.wait_until(Instant::now() + wait, |_| of(serving).as_ref().is_some_and(was_taken));
     }
-    let found = of(serving).filter(took_effect);
+    let found = of(serving).filter(was_taken);
+    let proposed = found.as_ref().and_then(|found| found.risk.proposed.clone());
     let taken = Taken {
         id,
         topic: behind.topic().to_owned(),
         partition: written.partition,
         offset: written.offset,
-        took_effect: found.is_some(),
+        took_effect: found.is_some() && proposed.is_none(),
+        proposed,
         risk: found.map(|found| Told::new(found, serving.fresh_until())),
     };
     Ok(json(StatusCode::ACCEPTED, &taken))

@@ -92,7 +92,8 @@ pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failur
             Ok(written) => return Ok(written),
             Err(failure) => failure,
         };
-        if failure.next == Next::Mend || failure.cause == Cause::Unreachable || Instant::now() + wait > until {
+        if failure.next == Next::Mend || failure.cause == Cause::Unreachable || Instant::now() + wait > until
+        {
             return Err(failure);
         }
         // Another wrote meanwhile. Not all come back at once.
@@ -111,9 +112,7 @@ fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure>
     let failed = |doing: &str| {
         let doing = format!("{doing} {topic}");
         let producer = &producer;
-        move |error: KafkaError| {
-            Failure::new(&doing, &error, producer.context().context.trouble().as_ref())
-        }
+        move |error: KafkaError| Failure::new(&doing, &error, producer.context().context.trouble().as_ref())
     };
     // First whoever writes is fenced, then the end is read: what is there then stays the end until we commit.
     producer.init_transactions(ACKNOWLEDGED).map_err(failed("begin to write to"))?;

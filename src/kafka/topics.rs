@@ -234,7 +234,9 @@ mod tests {
             text.contains(r"--transactional-id 'watch'\''s-' --resource-pattern-type prefixed"),
             "{text}"
         );
-        assert!(text.contains(r"User:ANALYST --operation Write --operation Describe --transactional-id 'watch'\''s-control'"));
+        assert!(text.contains(
+            r"User:ANALYST --operation Write --operation Describe --transactional-id 'watch'\''s-control'"
+        ));
         let written =
             text.lines().filter(|line| line.ends_with("--topic agent-audit") && line.contains("Write"));
         assert_eq!(written.count(), 1, "tiltmeter cannot forge what it judges:\n{text}");

@@ -49,7 +49,10 @@ fn shown(found: &Audit) -> String {
         found.head
     );
     text += &match found.first_break() {
-        None => "the chain is whole; write the head down elsewhere: it shows later whether anything was cut off\n".to_owned(),
+        None => {
+            "the chain is whole; write the head down elsewhere: it shows later whether anything was cut off\n"
+                .to_owned()
+        }
         Some(Entry { offset, link, expected, .. }) => format!(
             "! the chain breaks at {} [0] {offset}: expected {}, found {}\n! this record was written by another program, or \
              changed, or something before it was taken away; look at what it decided and who may write the topic\n",

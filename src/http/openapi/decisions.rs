@@ -35,13 +35,14 @@ pub(super) fn verdict() -> Value {
                     "id": { "type": "string" }, "topic": { "type": "string" },
                     "partition": { "type": "integer" }, "offset": { "type": "integer" },
                     "took_effect": { "description": "Whether the level changed because of it meanwhile.", "type": "boolean" },
+                    "proposed": reference("Proposal"),
                     "risk": reference("AgentRisk")
                 }
             })),
             "400": problem("The request cannot be understood."),
             "401": problem("No token, or an unknown one."),
             "403": problem("The token's role is too low, or no tokens are configured."),
-            "409": problem("Another verdict was given with this key."),
+            "409": problem("Another verdict was given with this key, or the one who proposed it cannot complete it."),
             "413": problem("The body is larger than 64 KiB."),
             "415": problem("The body is not called JSON."),
             "422": problem("The verdict breaks a limit."),

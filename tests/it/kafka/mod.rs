@@ -2,6 +2,7 @@
 //!
 //! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
 
+mod audit;
 mod breaking;
 mod clients;
 mod cluster;
