@@ -5,11 +5,13 @@
 
 mod access;
 mod agents;
+mod baseline;
 mod events;
 mod openapi;
 mod pages;
 mod problem;
 mod query;
+mod testing;
 mod transmitter;
 mod verdicts;
 
@@ -31,9 +33,10 @@ pub use self::access::{Access, AccessError, Role};
 pub use self::openapi::document;
 use self::problem::Problem;
 use crate::config::HttpSettings;
+use crate::engine::Version;
 use crate::kafka::failure::Failure;
 use crate::kafka::service::lookup::Lookup;
-use crate::kafka::service::{Decided, Deciding, Watcher};
+use crate::kafka::service::{Decided, Deciding, Tested, Watcher};
 use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
 use crate::wire::outputs::caep::{JWKS_PATH, METADATA_PATH, Transmitter};
@@ -91,6 +94,21 @@ pub trait Behind: Send + Sync {
     ///
     /// When it is not known to have been written.
     fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure>;
+
+    /// The topic that alerts are written to.
+    fn alerts_topic(&self) -> &str;
+
+    /// Writes a test alert, once for each key, and a level of the test agent where one is asked for: that before, and that
+    /// after.
+    ///
+    /// # Errors
+    ///
+    /// When it is not known to have been written.
+    fn test(&self, key: &str, level: Option<(Level, Level)>) -> Result<Tested, Failure>;
+
+    /// The newest version of what is normal, and when it was written, by the broker's clock; none for what is shipped.
+    /// Milliseconds since 1970.
+    fn newest(&self) -> (Arc<Version>, Option<i64>);
 }
 
 impl Behind for (Watcher, Deciding) {
@@ -104,6 +122,18 @@ impl Behind for (Watcher, Deciding) {
 
     fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure> {
         self.1.verdict(verdict, key)
+    }
+
+    fn alerts_topic(&self) -> &str {
+        self.1.alerts_topic()
+    }
+
+    fn test(&self, key: &str, level: Option<(Level, Level)>) -> Result<Tested, Failure> {
+        self.1.test_alert(key, level)
+    }
+
+    fn newest(&self) -> (Arc<Version>, Option<i64>) {
+        self.1.newest()
     }
 }
 
@@ -184,6 +214,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
     vec![
         (Method::GET, "/", get(pages::front)),
         (Method::GET, "/agents/{id}", get(pages::agent)),
+        (Method::POST, "/agents/{id}/verdict", post(pages::decide)),
         (Method::GET, "/healthz", get(async || "lives\n")),
         (Method::GET, "/readyz", get(ready)),
         (Method::GET, "/metrics", get(told)),
@@ -191,7 +222,9 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
         (Method::GET, "/v1/agents/{id}/risk", get(agents::risk)),
         (Method::GET, "/v1/agents/{id}/alerts", get(agents::alerts)),
         (Method::GET, "/v1/events", get(events::follow)),
+        (Method::GET, "/v1/agent-types/{type}/baseline", get(baseline::of_type)),
         (Method::POST, "/v1/verdicts", post(verdicts::give)),
+        (Method::POST, "/v1/test-alert", post(testing::test)),
         (Method::GET, "/v1/openapi.json", get(described)),
         (Method::GET, METADATA_PATH, get(transmitter::metadata)),
         (Method::GET, JWKS_PATH, get(transmitter::keys)),

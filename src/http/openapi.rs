@@ -2,6 +2,7 @@
 //!
 //! Knows routes, parameters and answers by name; a test compares it with the routes there are. Must not answer.
 
+mod baseline;
 mod decisions;
 mod transmitter;
 
@@ -124,7 +125,10 @@ pub fn document() -> Value {
                     "503": problem("The levels are still being read.")
                 }
             } },
-            "/v1/verdicts": { "post": decisions::verdict() }
+            "/agents/{id}/verdict": { "post": decisions::form() },
+            "/v1/agent-types/{type}/baseline": { "get": baseline::of_type() },
+            "/v1/verdicts": { "post": decisions::verdict() },
+            "/v1/test-alert": { "post": decisions::test() }
         },
         "components": {
             "securitySchemes": { "password": { "type": "http", "scheme": "basic", "description": "A token as the password; the name of the user does not matter." }, "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." } },

@@ -34,16 +34,16 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What is asked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Asked {
-    agent_id: String,
+pub(super) struct Asked {
+    pub agent_id: String,
     #[serde(default)]
-    tenant: Option<String>,
-    verdict: Decision,
-    by: String,
+    pub tenant: Option<String>,
+    pub verdict: Decision,
+    pub by: String,
     #[serde(default)]
-    reason: String,
+    pub reason: String,
     #[serde(default)]
-    time: Option<EventTime>,
+    pub time: Option<EventTime>,
 }
 
 /// What became of it.
@@ -89,6 +89,16 @@ pub(super) async fn give(
         // It teaches what is normal.
         serving.access.check(&headers, Role::Admin)?;
     }
+    taken(serving, asked, key, wait).await
+}
+
+/// Writes a verdict for whoever may give it, and waits until it took effect, or for so long.
+pub(super) async fn taken(
+    serving: Arc<Serving>,
+    asked: Asked,
+    key: Option<String>,
+    wait: Duration,
+) -> Result<Response, Problem> {
     if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
         serving.deciding.fetch_sub(1, Ordering::AcqRel);
         let detail = format!("{AT_ONCE} verdicts are being written; try again in a moment");
@@ -165,7 +175,14 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
     Ok(json(StatusCode::ACCEPTED, &taken))
 }
 
-fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
+/// A body that is called JSON and may be a JSON object.
+///
+/// * `what`: what it should be, for messages: `a verdict`.
+pub(super) fn json_body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    what: &str,
+) -> Result<Bytes, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     // A form in a page of somebody else cannot say this.
@@ -174,12 +191,17 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", detail));
     }
     let body = body.map_err(|rejection| {
-        Problem::new(
-            rejection.status(),
-            "unreadable-body",
-            format!("{rejection}; a verdict has at most 64 KiB"),
-        )
+        Problem::new(rejection.status(), "unreadable-body", format!("{rejection}; {what} has at most 64 KiB"))
     })?;
+    // Fields in a list would be taken in their order: whoever sends one means something else.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad("no-object", format!("the body is no JSON object, which {what} is")));
+    }
+    Ok(body)
+}
+
+fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
+    let body = json_body(headers, body, "a verdict")?;
     let refused = |error: &str| {
         let error: String = error.chars().take(200).collect();
         let detail = format!(
@@ -188,10 +210,6 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
         );
         Problem::bad("invalid-verdict", detail)
     };
-    // Fields in a list would be taken in their order: whoever sends one means something else.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(refused("it is no JSON object"));
-    }
     let asked: Asked = serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
     match asked.by.trim() {
         "" => Err(refused("`by` is empty, and must say who decides")),
@@ -199,7 +217,7 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY_BYTES).contains(&key.len()));
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {

@@ -83,7 +83,7 @@ impl ProducerContext for Acknowledged {
 /// When it is not known to have been written. Written twice it is still one decision.
 pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
     if clients.settings().delivery == Delivery::AtLeastOnce {
-        return alone(clients, key, json);
+        return alone(clients, Topic::Control, key, json);
     }
     let until = Instant::now() + ACKNOWLEDGED;
     let mut wait = BACK_OFF;
@@ -127,10 +127,16 @@ fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure>
     Ok(written)
 }
 
-/// Writes it without a transaction, which the broker does not allow.
-fn alone(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
-    let topic = clients.settings().topics.of(Topic::Control);
+/// Writes one record to a topic, without a transaction and without a chain; returns once all replicas have it.
+///
+/// # Errors
+///
+/// When it is not known to have been written.
+pub(super) fn alone(clients: &Clients, topic: Topic, key: &str, json: &str) -> Result<Written, Failure> {
+    let topic = clients.settings().topics.of(topic);
     let mut config = clients.producer(u32::MAX)?;
+    config.remove("transactional.id");
+    config.remove("transaction.timeout.ms");
     config.set("delivery.timeout.ms", ACKNOWLEDGED.as_millis().to_string());
     let producer = producer(clients, &config)?;
     producer

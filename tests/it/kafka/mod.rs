@@ -9,6 +9,7 @@ mod cluster;
 mod decisions;
 mod demo;
 mod deployment;
+mod described;
 mod faults;
 mod normalise;
 mod rig;
