@@ -155,7 +155,10 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn new(clients: &Clients, topic: &'t str) -> Result<Self, Failure> {
-        let made = clients.reader(Isolation::Committed)?.create_with_context(clients.context());
+        let mut config = clients.reader(Isolation::Committed)?;
+        // Where nothing is left is seen by an answer without records: a broker keeps that back for so long.
+        config.set("fetch.wait.max.ms", "10");
+        let made = config.create_with_context(clients.context());
         let consumer: BaseConsumer<Context> =
             made.map_err(|error| Failure::new("make a reader", &error, None))?;
         // Behind an open transaction nothing may be read: whoever holds it is not through yet.

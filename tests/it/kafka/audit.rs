@@ -177,9 +177,9 @@ fn a_critical_agent_waits_for_a_second_person_over_http_and_on_the_command_line(
         assert!(deployment.command("cli", &verdict).status.success());
         loop {
             let journal = deployment.read(Topic::Journal);
-            let told =
+            let mut told =
                 journal.iter().filter_map(|record| serde_json::from_slice::<Value>(record.4.as_ref()?).ok());
-            let last = told.filter(|told| told["agent_id"] == "pump-8").last();
+            let last = told.rfind(|told| told["agent_id"] == "pump-8");
             if last.as_ref().is_some_and(|last| last["second_person"]["stage"] == expected) {
                 break;
             }
@@ -191,4 +191,101 @@ fn a_critical_agent_waits_for_a_second_person_over_http_and_on_the_command_line(
     // What was told is what whoever judges everything again tells.
     deployment.check();
     assert_eq!(audit(&deployment).0, Some(0));
+}
+
+/// The records of a topic about the test agent.
+fn of_tests(deployment: &Deployment, topic: Topic) -> Vec<Value> {
+    let records = deployment.read(topic).into_iter().filter(|(.., key, _)| key == b"tiltmeter-test");
+    records.map(|record| serde_json::from_slice(&record.4.unwrap()).unwrap()).collect()
+}
+
+#[test]
+fn a_test_alert_goes_where_alerts_go_once_and_no_level_changes_unless_it_is_asked_for() {
+    let Some(brokers) = shared() else { return left_out("test alerts") };
+    let desk = super::webhooks::Desk::answering(&[], 200);
+    let deployment = Deployment::new("drill", &brokers.brokers, 1, "")
+        .with_sink("ocsf")
+        .with_table(&format!("[[webhooks]]\nname = \"desk\"\nurl = \"{}\"\ntopics = [\"alerts\"]", desk.url));
+    deployment.produce(&events(2000, 20));
+    let mut instances = [deployment.start_with("a", LISTEN), deployment.start_with("b", LISTEN)];
+    let addresses = instances.each_mut().map(address);
+    let test = |at: &str, key: &str, body: &str| {
+        let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\n");
+        ask(at, "POST", "/v1/test-alert", &headers, body)
+    };
+    let (status, first) = test(&addresses[0], "drill", "{}");
+    assert_eq!((status, &first["written"]), (202, &true.into()), "{first}");
+    let (status, again) = test(&addresses[0], "drill", "{}");
+    assert_eq!((status, &again["written"], &again["alert_id"]), (202, &false.into(), &first["alert_id"]));
+    // Another instance knows of it once it has read the topic.
+    let path = "/v1/agents/tiltmeter-test/alerts";
+    let until = Instant::now() + PATIENCE;
+    while ask(&addresses[1], "GET", path, "", "").1["alerts"].as_array().is_none_or(|alerts| alerts.len() < 2)
+    {
+        assert!(Instant::now() < until, "{}", instances[1].log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(test(&addresses[1], "drill", "{}").1["written"], false);
+    let alerts = of_tests(&deployment, Topic::Alerts);
+    assert_eq!(
+        (alerts.len(), &alerts[0]["state"], &alerts[1]["state"]),
+        (2, &"opened".into(), &"closed".into())
+    );
+    let schema = include_str!("../../../schemas/agent-alerts.v1.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    for alert in &alerts {
+        let faults: Vec<String> = schema.iter_errors(alert).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{faults:?} in {alert}");
+        assert!(alert["summary"].as_str().unwrap().starts_with("TEST, nothing happened: "), "{alert}");
+    }
+    assert_eq!(of_tests(&deployment, Topic::Risk), Vec::<Value>::new(), "nobody acts on it");
+
+    for level in ["high", "none"] {
+        let (status, told) = test(&addresses[0], level, &format!("{{\"level\":\"{level}\"}}"));
+        assert_eq!((status, &told["level"]), (202, &level.into()), "{told}");
+        while ask(&addresses[0], "GET", "/v1/agents/tiltmeter-test/risk", "", "").1["level"] != level {
+            assert!(Instant::now() < until, "{}", instances[0].log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let told = of_tests(&deployment, Topic::Risk);
+    let levels: Vec<&Value> =
+        told.iter().flat_map(|risk| [&risk["previous_level"], &risk["level"]]).collect();
+    assert_eq!(levels, ["none", "high", "high", "none"]);
+    let schema = include_str!("../../../schemas/agent-risk.v1.schema.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    assert!(told.iter().all(|risk| schema.is_valid(risk)), "{told:?}");
+    let sink = format!("{}.ocsf", deployment.topic(Topic::Alerts));
+    let marked = |value: &[u8]| String::from_utf8_lossy(value).contains("TEST, nothing happened");
+    loop {
+        let sent = desk.requests().iter().filter(|request| marked(&request.body)).count();
+        let written = deployment.read_named(&sink);
+        let written =
+            written.iter().filter(|record| record.4.as_ref().is_some_and(|value| marked(value))).count();
+        if (sent, written) == (6, 6) {
+            break;
+        }
+        assert!(Instant::now() < until, "{sent} sent, {written} written\n{}", instances[0].log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+
+    // What is normal is told by any instance once anything was learned.
+    let agent_type = {
+        let agents = ask(&addresses[0], "GET", "/v1/agents?limit=50", "", "").1;
+        let mut types = agents["agents"].as_array().unwrap().iter().map(|agent| agent["agent_type"].clone());
+        types.rfind(|name| name != "tiltmeter-test").expect("the fleet is under attack")
+    };
+    let path = format!("/v1/agent-types/{}/baseline", agent_type.as_str().unwrap());
+    loop {
+        let told = addresses.each_ref().map(|at| ask(at, "GET", &path, "", ""));
+        if told.iter().all(|(status, told)| *status == 200 && told["sessions"].as_f64() > Some(0.0)) {
+            assert!(told[0].1["rates"][1]["events"].as_f64() > Some(0.0), "{told:?}");
+            break;
+        }
+        assert!(Instant::now() < until, "{path}: {told:?}\n{}", instances[0].log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    for mut instance in instances {
+        assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+    }
 }
