@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::deciding::Deciding;
 use super::writer::now_ms;
-use crate::alert::{Alert, AlertState, Maturity, Subject};
-use crate::finding::Family;
+use crate::alert::{Alert, AlertState, Maturity, Observation, Share, Subject};
+use crate::finding::{Detector, Family};
 use crate::kafka::decision::{self, Written};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
@@ -91,6 +91,18 @@ impl Deciding {
             agent_type: TEST_AGENT.to_owned(),
             threshold: 1.0,
             summary: format!("{TEST_MARK}an administrator asked for this alert, to see whether it arrives"),
+            shares: vec![Share { family: Family::Rules, detector: Detector::Rules, share: 1.0 }],
+            findings: vec![Observation {
+                family: Family::Rules,
+                detector: Detector::Rules,
+                risk_event_type: empty.risk_event_type,
+                p: 1.0,
+                observed: 1.0,
+                expected_type: 0.0,
+                expected_fleet: None,
+                unit: "tests".to_owned(),
+                sentence: format!("{TEST_MARK}a test was asked for"),
+            }],
             maturity: Maturity {
                 agent: "new".to_owned(),
                 calibration: "shipped".to_owned(),
