@@ -32,6 +32,7 @@ pub fn document() -> Value {
             "description": "Risk levels of AI agents for an access policy, alerts, and verdicts of people. Any instance answers for all agents.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
+        "servers": [{ "url": "/", "description": "The instance that is asked." }],
         "security": [{ "bearer": [] }],
         "paths": {
             "/": { "get": page("front", "Agents at risk and the last alerts, for people.", &[]) },

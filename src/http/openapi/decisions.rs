@@ -13,18 +13,18 @@ pub(super) fn verdict() -> Value {
         "operationId": "giveVerdict",
         "summary": "Gives a verdict on an agent. Role analyst; admin for `accept`.",
         "parameters": [
-            parameter("wait", "query", "Waits for so long until the level has changed because of it: `2s`, `500ms`, at most `30s`.", json!({ "type": "string", "pattern": "^[0-9]+(s|ms)$" })),
+            parameter("wait", "query", "Waits for so long until the level has changed because of it: `2s`, `500ms`, at most `30s`.", json!({ "type": "string", "pattern": "^(([0-9]|[12][0-9]|30)s|([0-9]{1,4}|[12][0-9]{4}|30000)ms)$" })),
             idempotency_key()
         ],
         "requestBody": { "required": true, "content": { "application/json": { "schema": {
             "type": "object", "additionalProperties": false, "required": ["agent_id", "verdict", "by"],
             "properties": {
-                "agent_id": { "type": "string" },
-                "tenant": { "type": ["string", "null"] },
+                "agent_id": { "type": "string", "minLength": 1, "maxLength": 256 },
+                "tenant": { "type": ["string", "null"], "maxLength": 256 },
                 "verdict": { "enum": Decision::ALL.map(Decision::name) },
-                "by": { "description": "Who decided.", "type": "string", "minLength": 1 },
-                "reason": { "type": "string" },
-                "time": { "description": "From when on it holds; left out: from now on.", "type": ["string", "null"], "format": "date-time" }
+                "by": { "description": "Who decided; not only spaces.", "type": "string", "minLength": 1, "maxLength": 1024, "pattern": "[^\\s]" },
+                "reason": { "type": "string", "maxLength": 1024 },
+                "time": { "description": "From when on it holds, from 2000 to 2100; left out: from now on.", "type": ["string", "null"], "format": "date-time" }
             }
         } } } },
         "responses": {
