@@ -19,6 +19,7 @@ mod webhooks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,7 @@ use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
 use crate::time::HOUR_MS;
 use crate::wire::outputs::IdentityTemplate;
+use crate::wire::outputs::caep::Transmitter;
 
 /// Agents watched at most, where the configuration says nothing.
 const MAX_AGENTS: u32 = 1_000_000;
@@ -221,6 +223,15 @@ impl Config {
     /// Who sends security event tokens, and to whom; none where that is not configured.
     pub fn caep(&self) -> Option<&CaepSettings> {
         self.caep.as_ref()
+    }
+
+    /// What signs security event tokens, with the keys as they are now; none where that is not configured.
+    ///
+    /// # Errors
+    ///
+    /// When the keys cannot be read or used.
+    pub fn transmitter(&self) -> Result<Option<Arc<Transmitter>>, CaepError> {
+        self.caep.as_ref().map(|caep| caep.transmitter().map(Arc::new)).transpose()
     }
 
     /// Topics whose records are translated to audit events.

@@ -13,7 +13,6 @@ use std::time::Instant;
 use anyhow::Context;
 
 use self::watch::Watch;
-use super::run::transmitter;
 use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
 use crate::control::{Control, ControlRecord};
@@ -112,7 +111,7 @@ impl Detect {
         let formatter = match &self.format {
             Format::Native => None,
             other => {
-                let transmitter = transmitter(&config)?;
+                let transmitter = config.transmitter()?;
                 if *other == Format::Caep && transmitter.is_none() {
                     anyhow::bail!(
                         "--format caep needs to know who signs: set issuer, audience and keys in [caep]"

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
-use crate::config::{CaepError, Config};
+use crate::config::Config;
 use crate::http::{self, Readiness};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
@@ -22,7 +22,6 @@ use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::metrics::Metrics;
 use crate::time::EventTime;
-use crate::wire::outputs::caep::Transmitter;
 
 /// Between two looks whether the service ends.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -118,7 +117,7 @@ impl Run {
         let engine = config.settings()?;
         let log = self.log.log();
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
-        let transmitter = transmitter(&config)?;
+        let transmitter = config.transmitter()?;
         let readiness = Readiness::not_yet("the broker is waited for");
         let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
         let served = match self.listen {
@@ -200,11 +199,6 @@ impl Run {
         stopped?;
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// What signs security event tokens; none where that is not configured.
-pub(super) fn transmitter(config: &Config) -> Result<Option<Arc<Transmitter>>, CaepError> {
-    config.caep().map(|caep| caep.transmitter().map(Arc::new)).transpose()
 }
 
 /// Waits for a broker and looks at the topics; none if it was told to end before.
