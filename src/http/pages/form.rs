@@ -49,10 +49,11 @@ pub(super) fn add(
     }
     let may_teach = serving.access.check_page(headers, Role::Admin).is_ok();
     let (mark, key) = (serving.access.mark(headers, &about(id, tenant)), now_ms());
+    // The Enter key presses the first button of a form: one that does nothing.
     let path = address(&format!("{}/verdict", path_of(id)), tenant, false);
     let _ = write!(
         body,
-        "<form method=\"post\" action=\"{path}\"><input type=\"hidden\" name=\"mark\" value=\"{mark}\">\
+        "<form method=\"post\" action=\"{path}\"><button disabled hidden></button><input type=\"hidden\" name=\"mark\" value=\"{mark}\">\
          <input type=\"hidden\" name=\"key\" value=\"{key}\"><p><label>Who decides <input name=\"by\" required maxlength=\"200\" value=\"{}\">\
          </label> <label>Why <input name=\"reason\" maxlength=\"1000\"></label></p><p>",
         user(headers).map_or_else(String::new, |name| escaped(&name)),
