@@ -5,7 +5,8 @@
     tiltmeter detect --format cef events.jsonl | scripts/check_formats.py cef
 
 Packages (pip): ocsf-json-schema and jsonschema for `ocsf`, pycef for `cef`, cloudevents for `cloudevents`, whose lines are
-{"headers": {...}, "value": "..."} as the records of Kafka have them.
+{"headers": {...}, "value": "..."} as the records of Kafka have them, joserfc for `caep`, whose lines are
+{"jwks": {...}, "token": "..."}: a token, and what `/.well-known/jwks.json` answers.
 
 Exit status: 0 all are right, 1 one is wrong, 2 used wrongly, 3 a package is missing.
 """
@@ -80,7 +81,57 @@ def cloudevents(lines):
     return faults
 
 
-CHECKS = {"ocsf": ocsf, "cef": cef, "cloudevents": cloudevents}
+def caep(lines):
+    """joserfc verifies signatures; claims are held to CAEP 1.0, the Shared Signals Framework 1.0 and RFC 8417."""
+    from joserfc import jws
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
+    event_type = "https://schemas.openid.net/secevent/caep/event-type/risk-level-change"
+    levels = {"LOW", "MEDIUM", "HIGH"}
+    formats = {"iss_sub": {"format", "iss", "sub"}, "opaque": {"format", "id"}}
+
+    def simple(subject):
+        return formats.get(subject.get("format")) == set(subject) and all(isinstance(text, str) for text in subject.values())
+
+    faults = []
+    for number, line in enumerate(lines, 1):
+        record = json.loads(line)
+        keys = KeySet.import_key_set(record["jwks"])
+        token = record["token"]
+        try:
+            read = jws.deserialize_compact(token, keys, algorithms=["RS256"])
+        except JoseError as error:
+            faults.append(f"line {number}: {error!r}")
+            continue
+        # A verifier that takes anything verifies nothing.
+        head, claims, signature = token.split(".")
+        forged = ".".join([head, claims, ("A" if signature[0] != "A" else "B") + signature[1:]])
+        try:
+            jws.deserialize_compact(forged, keys, algorithms=["RS256"])
+            faults.append(f"line {number}: a forged signature is taken")
+        except JoseError:
+            pass
+        header, claims = read.headers(), json.loads(read.payload)
+        if header["typ"] != "secevent+jwt" or header["alg"] != "RS256" or "kid" not in header:
+            faults.append(f"line {number}: header {header}")
+        if {"iss", "jti", "iat", "aud", "txn", "sub_id", "events"} != set(claims):
+            faults.append(f"line {number}: claims {sorted(claims)}")
+        if not isinstance(claims["iat"], int) or list(claims["events"]) != [event_type]:
+            faults.append(f"line {number}: {claims}")
+        subject = claims["sub_id"]
+        parts = [subject[name] for name in subject if name != "format"] if subject["format"] == "complex" else [subject]
+        if not parts or not all(simple(part) for part in parts):
+            faults.append(f"line {number}: sub_id {subject}")
+        event = claims["events"][event_type]
+        if not isinstance(event["principal"], str) or event["current_level"] not in levels:
+            faults.append(f"line {number}: event {event}")
+        if event.get("previous_level", "LOW") not in levels or event["initiating_entity"] not in {"admin", "policy", "system"}:
+            faults.append(f"line {number}: event {event}")
+    return faults
+
+
+CHECKS = {"ocsf": ocsf, "cef": cef, "cloudevents": cloudevents, "caep": caep}
 
 
 def main(arguments):

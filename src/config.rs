@@ -5,6 +5,7 @@
 //! A [`Config`] has been checked: whatever holds one need not look again. What is wrong with a file is told
 //! all at once. `docs/configuration.md` lists the settings; a test compares it with this file.
 
+mod caep;
 mod http;
 mod kafka;
 mod reader;
@@ -18,9 +19,11 @@ mod webhooks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+pub use self::caep::{CaepError, CaepSettings};
 pub use self::http::{Encryption, HttpSettings, Role};
 pub use self::schema::schema;
 pub use self::setting::{Allowed, Fault, Setting};
@@ -36,7 +39,9 @@ use crate::identity::Identity;
 pub use crate::kafka::settings::{KafkaSettings, SourceTopic};
 use crate::models::{self, ModelError};
 use crate::risk::{Criticality, LevelSettings};
+use crate::time::HOUR_MS;
 use crate::wire::outputs::IdentityTemplate;
+use crate::wire::outputs::caep::Transmitter;
 
 /// Agents watched at most, where the configuration says nothing.
 const MAX_AGENTS: u32 = 1_000_000;
@@ -46,6 +51,9 @@ const QUARANTINE_P: f64 = 0.01;
 /// First days of an installation in which agents are only observed, where the configuration says nothing. Days; one
 /// week, so that every day of it was seen once.
 const OBSERVE_FIRST_DAYS: f64 = 7.0;
+/// Hours that a verdict waits for a second person, where the configuration says nothing: a shift everywhere has somebody
+/// else at work by then.
+const SECOND_PERSON_HOURS: f64 = 24.0;
 /// Largest weight of one part of the call score. A larger one would only hide the others.
 const MAX_WEIGHT: f64 = 100.0;
 /// Length of the key of the identity hash. Bytes; that of SipHash.
@@ -109,6 +117,7 @@ pub struct Config {
     sources: Vec<SourceTopic>,
     registry: RegistrySettings,
     http: HttpSettings,
+    caep: Option<CaepSettings>,
     settings: Vec<Setting>,
 }
 
@@ -211,18 +220,34 @@ impl Config {
         &self.http
     }
 
+    /// Who sends security event tokens, and to whom; none where that is not configured.
+    pub fn caep(&self) -> Option<&CaepSettings> {
+        self.caep.as_ref()
+    }
+
+    /// What signs security event tokens, with the keys as they are now; none where that is not configured.
+    ///
+    /// # Errors
+    ///
+    /// When the keys cannot be read or used.
+    pub fn transmitter(&self) -> Result<Option<Arc<Transmitter>>, CaepError> {
+        self.caep.as_ref().map(|caep| caep.transmitter().map(Arc::new)).transpose()
+    }
+
     /// Topics whose records are translated to audit events.
     pub fn sources(&self) -> &[SourceTopic] {
         &self.sources
     }
 
-    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]` and what agents are called elsewhere, one `name = value` a
+    /// First 12 hexadecimal digits of SHA-256 over all settings in force but those of `[kafka]`, `[http]`, `[caep]` and what agents are called elsewhere, one `name = value` a
     /// line, and all rules, in their order. Two configurations that judge alike have the same hash, however they are
     /// written and whatever their instance is called.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
-        let is_apart =
-            |name: &str| name.starts_with("kafka.") || name.starts_with("http.") || name == "agents.identity";
+        let is_apart = |name: &str| {
+            let told = ["kafka.", "http.", "caep."].iter().any(|table| name.starts_with(table));
+            told || name == "agents.identity"
+        };
         let judging = self.settings.iter().filter(|setting| !is_apart(setting.name));
         for Setting { name, value, .. } in judging {
             hash.update(format!("{name} = {value}\n"));
@@ -316,6 +341,7 @@ impl Config {
                 ),
             },
             http: http::read(from, folder),
+            caep: caep::read(from, folder),
             settings: Vec::new(),
         }
         .with_sources(from, folder)
@@ -327,6 +353,8 @@ impl Config {
         let sources = sources::read(from, &self.kafka, folder);
         let sinks = sinks::read(from, &self.kafka, folder);
         let webhooks = webhooks::read(from, folder);
+        let formats = sinks.iter().map(|sink| &sink.format).chain(webhooks.iter().map(|hook| &hook.format));
+        caep::see_that_it_is_there(from, self.caep.as_ref(), formats);
         let kafka = KafkaSettings { sinks, webhooks, ..self.kafka };
         Self { sources, kafka, ..self }
     }
@@ -361,6 +389,20 @@ fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
             Criticality::of_name,
             Criticality::name,
         ),
+        second_person_ms: {
+            let wanted = from.flag(
+                "verdicts.second_person",
+                "verdicts that take away the level of an agent that is registered with high criticality need two people",
+                false,
+            );
+            let hours = from.number(
+                "verdicts.second_person_hours",
+                "how long the first of them waits for the second",
+                0.1..=720.0,
+                SECOND_PERSON_HOURS,
+            );
+            wanted.then_some((hours * HOUR_MS as f64) as i64)
+        },
     }
 }
 

@@ -5,12 +5,15 @@
 
 mod access;
 mod agents;
+mod baseline;
 mod encrypted;
 mod events;
 mod openapi;
 mod pages;
 mod problem;
 mod query;
+mod testing;
+mod transmitter;
 mod verdicts;
 
 use std::io;
@@ -32,13 +35,15 @@ use self::encrypted::{Connections, Encrypted, Names};
 pub use self::openapi::document;
 use self::problem::Problem;
 use crate::config::HttpSettings;
+use crate::engine::Version;
 use crate::kafka::client::Severity;
 use crate::kafka::failure::Failure;
 use crate::kafka::service::lookup::Lookup;
-use crate::kafka::service::{Decided, Deciding, Watcher};
+use crate::kafka::service::{Decided, Deciding, Tested, Watcher};
 use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
 use crate::tls::TlsError;
+use crate::wire::outputs::caep::{JWKS_PATH, METADATA_PATH, Transmitter};
 
 /// The largest body. Bytes.
 const LARGEST_BODY_BYTES: usize = 64 << 10;
@@ -96,6 +101,21 @@ pub trait Behind: Send + Sync {
     ///
     /// When it is not known to have been written.
     fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure>;
+
+    /// The topic that alerts are written to.
+    fn alerts_topic(&self) -> &str;
+
+    /// Writes a test alert, once for each key, and a level of the test agent where one is asked for: that before, and that
+    /// after.
+    ///
+    /// # Errors
+    ///
+    /// When it is not known to have been written.
+    fn test(&self, key: &str, level: Option<(Level, Level)>) -> Result<Tested, Failure>;
+
+    /// The newest version of what is normal, and when it was written, by the broker's clock; none for what is shipped.
+    /// Milliseconds since 1970.
+    fn newest(&self) -> (Arc<Version>, Option<i64>);
 }
 
 impl Behind for (Watcher, Deciding) {
@@ -110,6 +130,18 @@ impl Behind for (Watcher, Deciding) {
     fn decide(&self, verdict: Verdict, key: Option<&str>) -> Result<Decided, Failure> {
         self.1.verdict(verdict, key)
     }
+
+    fn alerts_topic(&self) -> &str {
+        self.1.alerts_topic()
+    }
+
+    fn test(&self, key: &str, level: Option<(Level, Level)>) -> Result<Tested, Failure> {
+        self.1.test_alert(key, level)
+    }
+
+    fn newest(&self) -> (Arc<Version>, Option<i64>) {
+        self.1.newest()
+    }
 }
 
 /// What is answered from.
@@ -118,6 +150,7 @@ pub struct Serving {
     metrics: Arc<Metrics>,
     lookup: Arc<Lookup>,
     riskiest_agents: usize,
+    transmitter: Option<Arc<Transmitter>>,
     access: Access,
     behind: RwLock<Option<Arc<dyn Behind>>>,
     deciding: verdicts::Deciding,
@@ -170,6 +203,8 @@ impl Served {
 
 /// Answers until the process ends, in a thread of its own.
 ///
+/// * `transmitter`: what signs security event tokens, whose receivers look for its keys here; none: it is not configured.
+///
 /// # Errors
 ///
 /// When it cannot listen there, or tokens or certificates cannot be used.
@@ -179,6 +214,7 @@ pub fn serve(
     readiness: Readiness,
     metrics: Arc<Metrics>,
     lookup: Arc<Lookup>,
+    transmitter: Option<Arc<Transmitter>>,
 ) -> Result<Served, ListenError> {
     let failed = |source| ListenError::Address { address, source };
     let runtime =
@@ -190,6 +226,7 @@ pub fn serve(
         metrics,
         lookup,
         riskiest_agents: settings.riskiest_agents,
+        transmitter,
         access: Access::new(settings, bound)?,
         behind: RwLock::default(),
         deciding: verdicts::Deciding::new(0),
@@ -217,6 +254,7 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
     vec![
         (Method::GET, "/", get(pages::front)),
         (Method::GET, "/agents/{id}", get(pages::agent)),
+        (Method::POST, "/agents/{id}/verdict", post(pages::decide)),
         (Method::GET, "/healthz", get(async || "lives\n")),
         (Method::GET, "/readyz", get(ready)),
         (Method::GET, "/metrics", get(told)),
@@ -224,8 +262,12 @@ fn routes() -> Vec<(Method, &'static str, MethodRouter<Arc<Serving>>)> {
         (Method::GET, "/v1/agents/{id}/risk", get(agents::risk)),
         (Method::GET, "/v1/agents/{id}/alerts", get(agents::alerts)),
         (Method::GET, "/v1/events", get(events::follow)),
+        (Method::GET, "/v1/agent-types/{type}/baseline", get(baseline::of_type)),
         (Method::POST, "/v1/verdicts", post(verdicts::give)),
+        (Method::POST, "/v1/test-alert", post(testing::test)),
         (Method::GET, "/v1/openapi.json", get(described)),
+        (Method::GET, METADATA_PATH, get(transmitter::metadata)),
+        (Method::GET, JWKS_PATH, get(transmitter::keys)),
     ]
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::blindness::Blindness;
 pub use self::update::{Cause, Monitoring, RISK_SCHEMA, Reason, RiskUpdate};
-pub use self::verdict::{Decision, Verdict};
+pub use self::verdict::{Decision, Proposal, Verdict};
 
 use crate::pattern::{Pattern, Patterns};
 use crate::time::DAY_MS;
@@ -93,6 +93,9 @@ pub struct LevelSettings {
     pub never_block: Patterns,
     /// Criticality by agent type. Where several patterns fit, the highest holds.
     pub criticality: Vec<(Pattern, Criticality)>,
+    /// How long a verdict that takes a level away waits for a second person, of agents whose registration says that they can
+    /// do great harm. Milliseconds of event time; none: one person is enough.
+    pub second_person_ms: Option<i64>,
 }
 
 impl LevelSettings {
@@ -140,6 +143,7 @@ mod tests {
             observe_first_days: 7.0,
             never_block: Patterns::default(),
             criticality: criticality.map(|(pattern, value)| (Pattern::new(pattern), value)).to_vec(),
+            second_person_ms: None,
         };
         assert_eq!(settings.criticality("pay-test"), Criticality::High);
         assert_eq!(settings.criticality("mail-test"), Criticality::Low);

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::finding::{Detector, RiskEventType};
 use crate::identity::Key;
-use crate::risk::{Criticality, Level, Reason};
+use crate::risk::{Criticality, Level, Proposal, Reason};
 use crate::time::{EventTime, HOUR_MS};
 
 /// For how long a finding at a level holds that level.
@@ -112,6 +112,8 @@ pub struct Risk {
     pub confirmed: bool,
     /// Activity that a person declared safe, until when. Event time.
     safe: Vec<(RiskEventType, Key, EventTime)>,
+    /// A verdict that waits for a second person.
+    pub proposed: Option<Box<Proposal>>,
 }
 
 /// The level that a finding deserves.

@@ -62,7 +62,7 @@ pub struct Detect {
     #[arg(long, value_name = "FILE")]
     control: Option<PathBuf>,
 
-    /// Format of alerts and risk updates: native (everything that is told), cloudevents, ocsf, ecs, cef, graph, sentinel, or
+    /// Format of alerts and risk updates: native (everything that is told), cloudevents, ocsf, caep, ecs, cef, graph, sentinel, or
     /// an output mapping, FILE.toml. Other formats have alerts and risk updates only.
     #[arg(long, value_name = "FORMAT", default_value = "native", value_parser = named)]
     format: Format,
@@ -110,7 +110,15 @@ impl Detect {
         let control = self.control_records()?;
         let formatter = match &self.format {
             Format::Native => None,
-            other => Some(Formatter::new(other, config.identity().clone())?),
+            other => {
+                let transmitter = config.transmitter()?;
+                if *other == Format::Caep && transmitter.is_none() {
+                    anyhow::bail!(
+                        "--format caep needs to know who signs: set issuer, audience and keys in [caep]"
+                    );
+                }
+                Some(Formatter::new(other, config.identity().clone())?.signed_by(transmitter.as_ref()))
+            }
         };
         if self.threads > 1 && !self.source.is_native() {
             eprintln!(

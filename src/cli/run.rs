@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 pub(super) use self::renewal::Renewal;
-use self::works::Works;
+use self::works::{Parts, Works};
 use crate::config::Config;
 use crate::http::{self, Readiness, Served};
 use crate::kafka::client::{Clients, Log, Severity};
@@ -121,13 +121,21 @@ impl Run {
         let engine = config.settings()?;
         let log = self.log.log();
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
+        let transmitter = config.transmitter()?;
         let readiness = Readiness::not_yet("the broker is waited for");
         let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
         let served = match self.listen {
             None => None,
             Some(address) => {
                 let (metrics, lookup) = (Arc::clone(&metrics), Arc::clone(&lookup));
-                let served = http::serve(address, config.http(), readiness.clone(), metrics, lookup)?;
+                let served = http::serve(
+                    address,
+                    config.http(),
+                    readiness.clone(),
+                    metrics,
+                    lookup,
+                    transmitter.clone(),
+                )?;
                 log(Severity::Info, &format!("answers at {}://{}/readyz", served.scheme(), served.address));
                 if !served.lets_in() {
                     log(Severity::Warning, NOBODY_IS_LET_IN);
@@ -159,7 +167,7 @@ impl Run {
         let renewal = Renewal::start(&clients, &log)?;
         let mut verified = verified;
         loop {
-            let parts = (sources, !self.without_sinks);
+            let parts = Parts { sources, tells: !self.without_sinks, signs: transmitter.as_ref() };
             let works = Works::start(&clients, &config, &engine, verified, &metrics, parts)?;
             if let Some(served) = &served {
                 served.stand_behind((works.service.watcher(), works.service.deciding()));

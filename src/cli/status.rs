@@ -2,6 +2,8 @@
 //!
 //! Knows options and how a table looks. Must not know a broker.
 
+mod audit;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,11 @@ pub struct Status {
     #[arg(long)]
     json: bool,
 
+    /// Show what people decided instead: every control record, in its order, and whether the chain through them is whole. The
+    /// exit code is 1 where it is not.
+    #[arg(long, conflicts_with = "between")]
+    audit: bool,
+
     /// Seconds between the two looks.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=600))]
     between: u64,
@@ -46,6 +53,9 @@ impl Status {
         let config = Config::load(self.config.as_deref())?;
         // What librdkafka has to say is in the failure.
         let clients = Clients::new(config.kafka(), Arc::new(|_, _| ()))?;
+        if self.audit {
+            return audit::run(&clients, self.json);
+        }
         let found = status(&clients, config.sources(), Duration::from_secs(self.between))?;
         let mut out = Output::stdout();
         if self.json {

@@ -90,6 +90,11 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> KafkaSettings {
             default.canary,
         ),
         topics: TopicNames::each(|topic| from.text(topic.setting(), about(topic), topic.default_name())),
+        control_key: from.secret_place(
+            "kafka.control_key",
+            "key of the chain of control records, the same for all who write them",
+            folder,
+        ),
         security: security(from, folder),
         // They are read once their topics have names.
         sinks: Vec::new(),

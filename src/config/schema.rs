@@ -60,7 +60,7 @@ pub fn schema() -> Value {
                 "type": "object", "additionalProperties": false, "required": ["format"],
                 "properties": {
                     "format": {
-                        "description": "cloudevents, cloudevents-binary, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "description": "cloudevents, cloudevents-binary, ocsf, caep, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
                         "type": "string", "minLength": 1
                     },
                     "topics": {
@@ -92,7 +92,7 @@ pub fn schema() -> Value {
                         "type": "string", "pattern": "^https?://."
                     },
                     "format": {
-                        "description": "native, cloudevents, ocsf, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
+                        "description": "native, cloudevents, ocsf, caep, ecs, cef, graph, sentinel, or an output mapping; relative to this file.",
                         "type": "string", "minLength": 1, "default": "native"
                     },
                     "topics": {
@@ -105,6 +105,11 @@ pub fn schema() -> Value {
                     },
                     "secret": {
                         "description": "Where the secret is kept that signs; without it nothing is signed.",
+                        "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
+                        "properties": { "file": text(), "env": text() }
+                    },
+                    "authorization": {
+                        "description": "Where the value of the header `authorization` is kept; without it there is no such header.",
                         "type": "object", "additionalProperties": false, "minProperties": 1, "maxProperties": 1,
                         "properties": { "file": text(), "env": text() }
                     }

@@ -41,6 +41,7 @@ fn every_setting_reaches_the_engine() {
          destructive = 7\n\
          [levels]\nobserve_only = [\"batch-*\"]\nobserve_first_days = 0\nnever_block = [\"pump-7\"]\n\
          criticality = { \"pay*\" = \"high\", \"*-test\" = \"low\" }\n\
+         [verdicts]\nsecond_person = true\nsecond_person_hours = 6\n\
          [registry]\nrequire = true\ndormant_days = 12",
     );
     let settings = config.settings().unwrap();
@@ -63,10 +64,11 @@ fn every_setting_reaches_the_engine() {
     assert!(levels.observe_only.matches("batch-7") && !levels.observe_only.matches("pump-7"));
     assert!(levels.never_block.matches("pump-7") && !levels.never_block.matches("pump-71"));
     assert_eq!(levels.observe_first_days, 0.0);
+    assert_eq!(levels.second_person_ms, Some(6 * 3_600_000));
     let criticality = ["pay-test", "mail-test", "mail"].map(|agent_type| levels.criticality(agent_type));
     assert_eq!(criticality, [Criticality::High, Criticality::Low, Criticality::Normal]);
     // Every setting but the two that name files was changed: a new one cannot be forgotten here.
-    let is_apart = |name: &str| name.starts_with("kafka.") || name.starts_with("http.");
+    let is_apart = |name: &str| ["kafka.", "http.", "caep."].iter().any(|table| name.starts_with(table));
     let judging = config.all().iter().filter(|setting| !is_apart(setting.name)).count();
     assert_eq!(config.changed().count() + 2, judging);
 }

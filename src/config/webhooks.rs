@@ -15,7 +15,7 @@ use crate::kafka::settings::Webhook;
 use crate::wire::outputs::Format;
 
 /// Keys of a webhook.
-const KEYS: [&str; 6] = ["name", "url", "format", "topics", "secret", "ca_file"];
+const KEYS: [&str; 7] = ["name", "url", "format", "topics", "secret", "authorization", "ca_file"];
 
 /// Every webhook of a document; what is wrong goes to the reader. Files begin in `folder`.
 pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> Vec<Webhook> {
@@ -73,16 +73,18 @@ fn one(
         from.fault(span, what);
     }
     let topics = kinds(from, place, table, knows).into_iter().map(topic_of).collect();
-    let secret = table.get("secret").and_then(|value| {
-        let found = place_of_secret(value.get_ref(), folder);
-        if found.is_none() {
-            // Whoever wrote the secret itself must not see it in a log.
-            from.fault(
-                &value.span(),
-                format!("{place}: secret is not allowed like this: give {}", Allowed::Secret),
-            );
-        }
-        found
+    let [secret, authorization] = ["secret", "authorization"].map(|key| {
+        table.get(key).and_then(|value| {
+            let found = place_of_secret(value.get_ref(), folder);
+            if found.is_none() {
+                // Whoever wrote the secret itself must not see it in a log.
+                from.fault(
+                    &value.span(),
+                    format!("{place}: {key} is not allowed like this: give {}", Allowed::Secret),
+                );
+            }
+            found
+        })
     });
     let ca_file = table.get("ca_file").and_then(|value| {
         let path = value.get_ref().as_str().filter(|path| !path.is_empty());
@@ -93,7 +95,14 @@ fn one(
         }
         path.map(|path| folder.join(path))
     });
-    Some(Webhook { name: name?, url: url?, topics, format, secret, ca_file })
+    if format == Format::Caep && secret.is_some() {
+        let what = format!(
+            "{place}: a security event token is signed by the keys of [caep]: remove secret; authorization is for what the \
+             receiver wants in that header"
+        );
+        from.fault(span, what);
+    }
+    Some(Webhook { name: name?, url: url?, topics, format, secret, authorization, ca_file })
 }
 
 fn is_address(text: &str) -> bool {
@@ -126,7 +135,9 @@ mod tests {
         let text = "[[webhooks]]\nurl = \"ftp://x\"\nsecret = \"hunter2\"\nsecrets = 1\n\
                     [[webhooks]]\nname = \"a\"\nurl = \"http://x\"\nformat = \"cloudevents-binary\"\n\
                     [[webhooks]]\nname = \"a\"\nurl = \"http://x y\"\n\
-                    [[webhooks]]\nname = \"a\"\nurl = \"http://x\"";
+                    [[webhooks]]\nname = \"a\"\nurl = \"http://x\"\n\
+                    [[webhooks]]\nname = \"b\"\nurl = \"http://x\"\nformat = \"caep\"\nsecret = { env = \"X\" }\n\
+                    authorization = \"Bearer hunter2\"";
         let told = Config::parse(text, Path::new("")).unwrap_err();
         let told = told.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         for part in [
@@ -137,6 +148,8 @@ mod tests {
             "[[webhooks]] number 2: cloudevents-binary is for Kafka only",
             "line 11: [[webhooks]] number 3: url = \"http://x y\" is not allowed",
             "[[webhooks]] number 4: the name \"a\" is another's already",
+            "[[webhooks]] number 5: authorization is not allowed like this",
+            "[[webhooks]] number 5: a security event token is signed by the keys of [caep]: remove secret",
         ] {
             assert!(told.contains(part), "{part} is not in\n{told}");
         }

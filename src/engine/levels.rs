@@ -92,6 +92,12 @@ impl Watched {
             // Nobody knows when it falls while nobody sees what happens.
             expires_at: self.due().filter(|_| !self.blind).map(|due| now.event_time(due)),
             alert_count: self.alerts_opened,
+            proposed: self
+                .risk
+                .as_ref()
+                .and_then(|risk| risk.proposed.as_deref())
+                .filter(|proposed| time < proposed.until)
+                .cloned(),
             open_alerts: self.open.iter().map(|open| open.id.clone()).collect(),
             monitoring: if self.blind { Monitoring::Blind } else { self.monitoring },
             maturity: self.maturity().to_owned(),

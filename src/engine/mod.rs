@@ -19,6 +19,7 @@ pub mod member;
 pub mod output;
 mod plain;
 mod registry;
+pub mod second_person;
 mod sight;
 mod slice;
 mod splitting;

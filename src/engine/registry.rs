@@ -287,6 +287,15 @@ fn rebaselined(
     }))
 }
 
+/// Whether the registration of an agent says that it can do great harm.
+pub(super) fn is_critical(known: &KnownAgents, registry: &Registry, watched: &Watched) -> bool {
+    let (id, name, tenant) = (&*watched.id, &*watched.type_name, watched.tenant.as_deref());
+    // Looked up anew: the agent may have done nothing since it was registered, or since a restart.
+    let own = known.get(&watched.key).and_then(|known| known.records.registration(id, name, tenant));
+    let found = own.or_else(|| registry.records.registration(id, name, tenant));
+    found.is_some_and(|registration| registration.what.criticality == Criticality::High)
+}
+
 /// Forgets an agent that made room for others, but for what people said of it.
 pub(super) fn forget(known: &mut KnownAgents, agent: Key) {
     if known.get(&agent).is_some_and(|known| known.records.is_empty()) {

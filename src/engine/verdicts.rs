@@ -8,6 +8,8 @@ use super::clock::Now;
 use super::explain::shown;
 use super::output::Output;
 use super::plain::Plain;
+use super::registry::is_critical;
+use super::second_person::{SecondPerson, Stage, asked};
 use super::slice::Slice;
 use super::version::Version;
 use super::watched::OpenAlert;
@@ -42,6 +44,9 @@ pub struct VerdictRecord {
     pub closed_alerts: Vec<String>,
     /// Version of the baseline.
     pub baseline: u64,
+    /// What it has come to, where it needs two people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_person: Option<SecondPerson>,
 }
 
 impl Slice {
@@ -62,7 +67,8 @@ impl Slice {
         if self.pending.len() < MOST_PENDING || self.pending.contains_key(&agent) {
             self.pending.entry(agent).or_default().push(verdict.clone());
         }
-        out.push(record(version, verdict, false, Level::None, Level::None, Vec::new()));
+        let waits = recorded(version, verdict, false, Level::None, Level::None, Vec::new());
+        out.push(Output::Verdict(Box::new(waits)));
         None
     }
 
@@ -78,6 +84,32 @@ impl Slice {
         let now = now.of(verdict.time);
         let time = now.time;
         let before = watched.level();
+        let agent_type = watched.agent_type;
+        let levels = &version.settings.levels;
+        let second_person = match levels.second_person_ms.filter(|_| verdict.verdict.releases()) {
+            Some(within_ms) if is_critical(&self.known, &self.registry, watched) => {
+                Some(asked(&mut watched.risk_mut().proposed, verdict, time, within_ms))
+            }
+            _ => {
+                if let Some(risk) = &mut watched.risk {
+                    risk.proposed = None;
+                }
+                None
+            }
+        };
+        if let Some(second_person) = second_person.as_ref().filter(|asked| asked.stage != Stage::Completed) {
+            let stage = second_person.stage;
+            let waits = VerdictRecord {
+                second_person: Some(second_person.clone()),
+                ..recorded(version, verdict, true, before, before, Vec::new())
+            };
+            out.push(Output::Verdict(Box::new(waits)));
+            if stage == Stage::Proposed {
+                // So that whoever is asked sees it; the level stays.
+                watched.tell_level(version, now, before, Cause::Verdict, out);
+            }
+            return Some((agent_type, 0));
+        }
         let mut confirmed = 0;
         let mut closed = Vec::new();
         match verdict.verdict {
@@ -121,26 +153,26 @@ impl Slice {
             }
         }
         let level = watched.level();
-        out.push(record(version, verdict, true, before, level, closed));
+        let done = VerdictRecord { second_person, ..recorded(version, verdict, true, before, level, closed) };
+        out.push(Output::Verdict(Box::new(done)));
         // What was confirmed no longer falls by itself: that is news even where the level is the same.
         if level != before || verdict.verdict == Decision::ConfirmCompromised {
             watched.tell_level(version, now, before, Cause::Verdict, out);
         }
-        let agent_type = watched.agent_type;
         Self::set_timer(&mut self.timers, watched);
         Some((agent_type, confirmed))
     }
 }
 
-fn record(
+fn recorded(
     version: &Version,
     verdict: &Verdict,
     known: bool,
     previous_level: Level,
     level: Level,
     closed_alerts: Vec<String>,
-) -> Output {
-    Output::Verdict(Box::new(VerdictRecord {
+) -> VerdictRecord {
+    VerdictRecord {
         schema: VERDICT_SCHEMA.to_owned(),
         verdict: verdict.clone(),
         known,
@@ -148,5 +180,6 @@ fn record(
         level,
         closed_alerts,
         baseline: version.baselines.version,
-    }))
+        second_person: None,
+    }
 }

@@ -6,6 +6,7 @@
 //! a browser on the same machine could otherwise ask under a name of its own.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,6 +83,8 @@ pub struct Access {
     client_roles: Vec<(Pattern, Role)>,
     known: Mutex<(Instant, Vec<(Hash, Role)>)>,
     is_local: bool,
+    /// Stands for a token where there are none. Random.
+    own: [u64; 2],
 }
 
 impl Access {
@@ -100,7 +103,8 @@ impl Access {
             places.into_iter().filter_map(|(role, place)| Some((role, place.clone()?))).collect();
         let known = Mutex::new((Instant::now(), read(&places)?));
         let client_roles = settings.client_roles.clone();
-        Ok(Self { places, client_roles, known, is_local: address.ip().is_loopback() })
+        let own = [0, 1].map(|number: u8| RandomState::new().hash_one(number));
+        Ok(Self { places, client_roles, known, is_local: address.ip().is_loopback(), own })
     }
 
     /// Whether anybody is let in to `/v1`.
@@ -178,6 +182,22 @@ impl Access {
         Problem::new(StatusCode::UNAUTHORIZED, "no-token", detail)
     }
 
+    /// What a form of a page says, so that it is known to come from a page that was shown to the same person: another page
+    /// in the browser makes it send the password, but knows none.
+    ///
+    /// * `what`: what the form is about.
+    ///
+    /// Returns 32 hexadecimal digits; the same from every instance, where there are tokens.
+    pub fn mark(&self, headers: &HeaderMap, what: &str) -> String {
+        let secret = bearer(headers).or_else(|| password(headers));
+        let secret = secret.filter(|_| !self.places.is_empty());
+        let secret = secret.unwrap_or_else(|| format!("{:?}", self.own));
+        let mut digest = Sha256::new();
+        digest.update(hash(&secret));
+        digest.update(what.as_bytes());
+        digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn check_token(&self, token: &str, wanted: Role) -> Result<(), Problem> {
         let Some(role) = self.role(token.trim()) else {
             let detail = "the token is not known; send one of those in [http]";
@@ -237,9 +257,18 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 
 /// The password, whatever the name of the user.
 fn password(headers: &HeaderMap) -> Option<String> {
+    Some(basic(headers)?.1)
+}
+
+/// The name that a browser gave beside the password, if any. Nobody checks it.
+pub fn user(headers: &HeaderMap) -> Option<String> {
+    Some(basic(headers)?.0).filter(|name| !name.trim().is_empty())
+}
+
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let bytes = BASE64.decode(credentials(headers, "basic")?.trim()).ok()?;
-    let (_, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
-    Some(password.to_owned())
+    let (name, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
 }
 
 fn read(places: &[(Role, SecretPlace)]) -> Result<Vec<(Hash, Role)>, AccessError> {

@@ -2,6 +2,10 @@
 //!
 //! Knows routes, parameters and answers by name; a test compares it with the routes there are. Must not answer.
 
+mod baseline;
+mod decisions;
+mod transmitter;
+
 use serde_json::{Value, json};
 
 use crate::risk::{Decision, Level};
@@ -28,6 +32,7 @@ pub fn document() -> Value {
             "description": "Risk levels of AI agents for an access policy, alerts, and verdicts of people. Any instance answers for all agents.",
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
         },
+        "servers": [{ "url": "/", "description": "The instance that is asked." }],
         "security": [{ "bearer": [] }, { "certificate": [] }],
         "paths": {
             "/": { "get": page("front", "Agents at risk and the last alerts, for people.", &[]) },
@@ -40,6 +45,8 @@ pub fn document() -> Value {
             "/v1/openapi.json": { "get": plain("describe", "This document.", json!({
                 "200": { "description": "This document.", "content": { "application/json": { "schema": { "type": "object" } } } }
             })) },
+            "/.well-known/ssf-configuration": { "get": transmitter::metadata() },
+            "/.well-known/jwks.json": { "get": transmitter::keys() },
             "/v1/agents/{id}/risk": { "get": {
                 "operationId": "agentRisk",
                 "summary": "The risk level of an agent. Role viewer.",
@@ -119,46 +126,10 @@ pub fn document() -> Value {
                     "503": problem("The levels are still being read.")
                 }
             } },
-            "/v1/verdicts": { "post": {
-                "operationId": "giveVerdict",
-                "summary": "Gives a verdict on an agent. Role analyst; admin for `accept`.",
-                "parameters": [
-                    parameter("wait", "query", "Waits for so long until the level has changed because of it: `2s`, `500ms`, at most `30s`.", json!({ "type": "string", "pattern": "^[0-9]+(s|ms)$" })),
-                    parameter("Idempotency-Key", "header", "Given again with the same key, the verdict is written once.", json!({ "type": "string", "minLength": 1, "maxLength": 255 }))
-                ],
-                "requestBody": { "required": true, "content": { "application/json": { "schema": {
-                    "type": "object", "additionalProperties": false, "required": ["agent_id", "verdict", "by"],
-                    "properties": {
-                        "agent_id": { "type": "string" },
-                        "tenant": { "type": ["string", "null"] },
-                        "verdict": { "enum": Decision::ALL.map(Decision::name) },
-                        "by": { "description": "Who decided.", "type": "string", "minLength": 1 },
-                        "reason": { "type": "string" },
-                        "time": { "description": "From when on it holds; left out: from now on.", "type": ["string", "null"], "format": "date-time" }
-                    }
-                } } } },
-                "responses": {
-                    "202": answer("It is written to the control topic, in all replicas.", json!({
-                        "type": "object",
-                        "required": ["id", "topic", "partition", "offset", "took_effect"],
-                        "properties": {
-                            "id": { "type": "string" }, "topic": { "type": "string" },
-                            "partition": { "type": "integer" }, "offset": { "type": "integer" },
-                            "took_effect": { "description": "Whether the level changed because of it meanwhile.", "type": "boolean" },
-                            "risk": reference("AgentRisk")
-                        }
-                    })),
-                    "400": problem("The request cannot be understood."),
-                    "401": problem("No token, or an unknown one."),
-                    "403": problem("The token's role is too low, or no tokens are configured."),
-                    "409": problem("Another verdict was given with this key."),
-                    "413": problem("The body is larger than 64 KiB."),
-                    "415": problem("The body is not called JSON."),
-                    "422": problem("The verdict breaks a limit."),
-                    "429": problem("Many verdicts are being written."),
-                    "503": problem("It is not known to be written: give it again with the same key.")
-                }
-            } }
+            "/agents/{id}/verdict": { "post": decisions::form() },
+            "/v1/agent-types/{type}/baseline": { "get": baseline::of_type() },
+            "/v1/verdicts": { "post": decisions::verdict() },
+            "/v1/test-alert": { "post": decisions::test() }
         },
         "components": {
             "securitySchemes": { "password": { "type": "http", "scheme": "basic", "description": "A token as the password; the name of the user does not matter." }, "bearer": { "type": "http", "scheme": "bearer", "description": "A token of [http] in the configuration. Where none is configured, only this machine is answered, without one." }, "certificate": { "type": "mutualTLS", "description": "A certificate for a name in [http] client_roles, where the interface is encrypted." } },
@@ -173,7 +144,17 @@ pub fn document() -> Value {
                         "level": { "enum": Level::ALL.map(Level::name) }, "score": { "type": "number", "minimum": 0, "maximum": 100 },
                         "as_of": { "type": "string", "format": "date-time" },
                         "expires_at": { "type": "string", "format": "date-time" },
+                        "proposed": reference("Proposal"),
                         "monitoring": { "enum": ["ok", "degraded", "blind"] }
+                    }
+                },
+                "Proposal": {
+                    "description": "A verdict that waits for a second person.",
+                    "type": "object",
+                    "required": ["verdict", "by", "until"],
+                    "properties": {
+                        "verdict": { "enum": Decision::ALL.map(Decision::name) }, "by": { "type": "string" },
+                        "until": { "type": "string", "format": "date-time" }
                     }
                 },
                 "AgentRisk": {

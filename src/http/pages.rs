@@ -1,9 +1,11 @@
 //! Pages for people: agents at risk with the last alerts, and one agent.
 //!
-//! Knows how what was read is shown. Must not change anything, and must not trust a name: agents choose their own.
+//! Knows how what was read is shown. Must not change anything but by a verdict, and must not trust a name: agents choose their own.
 
 mod address;
+mod form;
 mod text;
+mod timeline;
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -16,6 +18,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest, Sha256};
+
+pub(super) use self::form::decide;
 
 use self::address::{View, address, link, path_of};
 use self::text::{breakable, escaped, moment, sentence, without_subject};
@@ -84,7 +88,7 @@ pub(super) async fn front(
     }
     body += "<h2>Last alerts</h2>";
     let alerts = serving.lookup.alerts().latest(ALERTS);
-    table_of_alerts(&mut body, &serving, &alerts, Some(&view));
+    table_of_alerts(&mut body, &serving, &alerts, &view);
     let [_, _, (_, medium), (_, high)] = counts;
     Ok(page(&serving, &view, &format!("{high} high, {medium} medium"), &body))
 }
@@ -132,6 +136,15 @@ pub(super) async fn agent(
                 risk.open_alerts.len(),
                 seen = monitoring(risk.monitoring),
             );
+            if let Some(proposed) = &risk.proposed {
+                let _ = write!(
+                    body,
+                    "<p class=\"proposed\">{} proposed <strong>{}</strong>: a different person may complete it before {}.</p>",
+                    escaped(&proposed.by),
+                    proposed.verdict.name(),
+                    moment(proposed.until),
+                );
+            }
             if !risk.reasons.is_empty() {
                 body += "<h2>What the score is made of</h2><table class=\"reasons\"><thead><tr><th scope=\"col\" class=\"number\">Points\
                          <th scope=\"col\">Detector<th scope=\"col\">Risk</tr></thead><tbody>";
@@ -150,9 +163,8 @@ pub(super) async fn agent(
             }
         }
     }
-    body += "<h2>Last alerts</h2>";
-    let alerts = serving.lookup.alerts().of(tenant, &id, ALERTS);
-    table_of_alerts(&mut body, &serving, &alerts, None);
+    form::add(&mut body, &serving, &asker, &id, tenant, &view);
+    timeline::add(&mut body, &serving, &id, tenant);
     Ok(page(&serving, &view, &escaped(&id), &body))
 }
 
@@ -170,8 +182,7 @@ fn row(body: &mut String, Found { risk, .. }: &Found, view: &View) {
     );
 }
 
-/// * `view`: of a page with alerts of many agents; none where all are of one.
-fn table_of_alerts(body: &mut String, serving: &Serving, alerts: &[String], view: Option<&View>) {
+fn table_of_alerts(body: &mut String, serving: &Serving, alerts: &[String], view: &View) {
     let mut alerts: Vec<Alert> = alerts.iter().filter_map(|json| serde_json::from_str(json).ok()).collect();
     if alerts.is_empty() {
         *body += nothing(serving);
@@ -179,23 +190,16 @@ fn table_of_alerts(body: &mut String, serving: &Serving, alerts: &[String], view
     }
     // Partitions are read side by side, those with a backlog in large pieces.
     alerts.sort_by_key(|alert| Reverse(alert.time));
-    *body += "<table class=\"alerts\"><thead><tr><th scope=\"col\">Time<th scope=\"col\">State";
-    *body += if view.is_some() { "<th scope=\"col\">Agent" } else { "" };
-    *body += "<th scope=\"col\">Risk<th scope=\"col\">What was seen</tr></thead><tbody>";
+    *body += "<table class=\"alerts\"><thead><tr><th scope=\"col\">Time<th scope=\"col\">State<th scope=\"col\">Agent\
+              <th scope=\"col\">Risk<th scope=\"col\">What was seen</tr></thead><tbody>";
     for alert in alerts {
-        let state = match alert.state {
-            AlertState::Opened => "opened",
-            AlertState::Updated => "worse",
-            AlertState::Closed => "closed",
-        };
+        let state = state_of(&alert);
         let _ =
             write!(body, "<tr><td class=\"time\">{}<td class=\"state {state}\">{state}", moment(alert.time));
-        if let Some(view) = view {
-            let (tenant, id) = (alert.tenant.as_deref(), &alert.subject.id);
-            let is_agent = alert.subject.kind == "agent";
-            let of = if is_agent { link(tenant, id, view) } else { format!("all of {}", escaped(id)) };
-            let _ = write!(body, "<td class=\"name\">{of}");
-        }
+        let (tenant, id) = (alert.tenant.as_deref(), &alert.subject.id);
+        let is_agent = alert.subject.kind == "agent";
+        let of = if is_agent { link(tenant, id, view) } else { format!("all of {}", escaped(id)) };
+        let _ = write!(body, "<td class=\"name\">{of}");
         let _ = write!(
             body,
             "<td class=\"risk\">{}<td class=\"what\">{}</tr>",
@@ -204,6 +208,14 @@ fn table_of_alerts(body: &mut String, serving: &Serving, alerts: &[String], view
         );
     }
     *body += "</tbody></table>";
+}
+
+fn state_of(alert: &Alert) -> &'static str {
+    match alert.state {
+        AlertState::Opened => "opened",
+        AlertState::Updated => "worse",
+        AlertState::Closed => "closed",
+    }
 }
 
 /// What stands where nothing was found.
@@ -243,7 +255,7 @@ fn page(serving: &Serving, view: &View, title: &str, body: &str) -> Response {
     );
     let style = BASE64.encode(Sha256::digest(STYLE.as_bytes()));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     );
     let mut response = (StatusCode::OK, text).into_response();
     let headers = response.headers_mut();

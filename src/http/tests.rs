@@ -4,12 +4,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::OnceLock;
 
+use base64::Engine as _;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
 use crate::kafka::decision::Written;
 use crate::kafka::secret::SecretPlace;
+use crate::wire::outputs::caep::Parties;
+use crate::wire::outputs::caep::keys::Keys;
 
 /// A service that writes nothing.
 struct Nothing;
@@ -27,6 +30,31 @@ impl Behind for Nothing {
             _ => Decided::At(Written { partition: 0, offset: 41 }, "an-id".to_owned()),
         })
     }
+
+    fn alerts_topic(&self) -> &str {
+        "alerts"
+    }
+
+    fn test(&self, key: &str, _: Option<(Level, Level)>) -> Result<Tested, Failure> {
+        let written = (key != "told").then_some(Written { partition: 0, offset: 7 });
+        Ok(Tested { alert_id: crate::kafka::service::test_id(key), written })
+    }
+
+    fn newest(&self) -> (Arc<Version>, Option<i64>) {
+        let settings = crate::config::Config::default().settings().unwrap();
+        let mut version = Version::new(settings);
+        let (name, identity) = ("mailer", version.settings.identity.clone());
+        let mut own = crate::baseline::pool::TypeBaseline::new(name);
+        own.agent_count = 3.0;
+        own.access.add(
+            crate::baseline::agent::KeySpace::Action.context(),
+            identity.of("send_email"),
+            3 * crate::stats::decay::VOTE,
+            0,
+        );
+        version.baselines.types.insert(identity.of(name), own);
+        (Arc::new(version), Some(now_ms() - 5_000))
+    }
 }
 
 fn settings() -> HttpSettings {
@@ -36,7 +64,7 @@ fn settings() -> HttpSettings {
 fn started(settings: &HttpSettings, lookup: &Arc<Lookup>) -> Served {
     let readiness = Readiness::not_yet("the broker is waited for");
     let metrics = Arc::new(Metrics::new());
-    serve(([127, 0, 0, 1], 0).into(), settings, readiness, metrics, Arc::clone(lookup)).unwrap()
+    serve(([127, 0, 0, 1], 0).into(), settings, readiness, metrics, Arc::clone(lookup), None).unwrap()
 }
 
 /// An interface that has read of one agent of level high.
@@ -131,14 +159,16 @@ fn it_is_ready_when_it_was_told_so_and_says_why_it_is_not() {
     let readiness = Readiness::not_yet("the broker is waited for");
     let (metrics, lookup) = (Arc::new(Metrics::new()), Arc::new(Lookup::default()));
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
-    let again = || serve(local, &settings(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&lookup));
+    let again =
+        || serve(local, &settings(), readiness.clone(), Arc::clone(&metrics), Arc::clone(&lookup), None);
     let address = again().unwrap().address;
     assert_eq!(get(address, "/healthz").0, 200);
     assert_eq!(get(address, "/readyz"), (503, "the broker is waited for\n".into()));
     readiness.set(None);
     assert_eq!(get(address, "/readyz").0, 200);
     assert_eq!(get(address, "/nowhere").0, 404);
-    let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone()) else {
+    let Err(taken) = serve(address, &settings(), readiness.clone(), metrics.clone(), lookup.clone(), None)
+    else {
         panic!("two listen at one address")
     };
     assert!(taken.to_string().contains("name another address"), "{taken}");
@@ -259,7 +289,7 @@ fn the_document_describes_every_route_and_no_other() {
         for (method, operation) in methods.as_object().unwrap() {
             described.push((method.to_uppercase(), path.clone()));
             let told = operation["responses"].as_object().unwrap();
-            assert!(told.keys().any(|status| status.starts_with('2')), "{path}");
+            assert!(told.keys().any(|status| status.starts_with(['2', '3'])), "{path}");
         }
     }
     let mut routes: Vec<(String, String)> =
@@ -270,13 +300,173 @@ fn the_document_describes_every_route_and_no_other() {
     let address = full().address;
     for (method, path) in routes {
         if path != "/v1/events" {
-            let status = ask(address, &method, &path.replace("{id}", "x"), "", "").0;
+            let status = ask(address, &method, &path.replace("{id}", "x").replace("{type}", "x"), "", "").0;
             assert_ne!(status, 405, "{method} {path}");
         }
         let other = if method == "GET" { "DELETE" } else { "GET" };
+        let path = path.replace("{id}", "x").replace("{type}", "x");
         assert_eq!(ask(address, other, &path, "", "").0, 405, "{other} {path}");
     }
     assert_eq!(get(address, "/v1/openapi.json").1, document);
+}
+
+#[test]
+fn receivers_of_tokens_find_who_signs_and_with_which_keys() {
+    let (status, told) = get(full().address, "/.well-known/jwks.json");
+    assert_eq!((status, &told["type"]), (404, &"urn:tiltmeter:problem:no-transmitter".into()));
+    let parties = Parties {
+        issuer: "https://t.example".to_owned(),
+        audience: "idp".to_owned(),
+        principal: "APPLICATION".to_owned(),
+        subject_issuer: None,
+    };
+    let keys = Keys::from_pem(include_str!("../../tests/data/outputs/caep-keys.pem")).unwrap();
+    let transmitter = Arc::new(Transmitter::new(parties, keys));
+    let (readiness, metrics) = (Readiness::not_yet("x"), Arc::new(Metrics::new()));
+    let local = SocketAddr::from(([127, 0, 0, 1], 0));
+    let served = serve(local, &settings(), readiness, metrics, Arc::default(), Some(transmitter)).unwrap();
+    let (status, head, body) = ask(served.address, "GET", METADATA_PATH, "", "");
+    assert!(status == 200 && head.contains("cache-control: public"), "{head}");
+    let told: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&told["issuer"], &told["jwks_uri"], &told["spec_version"]),
+        (&"https://t.example".into(), &"https://t.example/.well-known/jwks.json".into(), &"1_0".into())
+    );
+    let (status, told) = get(served.address, JWKS_PATH);
+    assert_eq!((status, told["keys"].as_array().unwrap().len()), (200, 2));
+}
+
+#[test]
+fn what_is_normal_for_a_type_is_told_in_figures_and_by_the_names_that_are_asked_for() {
+    let address = full().address;
+    let (status, told) = get(address, "/v1/agent-types/mailer/baseline?action=send_email&resource=ledger");
+    assert_eq!(
+        (status, &told["agent_type"], &told["agents"]),
+        (200, &"mailer".into(), &3.0.into()),
+        "{told}"
+    );
+    assert!((5..60).contains(&told["age_secs"].as_i64().unwrap()), "{told}");
+    assert_eq!(told["rates"][1]["window_minutes"], 60);
+    let names: Vec<(&str, f64)> = told["names"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| (name["name"].as_str().unwrap(), name["share"].as_f64().unwrap()))
+        .collect();
+    assert_eq!((names[0].0, names[1].0), ("send_email", "ledger"));
+    assert!(names[0].1 > 0.7 && names[1].1 < 0.1, "{names:?}");
+    assert_eq!(get(address, "/v1/agent-types/nobody/baseline").0, 404);
+    assert_eq!(get(address, "/v1/agent-types/mailer/baseline?destination=x").0, 400);
+    assert_eq!(get(started(&settings(), &Arc::default()).address, "/v1/agent-types/mailer/baseline").0, 503);
+}
+
+#[test]
+fn a_test_is_asked_for_by_json_alone_and_told_once() {
+    let address = full().address;
+    let json = "Content-Type: application/json\r\n";
+    let test = |headers: &str, body: &str| {
+        let (status, _, body) = ask(address, "POST", "/v1/test-alert", headers, body);
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, told) = test(&format!("{json}Idempotency-Key: a\r\n"), "{\"level\":\"high\"}");
+    assert_eq!((status, &told["written"], &told["offset"]), (202, &true.into(), &7.into()), "{told}");
+    assert_eq!((&told["agent_id"], &told["level"]), (&"tiltmeter-test".into(), &"high".into()));
+    let (_, again) = test(&format!("{json}Idempotency-Key: a\r\n"), "{}");
+    assert_eq!(again["alert_id"], told["alert_id"]);
+    let (status, told) = test(&format!("{json}Idempotency-Key: told\r\n"), "{}");
+    assert_eq!((status, &told["written"]), (202, &false.into()));
+    assert_eq!(test("Content-Type: text/plain\r\n", "{}").0, 415, "a form of another page cannot ask");
+    for wrong in ["", "[]", "{\"level\":\"grave\"}", "{\"levl\":\"low\"}"] {
+        assert_eq!(test(json, wrong).0, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn a_verdict_is_given_on_a_page_by_who_was_shown_the_form_and_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, format!("{name}-{name}-{name}\n")).unwrap();
+        Some(SecretPlace::File(path))
+    };
+    let settings = HttpSettings {
+        viewer_tokens: token("viewer"),
+        analyst_tokens: token("analyst"),
+        admin_tokens: token("admins"),
+        ..settings()
+    };
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings, &lookup);
+    lookup.take_risk((3, 17), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();
+    lookup.read_until(now_ms());
+    served.stand_behind(Nothing);
+    let address = served.address;
+    let password = |who: &str| {
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("ann <a>:{who}-{who}-{who}"));
+        format!("Authorization: Basic {pair}\r\n")
+    };
+    let page = |who: &str, path: &str| ask(address, "GET", path, &password(who), "").2;
+    let still = "/agents/mailer%2F1?tenant=acme&refresh=off";
+    assert!(!page("viewer", still).contains("<form"));
+    assert!(
+        !page("analyst", "/agents/mailer%2F1?tenant=acme").contains("<form"),
+        "it would take away what is typed"
+    );
+    let form = page("analyst", still);
+    assert!(
+        form.contains("action=\"/agents/mailer%2F1/verdict?tenant=acme\"") && form.contains("ann &lt;a&gt;"),
+        "{form}"
+    );
+    assert!(!form.contains("value=\"accept\"") && page("admins", still).contains("value=\"accept\""));
+    let mark = |form: &str| {
+        form.split("name=\"mark\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let mark_of = mark(&form);
+    let give = |who: &str, path: &str, mark: &str, verdict: &str, more: &str| {
+        let headers = format!("{}Content-Type: application/x-www-form-urlencoded\r\n{more}", password(who));
+        let body = format!("mark={mark}&key=1&verdict={verdict}&by=ann&reason=a+%26+b");
+        ask(address, "POST", path, &headers, &body)
+    };
+    let path = "/agents/mailer%2F1/verdict?tenant=acme";
+    let (status, head, _) =
+        give("analyst", path, &mark_of, "dismiss", "Sec-Fetch-Site: same-origin\r\nOrigin: null\r\n");
+    assert!(status == 303 && head.contains("location: /agents/mailer%2f1?tenant=acme\r\n"), "{head}");
+    for (who, path, mark, verdict, more, expected) in [
+        ("viewer", path, mark_of.as_str(), "dismiss", "", 403),
+        ("admins", path, &mark_of, "dismiss", "", 403),
+        ("analyst", path, "", "dismiss", "", 403),
+        ("analyst", "/agents/other/verdict?tenant=acme", &mark_of, "dismiss", "", 403),
+        ("analyst", "/agents/mailer%2F1/verdict", &mark_of, "dismiss", "", 403),
+        ("analyst", path, &mark_of, "dismiss", "Sec-Fetch-Site: cross-site\r\n", 403),
+        ("analyst", path, &mark_of, "dismiss", "Origin: https://evil.example\r\n", 403),
+        ("analyst", path, &mark_of, "accept", "", 403),
+        ("analyst", path, &mark_of, "forgive", "", 400),
+        ("analyst", path, &mark_of, "dismiss&verdict=accept", "", 400),
+        ("analyst", path, &mark_of, "dismiss", "Origin: http://localhost\r\n", 303),
+    ] {
+        let got = give(who, path, mark, verdict, more);
+        assert_eq!(got.0, expected, "{who} {path} {mark} {verdict} {more}: {got:?}");
+    }
+}
+
+#[test]
+fn the_page_of_an_agent_shows_what_was_seen_beside_what_is_usual_and_its_levels() {
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&settings(), &lookup);
+    lookup.take_risk((3, 17), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();
+    let mut alert: crate::alert::Alert =
+        serde_json::from_str(include_str!("../../tests/data/outputs/alert.json")).unwrap();
+    alert.subject.id = "mailer/1".to_owned();
+    alert.findings[0].observed = 412.0;
+    alert.findings[0].expected_type = 0.25;
+    alert.findings[0].unit = "<calls>".to_owned();
+    lookup.take_alert(&serde_json::to_vec(&alert).unwrap()).unwrap();
+    lookup.read_until(now_ms());
+    let fallen = RISK.replace("\"seq\":4", "\"seq\":5").replace("\"level\":\"high\"", "\"level\":\"low\"");
+    lookup.take_risk((3, 18), b"acme/mailer/1", Some(fallen.as_bytes())).unwrap();
+    let body = ask(served.address, "GET", "/agents/mailer%2F1?tenant=acme", "", "").2;
+    assert!(body.contains("<td class=\"number\">412 &lt;calls&gt;<td class=\"number\">0.250"), "{body}");
+    assert!(body.contains("<span class=\"level low\">low</span><td class=\"what\">before that"), "{body}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::problem::{Problem, shown};
 use super::query::Parameters;
 use super::{Serving, json, now_ms};
 use crate::kafka::service::Decided;
-use crate::risk::{Cause, Decision, Verdict};
+use crate::risk::{Cause, Decision, Proposal, Verdict};
 use crate::time::EventTime;
 
 /// Verdicts that are written, or waited for, at once.
@@ -34,16 +34,16 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What is asked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-struct Asked {
-    agent_id: String,
+pub(super) struct Asked {
+    pub agent_id: String,
     #[serde(default)]
-    tenant: Option<String>,
-    verdict: Decision,
-    by: String,
+    pub tenant: Option<String>,
+    pub verdict: Decision,
+    pub by: String,
     #[serde(default)]
-    reason: String,
+    pub reason: String,
     #[serde(default)]
-    time: Option<EventTime>,
+    pub time: Option<EventTime>,
 }
 
 /// What became of it.
@@ -55,6 +55,9 @@ struct Taken {
     offset: i64,
     /// Whether the level changed because of it while it was waited.
     took_effect: bool,
+    /// What waits for a second person now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposed: Option<Proposal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk: Option<Told>,
 }
@@ -86,6 +89,16 @@ pub(super) async fn give(
         // It teaches what is normal.
         serving.access.check(&asker, Role::Admin)?;
     }
+    taken(serving, asked, key, wait).await
+}
+
+/// Writes a verdict for whoever may give it, and waits until it took effect, or for so long.
+pub(super) async fn taken(
+    serving: Arc<Serving>,
+    asked: Asked,
+    key: Option<String>,
+    wait: Duration,
+) -> Result<Response, Problem> {
     if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
         serving.deciding.fetch_sub(1, Ordering::AcqRel);
         let detail = format!("{AT_ONCE} verdicts are being written; try again in a moment");
@@ -107,8 +120,22 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
     let Asked { agent_id, tenant, verdict, by, reason, time } = asked;
     let tenant = tenant.filter(|tenant| !tenant.is_empty());
     let of = |serving: &Serving| serving.lookup.agents().of(tenant.as_deref(), &agent_id);
-    let before = of(serving).map_or(0, |found| found.risk.seq);
+    let known = of(serving);
+    let before = known.as_ref().map_or(0, |found| found.risk.seq);
     let time = time.unwrap_or(EventTime(now_ms()));
+    // Whoever judges refuses it as well. With a key it may be the proposal itself, sent again.
+    if let Some(waiting) = known.and_then(|found| found.risk.proposed)
+        && key.is_none()
+        && (waiting.verdict, waiting.is_by(&by), time < waiting.until) == (verdict, true, true)
+    {
+        let detail = format!(
+            "{} proposed {} already, and a different person has to complete it, before {}",
+            shown(&waiting.by),
+            verdict.name(),
+            waiting.until
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, "same-person", detail));
+    }
     let (given_to, in_tenant) = (agent_id.clone(), tenant.clone());
     let verdict = Verdict { time, agent_id: given_to, tenant: in_tenant, verdict, by, reason };
     let (written, id) = match behind.decide(verdict, key) {
@@ -127,25 +154,34 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
             )));
         }
     };
-    let took_effect = |found: &crate::kafka::service::lookup::Found| {
+    let was_taken = |found: &crate::kafka::service::lookup::Found| {
         found.risk.cause == Cause::Verdict && found.risk.seq > before
     };
     if !wait.is_zero() {
-        serving.lookup.wait_until(Instant::now() + wait, |_| of(serving).as_ref().is_some_and(took_effect));
+        serving.lookup.wait_until(Instant::now() + wait, |_| of(serving).as_ref().is_some_and(was_taken));
     }
-    let found = of(serving).filter(took_effect);
+    let found = of(serving).filter(was_taken);
+    let proposed = found.as_ref().and_then(|found| found.risk.proposed.clone());
     let taken = Taken {
         id,
         topic: behind.topic().to_owned(),
         partition: written.partition,
         offset: written.offset,
-        took_effect: found.is_some(),
+        took_effect: found.is_some() && proposed.is_none(),
+        proposed,
         risk: found.map(|found| Told::new(found, serving.fresh_until())),
     };
     Ok(json(StatusCode::ACCEPTED, &taken))
 }
 
-fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
+/// A body that is called JSON and may be a JSON object.
+///
+/// * `what`: what it should be, for messages: `a verdict`.
+pub(super) fn json_body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    what: &str,
+) -> Result<Bytes, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     // A form in a page of somebody else cannot say this.
@@ -154,12 +190,17 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", detail));
     }
     let body = body.map_err(|rejection| {
-        Problem::new(
-            rejection.status(),
-            "unreadable-body",
-            format!("{rejection}; a verdict has at most 64 KiB"),
-        )
+        Problem::new(rejection.status(), "unreadable-body", format!("{rejection}; {what} has at most 64 KiB"))
     })?;
+    // Fields in a list would be taken in their order: whoever sends one means something else.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad("no-object", format!("the body is no JSON object, which {what} is")));
+    }
+    Ok(body)
+}
+
+fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
+    let body = json_body(headers, body, "a verdict")?;
     let refused = |error: &str| {
         let error: String = error.chars().take(200).collect();
         let detail = format!(
@@ -168,10 +209,6 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
         );
         Problem::bad("invalid-verdict", detail)
     };
-    // Fields in a list would be taken in their order: whoever sends one means something else.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(refused("it is no JSON object"));
-    }
     let asked: Asked = serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
     match asked.by.trim() {
         "" => Err(refused("`by` is empty, and must say who decides")),
@@ -179,7 +216,7 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get(&IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY_BYTES).contains(&key.len()));
     key.map(|key| Some(key.to_owned())).ok_or_else(|| {

@@ -129,6 +129,11 @@ impl Clients {
         format!("{}-{}-{thread}", self.settings.group, self.instance)
     }
 
+    /// The one transactional id of all who write control records, so that they take turns.
+    pub fn control_id(&self) -> String {
+        format!("{}-control", self.settings.group)
+    }
+
     /// What every client needs for its events: where lines go, what went wrong, tokens.
     pub fn context(&self) -> Context {
         Context {

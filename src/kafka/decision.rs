@@ -1,22 +1,27 @@
 //! Writes what a person decided to the control topic.
 //!
-//! Knows the topic and its key. Must not know what a record does.
+//! Knows the topic, its key and its chain. Must not know what a record does.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
+use super::chain::HEADER;
 use super::client::{self, Clients, Context, Hears};
-use super::failure::Failure;
-use super::settings::Topic;
+use super::failure::{Cause, Failure, Next};
+use super::settings::{Delivery, Topic};
 
 /// A record that was not acknowledged within this is not known to be written.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// The first pause after another wrote at the same time; each is twice the one before, for a while.
+const BACK_OFF: Duration = Duration::from_millis(20);
 /// How long the producer is polled at once.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -73,6 +78,9 @@ impl ProducerContext for Acknowledged {
 
 /// Writes one control record; returns once all replicas have it.
 ///
+/// With transactions it is a link of the chain ([`super::chain`]): whoever writes has the one transactional id of those who
+/// do, so that of two at once one is fenced, and begins anew behind the other.
+///
 /// * `key`: its own, so that it is kept when the topic is compacted (`wire::control::key`).
 /// * `json`: the record, as `wire::control::encode` makes it.
 ///
@@ -80,18 +88,79 @@ impl ProducerContext for Acknowledged {
 ///
 /// When it is not known to have been written. Written twice it is still one decision.
 pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
+    if clients.settings().delivery == Delivery::AtLeastOnce {
+        return alone(clients, Topic::Control, key, json);
+    }
+    let until = Instant::now() + ACKNOWLEDGED;
+    let mut wait = BACK_OFF;
+    loop {
+        let failure = match chained(clients, key, json) {
+            Ok(written) => return Ok(written),
+            Err(failure) => failure,
+        };
+        if failure.next == Next::Mend || failure.cause == Cause::Unreachable || Instant::now() + wait > until
+        {
+            return Err(failure);
+        }
+        // Another wrote meanwhile. Not all come back at once.
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        thread::sleep(wait.mul_f64(0.5 + f64::from(clock.subsec_micros() % 1000) / 1000.0));
+        wait = (wait * 2).min(BACK_OFF * 32);
+    }
+}
+
+/// Writes it behind the last link, if nobody else has written since it was read.
+fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
     let topic = clients.settings().topics.of(Topic::Control);
+    let mut config = clients.producer(u32::MAX)?;
+    config.set("transactional.id", clients.control_id());
+    let producer = producer(clients, &config)?;
+    let failed = |doing: &str| {
+        let doing = format!("{doing} {topic}");
+        let producer = &producer;
+        move |error: KafkaError| Failure::new(&doing, &error, producer.context().context.trouble().as_ref())
+    };
+    // First whoever writes is fenced, then the end is read: what is there then stays the end until we commit.
+    producer.init_transactions(ACKNOWLEDGED).map_err(failed("begin to write to"))?;
+    let (chain, last) = super::audit::head(clients, topic)?;
+    let link = chain.link(last, key.as_bytes(), Some(json.as_bytes())).to_string();
+    producer.begin_transaction().map_err(failed("begin to write to"))?;
+    let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(&link) });
+    let record = BaseRecord::to(topic).partition(0).key(key).payload(json).headers(headers);
+    producer.send(record).map_err(|(error, _)| failed("write to")(error))?;
+    let written = acknowledged(&producer, topic)?;
+    producer.commit_transaction(ACKNOWLEDGED).map_err(failed("write to"))?;
+    Ok(written)
+}
+
+/// Writes one record to a topic, without a transaction and without a chain; returns once all replicas have it.
+///
+/// # Errors
+///
+/// When it is not known to have been written.
+pub(super) fn alone(clients: &Clients, topic: Topic, key: &str, json: &str) -> Result<Written, Failure> {
+    let topic = clients.settings().topics.of(topic);
     let mut config = clients.producer(u32::MAX)?;
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
     config.set("delivery.timeout.ms", ACKNOWLEDGED.as_millis().to_string());
+    let producer = producer(clients, &config)?;
+    producer
+        .send(BaseRecord::to(topic).key(key).payload(json))
+        .map_err(|(error, _)| Failure::new(&format!("write to {topic}"), &error, None))?;
+    acknowledged(&producer, topic)
+}
+
+fn producer(clients: &Clients, config: &ClientConfig) -> Result<BaseProducer<Acknowledged>, Failure> {
     let context = Acknowledged { context: clients.context(), result: Mutex::default() };
-    let producer: BaseProducer<Acknowledged> =
-        client::producer(&config, context).map_err(|error| Failure::new("make a producer", &error, None))?;
-    let doing = format!("write to {topic}");
-    let failed =
-        |error: &KafkaError| Failure::new(&doing, error, producer.context().context.trouble().as_ref());
-    producer.send(BaseRecord::to(topic).key(key).payload(json)).map_err(|(error, _)| failed(&error))?;
+    client::producer(config, context).map_err(|error| Failure::new("make a producer", &error, None))
+}
+
+/// Waits until the broker says where the record is.
+fn acknowledged(producer: &BaseProducer<Acknowledged>, topic: &str) -> Result<Written, Failure> {
+    let failed = |error: &KafkaError| {
+        Failure::new(&format!("write to {topic}"), error, producer.context().context.trouble().as_ref())
+    };
     let until = Instant::now() + ACKNOWLEDGED + POLL * 100;
     while Instant::now() < until {
         producer.poll(POLL);

@@ -6,6 +6,9 @@
 //! needs the feature `kafka`.
 
 #[cfg(feature = "kafka")]
+pub mod audit;
+pub mod chain;
+#[cfg(feature = "kafka")]
 pub mod client;
 #[cfg(feature = "kafka")]
 pub mod decision;

@@ -41,6 +41,8 @@ pub struct KafkaSettings {
     pub topics: TopicNames,
     /// Encryption and identity.
     pub security: Security,
+    /// Key of the chain of control records; none: anybody who may write the topic can go on with it.
+    pub control_key: Option<SecretPlace>,
     /// Topics of further formats: what `[[sinks]]` asks for.
     pub sinks: Vec<SinkTopic>,
     /// Addresses that are told: what `[[webhooks]]` asks for.
@@ -228,6 +230,8 @@ pub struct Webhook {
     pub secret: Option<SecretPlace>,
     /// Certificates that are trusted behind `https://` (PEM); none: those of the operating system.
     pub ca_file: Option<PathBuf>,
+    /// Value of the header `authorization`, such as `Bearer …`; none: there is no such header.
+    pub authorization: Option<SecretPlace>,
 }
 
 /// Encryption, and who we are.
@@ -351,6 +355,7 @@ impl Default for KafkaSettings {
             canary: false,
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),
+            control_key: None,
             sinks: Vec::new(),
             webhooks: Vec::new(),
             librdkafka: Vec::new(),

@@ -173,6 +173,11 @@ pub fn access(settings: &KafkaSettings, transactional_prefix: &str) -> String {
                 &format!("--transactional-id {id} --resource-pattern-type prefixed"),
             );
         }
+        if role == Role::Analyst {
+            // Whoever writes control records takes turns with the others.
+            let id = quoted(&format!("{transactional_prefix}control"));
+            grant(&["Write", "Describe"], &format!("--transactional-id {id}"));
+        }
     }
     text
 }
@@ -229,6 +234,9 @@ mod tests {
             text.contains(r"--transactional-id 'watch'\''s-' --resource-pattern-type prefixed"),
             "{text}"
         );
+        assert!(text.contains(
+            r"User:ANALYST --operation Write --operation Describe --transactional-id 'watch'\''s-control'"
+        ));
         let written =
             text.lines().filter(|line| line.ends_with("--topic agent-audit") && line.contains("Write"));
         assert_eq!(written.count(), 1, "tiltmeter cannot forge what it judges:\n{text}");

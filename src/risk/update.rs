@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Level;
+use super::{Level, Proposal};
 use crate::finding::{Detector, RiskEventType};
 use crate::time::EventTime;
 
@@ -77,6 +77,9 @@ pub struct RiskUpdate {
     pub alert_count: u64,
     /// Alerts that are open.
     pub open_alerts: Vec<String>,
+    /// A verdict on it that waits for a second person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<Proposal>,
     /// How well it is seen.
     pub monitoring: Monitoring,
     /// `new` (fewer than 50 events), `young` (fewer than 1,000) or `mature`.

@@ -24,6 +24,11 @@ impl Decision {
     /// Every decision, in order.
     pub const ALL: [Self; 4] = [Self::ConfirmCompromised, Self::ConfirmSafe, Self::Dismiss, Self::Accept];
 
+    /// Whether it takes the agent's level away.
+    pub fn releases(self) -> bool {
+        self != Self::ConfirmCompromised
+    }
+
     /// The name used in input, output and documentation.
     pub fn name(self) -> &'static str {
         match self {
@@ -32,6 +37,24 @@ impl Decision {
             Self::Dismiss => "dismiss",
             Self::Accept => "accept",
         }
+    }
+}
+
+/// A verdict that waits for a second person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The decision.
+    pub verdict: Decision,
+    /// Who proposed it; not empty.
+    pub by: String,
+    /// A different person may complete it before this.
+    pub until: EventTime,
+}
+
+impl Proposal {
+    /// Whether a name is that of who proposed it. Names that differ only in spaces around them or in case are one person's.
+    pub fn is_by(&self, name: &str) -> bool {
+        self.by.trim().to_lowercase() == name.trim().to_lowercase()
     }
 }
 

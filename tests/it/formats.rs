@@ -7,11 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use expect_test::expect_file;
 use serde_json::Value;
 use tiltmeter::alert::{Alert, AlertState};
 use tiltmeter::risk::{Level, Monitoring, RiskUpdate};
+use tiltmeter::wire::outputs::caep::keys::Keys;
+use tiltmeter::wire::outputs::caep::{Parties, Transmitter};
 use tiltmeter::wire::outputs::json::{is_hidden, is_markup};
 use tiltmeter::wire::outputs::mapping::{Mapping, SHIPPED};
 use tiltmeter::wire::outputs::{Format, Formatter, IdentityTemplate, Kind, Rendered, Told};
@@ -91,8 +96,35 @@ fn hostile(text: &str) -> [Told<'static>; 2] {
     [Told::Alert(Cow::Owned(alert)), Told::Risk(Cow::Owned(risk))]
 }
 
+/// What signs tokens here.
+fn transmitter() -> Arc<Transmitter> {
+    let parties = Parties {
+        issuer: "https://tiltmeter.example".to_owned(),
+        audience: "https://idp.example/ssf".to_owned(),
+        principal: "APPLICATION".to_owned(),
+        subject_issuer: Some("https://login.example/v2.0".to_owned()),
+    };
+    let keys = Keys::from_pem(include_str!("../data/outputs/caep-keys.pem")).unwrap();
+    Arc::new(Transmitter::new(parties, keys))
+}
+
 fn formatter(name: &str) -> Formatter {
-    Formatter::new(&Format::named(name).unwrap(), IdentityTemplate::default()).unwrap()
+    formatter_of(name, IdentityTemplate::default())
+}
+
+fn formatter_of(name: &str, identity: IdentityTemplate) -> Formatter {
+    Formatter::new(&Format::named(name).unwrap(), identity).unwrap().signed_by(Some(&transmitter()))
+}
+
+/// Names of the formats that are text for whoever reads them: all but the signed one.
+fn legible() -> Vec<&'static str> {
+    Format::names().into_iter().filter(|name| *name != "caep").collect()
+}
+
+/// A part of a token: 0 its header, 1 its claims.
+fn part_of(token: &str, part: usize) -> Value {
+    let part = token.split('.').nth(part).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
 fn render(name: &str, told: &Told<'_>) -> Rendered {
@@ -105,7 +137,7 @@ fn text(rendered: &Rendered) -> String {
 
 #[test]
 fn every_format_writes_what_its_golden_examples_show() {
-    for name in Format::names() {
+    for name in legible() {
         for (what, told) in
             [("alert", Told::Alert(Cow::Owned(alert()))), ("risk", Told::Risk(Cow::Owned(risk())))]
         {
@@ -126,8 +158,48 @@ fn every_format_writes_what_its_golden_examples_show() {
 }
 
 #[test]
+fn a_token_says_what_its_golden_example_shows() {
+    let token = text(&render("caep", &Told::Risk(Cow::Owned(risk()))));
+    let shown = [part_of(&token, 0), part_of(&token, 1)].map(|part| format!("{part:#}\n")).concat();
+    expect_file![root().join("tests/data/outputs/risk.caep.txt")].assert_eq(&shown);
+    assert_eq!(formatter("caep").render(&Told::Alert(Cow::Owned(alert()))).unwrap(), None);
+    let unsigned = Formatter::new(&Format::Caep, IdentityTemplate::default()).unwrap();
+    let told = unsigned.render(&Told::Risk(Cow::Owned(risk()))).unwrap_err().to_string();
+    assert!(told.contains("set issuer, audience and keys in [caep]"), "{told}");
+}
+
+#[test]
+fn hostile_names_are_escaped_in_caep() {
+    for hostile in HOSTILE.iter().map(|text| hostile(text)) {
+        let [_, Told::Risk(risk)] = hostile else { panic!() };
+        let token = text(&render("caep", &Told::Risk(Cow::Borrowed(&risk))));
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        assert!(token.chars().all(is_legal), "{token}");
+        let claims =
+            String::from_utf8(URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+        assert!(!claims.chars().any(|c| is_hidden(c) || is_markup(c)), "{claims}");
+        let claims = part_of(&token, 1);
+        assert_eq!(claims["sub_id"]["application"]["sub"], risk.agent_id, "whoever decodes it gets the name");
+        let event = claims["events"].as_object().unwrap().values().next().unwrap().to_string();
+        assert!(!event.contains(&risk.agent_id), "no name stands in a sentence: {event}");
+    }
+}
+
+#[test]
+fn a_jose_library_of_others_verifies_tokens_by_the_published_keys() {
+    let lines: Vec<String> = messages()
+        .into_iter()
+        .chain(HOSTILE.iter().flat_map(|text| hostile(text)))
+        .filter_map(|told| formatter("caep").render(&told).unwrap())
+        .map(|token| serde_json::json!({ "jwks": transmitter().jwks(), "token": text(&token) }).to_string())
+        .collect();
+    assert!(lines.len() > HOSTILE.len());
+    checked("caep", &lines);
+}
+
+#[test]
 fn a_record_is_one_line_whatever_an_agent_is_called() {
-    for name in Format::names() {
+    for name in legible() {
         for told in HOSTILE.iter().flat_map(|text| hostile(text)).chain(messages()) {
             let Rendered { value, headers } = render(name, &told);
             let value = String::from_utf8(value).unwrap();
@@ -288,8 +360,8 @@ fn the_reader_of_mappings_agrees_with_their_schema() {
 fn agents_are_called_what_the_configuration_says() {
     let identity = IdentityTemplate::parse("urn:agent:{tenant}:{agent_type}:{agent_id}").unwrap();
     let expected = "urn:agent:acme:mail-helper:mail-helper-0042";
-    for name in Format::names().into_iter().filter(|name| *name != "native") {
-        let formatter = Formatter::new(&Format::named(name).unwrap(), identity.clone()).unwrap();
+    for name in legible().into_iter().filter(|name| *name != "native") {
+        let formatter = formatter_of(name, identity.clone());
         for told in [Told::Alert(Cow::Owned(alert())), Told::Risk(Cow::Owned(risk()))] {
             let Rendered { value, headers } = formatter.render(&told).unwrap().unwrap();
             let value = String::from_utf8(value).unwrap();
@@ -445,6 +517,28 @@ fn detect_writes_alerts_and_levels_in_a_format_and_nothing_else() {
         let lines = lines(format);
         assert_eq!(lines.len(), told.len(), "{format}");
         assert!(lines.iter().all(|line| line.contains("urn:x:")), "{format}: {lines:?}");
+    }
+    let unsigned = run("caep");
+    assert!(!unsigned.status.success());
+    assert!(String::from_utf8_lossy(&unsigned.stderr).contains("in [caep]"), "{unsigned:?}");
+    let keys = root().join("tests/data/outputs/caep-keys.pem");
+    let caep = format!(
+        "{more}[caep]\nissuer = \"https://t.example\"\naudience = \"idp\"\nkeys = {{ file = {:?} }}\n",
+        keys.to_str().unwrap()
+    );
+    std::fs::write(&config, caep).unwrap();
+    let tokens = lines("caep");
+    assert_eq!(tokens, lines("caep"), "a repeat has equal bytes");
+    // Of those that are only observed as well: who believed more before must hear that they are held low.
+    let changed = |told: &&Told<'_>| {
+        let Told::Risk(risk) = told else { return false };
+        [risk.level, risk.previous_level, risk.level_uncapped].iter().any(|level| *level > Level::Low)
+    };
+    assert_eq!(tokens.len(), told.iter().filter(changed).count());
+    assert!(!tokens.is_empty());
+    for token in &tokens {
+        let subject = &part_of(token, 1)["sub_id"];
+        assert!(subject.to_string().contains("urn:x:"), "{subject}");
     }
     let refused = run("oscf");
     assert_eq!(refused.status.code(), Some(2));

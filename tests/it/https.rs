@@ -23,7 +23,7 @@ fn start(http: &str, folder: &Path) -> Result<Served, String> {
     let lookup = Arc::new(Lookup::default());
     lookup.read_until(1);
     let at = SocketAddr::from(([127, 0, 0, 1], 0));
-    let served = serve(at, config.http(), Readiness::default(), Arc::new(Metrics::new()), lookup);
+    let served = serve(at, config.http(), Readiness::default(), Arc::new(Metrics::new()), lookup, None);
     served.map_err(|error| error.to_string())
 }
 

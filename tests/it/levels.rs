@@ -272,3 +272,87 @@ fn a_saved_engine_goes_on_as_if_nothing_had_happened() {
         assert_eq!((different, straight.len()), (None, out.len()), "cut at {cut}");
     }
 }
+
+/// An engine that asks for a second person, and an agent registered so that it does, at level high.
+fn critical(records: &[&str]) -> (Engine, Vec<Output>) {
+    let config = "[verdicts]\nsecond_person = true\nsecond_person_hours = 2\n[levels]\nobserve_first_days = 0\n\
+                  [[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]\n";
+    let settings = Config::parse(config, Path::new("")).unwrap().settings().unwrap();
+    let (mut engine, mut out) = (Engine::new(settings), Vec::new());
+    for text in records {
+        engine.control(&tiltmeter::wire::control::decode(text.as_bytes()).unwrap(), &mut out);
+    }
+    let event = r#"{"time":"2026-01-08T09:00:00Z","agent_id":"pump-7","agent_type":"pump","action":"read","resource":"decoy","outcome":"ok"}"#;
+    let event = tiltmeter::wire::audit_event::decode(event.as_bytes()).unwrap();
+    engine.judge(&event, Position { source: 0, line: 1 }, &mut out);
+    assert_eq!(updates(&out).last().unwrap().level, Level::High);
+    (engine, out)
+}
+
+const CRITICAL: &str = r#"{"time":"2026-01-01T00:00:00Z","by":"ann","kind":"registration","agent_id":"pump-*","criticality":"high"}"#;
+
+/// What a verdict on it comes to: stage and level.
+fn decided(engine: &mut Engine, by: &str, decision: Decision, hour: i64) -> (Option<String>, Level) {
+    let time = EventTime::parse("2026-01-08T10:00:00Z").unwrap().plus_ms(hour * HOUR_MS);
+    let mut out = Vec::new();
+    let (agent_id, by) = ("pump-7".to_owned(), by.to_owned());
+    let verdict = Verdict { time, agent_id, tenant: None, verdict: decision, by, reason: String::new() };
+    // Time passes with the stream.
+    let event = format!(r#"{{"time":"{time}","agent_id":"other","action":"read","outcome":"ok"}}"#);
+    let event = tiltmeter::wire::audit_event::decode(event.as_bytes()).unwrap();
+    engine.judge(&event, Position { source: 0, line: 2 }, &mut Vec::new());
+    engine.verdict(&verdict, &mut out);
+    let record =
+        out.iter().find_map(|output| if let Output::Verdict(record) = output { Some(record) } else { None });
+    let record = record.expect("every verdict leaves a record");
+    let stage = record
+        .second_person
+        .as_ref()
+        .map(|second| serde_json::to_value(second.stage).unwrap().as_str().unwrap().to_owned());
+    if stage.as_deref() == Some("proposed") {
+        let risk = updates(&out)[0];
+        assert_eq!(risk.proposed.as_ref().unwrap().by, record.verdict.by, "whoever is asked sees it");
+        assert_eq!((risk.level, risk.previous_level), (record.level, record.previous_level));
+    } else if record.level == Level::None {
+        assert_eq!(updates(&out)[0].proposed, None);
+    }
+    (stage, record.level)
+}
+
+#[test]
+fn a_critical_agent_is_released_by_two_people_and_not_by_one_who_asks_twice() {
+    let (mut engine, _) = critical(&[CRITICAL]);
+    let safe = Decision::ConfirmSafe;
+    let told = |stage: &str, level| (Some(stage.to_owned()), level);
+    assert_eq!(decided(&mut engine, "ann", safe, 0), told("proposed", Level::High));
+    assert_eq!(decided(&mut engine, "Ann", safe, 1), told("refused", Level::High));
+    // Two hours are over.
+    assert_eq!(decided(&mut engine, "bob", safe, 2), told("proposed", Level::High));
+    // A saved state and a restart keep what waits.
+    let saved = engine.save().unwrap();
+    let config = "[verdicts]\nsecond_person = true\nsecond_person_hours = 2\n[levels]\nobserve_first_days = 0\n\
+                  [[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]\n";
+    let settings = Config::parse(config, Path::new("")).unwrap().settings().unwrap();
+    let mut again = Engine::restore(settings, &saved).unwrap();
+    for engine in [&mut engine, &mut again] {
+        assert_eq!(decided(engine, "bob", safe, 3), told("refused", Level::High));
+        assert_eq!(decided(engine, "ann", safe, 3), told("completed", Level::None));
+        assert_eq!(decided(engine, "ann", Decision::ConfirmCompromised, 4), (None, Level::High));
+        for (releases, hour) in [Decision::Dismiss, Decision::Accept].into_iter().zip([5, 8]) {
+            assert_eq!(decided(engine, "ann", releases, hour), told("proposed", Level::High));
+        }
+    }
+}
+
+#[test]
+fn one_person_is_enough_for_agents_that_nobody_called_critical() {
+    let normal = CRITICAL.replace("high", "normal");
+    for records in [&[][..], &[normal.as_str()]] {
+        let (mut engine, _) = critical(records);
+        assert_eq!(decided(&mut engine, "ann", Decision::ConfirmSafe, 0), (None, Level::None));
+    }
+    // A registration that comes later counts from then on, though the agent has done nothing since.
+    let (mut engine, _) = critical(&[]);
+    engine.control(&tiltmeter::wire::control::decode(CRITICAL.as_bytes()).unwrap(), &mut Vec::new());
+    assert_eq!(decided(&mut engine, "ann", Decision::ConfirmSafe, 0).0.as_deref(), Some("proposed"));
+}

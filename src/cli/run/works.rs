@@ -12,6 +12,17 @@ use crate::kafka::failure::Failure;
 use crate::kafka::service::{Normalising, Service, Sinks, Webhooks};
 use crate::kafka::verify::Verified;
 use crate::metrics::Metrics;
+use crate::wire::outputs::caep::Transmitter;
+
+/// Which parts there are to be.
+pub(super) struct Parts<'p> {
+    /// What this instance translates; empty: nothing.
+    pub sources: &'p [SourceTopic],
+    /// Whether it serves sinks and webhooks.
+    pub tells: bool,
+    /// What signs security event tokens; none: it is not configured.
+    pub signs: Option<&'p Arc<Transmitter>>,
+}
 
 /// What of an instance is at work.
 pub(super) struct Works {
@@ -24,9 +35,6 @@ pub(super) struct Works {
 impl Works {
     /// Starts them.
     ///
-    /// * `sources`: what this instance translates; empty: nothing.
-    /// * `tells`: whether it serves sinks and webhooks.
-    ///
     /// # Errors
     ///
     /// When one cannot start.
@@ -36,8 +44,9 @@ impl Works {
         engine: &Settings,
         verified: Verified,
         metrics: &Arc<Metrics>,
-        (sources, tells): (&[SourceTopic], bool),
+        parts: Parts<'_>,
     ) -> anyhow::Result<Self> {
+        let Parts { sources, tells, signs } = parts;
         let normalising = match sources {
             [] => None,
             sources => {
@@ -46,8 +55,8 @@ impl Works {
             }
         };
         let identity = config.identity();
-        let sinks = tells.then(|| Sinks::start(clients, identity)).transpose()?;
-        let webhooks = tells.then(|| Webhooks::start(clients, identity)).transpose()?;
+        let sinks = tells.then(|| Sinks::start(clients, identity, signs)).transpose()?;
+        let webhooks = tells.then(|| Webhooks::start(clients, identity, signs)).transpose()?;
         let service = Service::start(clients.clone(), engine.clone(), verified, Arc::clone(metrics))?;
         Ok(Self { service, normalising, sinks, webhooks })
     }

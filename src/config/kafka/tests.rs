@@ -33,6 +33,7 @@ session_timeout_ms = 6000
 heartbeat_interval_ms = 1500
 transaction_timeout_ms = 4000
 max_replay_secs = 60
+control_key = { env = "CONTROL_KEY" }
 [kafka.topics]
 audit = "t0"
 alerts = "t1"
@@ -82,6 +83,7 @@ fn every_setting_of_kafka_arrives() {
         max_replay_secs: 60,
         canary: true,
         topics: TopicNames::each(|topic| format!("t{}", topic as usize)),
+        control_key: Some(SecretPlace::Environment("CONTROL_KEY".to_owned())),
         security: Security {
             protocol: Protocol::SaslSsl,
             ca_file: Some(PathBuf::from("/etc/tiltmeter/ca.pem")),

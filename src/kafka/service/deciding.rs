@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::Shared;
 use super::writer::now_ms;
 use crate::control::{Control, ControlRecord};
+use crate::engine::Version;
 use crate::kafka::decision;
 pub use crate::kafka::decision::Written;
 use crate::kafka::failure::Failure;
@@ -23,9 +24,11 @@ const REMEMBERED: usize = 1024;
 
 /// Writes decisions.
 pub struct Deciding {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// One at a time, so that the same one that comes twice at once is written once.
     last: Mutex<VecDeque<(ControlRecord, Written)>>,
+    /// Ids of tests that were told.
+    pub(super) tests: Mutex<VecDeque<String>>,
 }
 
 /// What became of a decision.
@@ -41,7 +44,18 @@ pub enum Decided {
 
 impl Deciding {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), last: Mutex::default() }
+        Self { shared: Arc::clone(shared), last: Mutex::default(), tests: Mutex::default() }
+    }
+
+    /// The newest version of what is normal, and when it was written, by the broker's clock; none for what is shipped.
+    /// Milliseconds since 1970.
+    pub fn newest(&self) -> (Arc<Version>, Option<i64>) {
+        self.shared.versions.newest_written()
+    }
+
+    /// The topic of alerts.
+    pub fn alerts_topic(&self) -> &str {
+        self.shared.clients.settings().topics.of(Topic::Alerts)
     }
 
     /// The topic of control records.

@@ -22,6 +22,7 @@ mod resting;
 mod restoring;
 mod sight;
 mod sinks;
+mod testing;
 mod versions;
 mod webhooks;
 mod worker;
@@ -48,6 +49,7 @@ pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
 pub use self::sinks::Sinks;
+pub use self::testing::{TEST_AGENT, TEST_MARK, Tested, test_id};
 pub use self::versions::VersionStore;
 pub use self::webhooks::Webhooks;
 

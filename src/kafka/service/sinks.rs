@@ -15,6 +15,7 @@ use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::SinkTopic;
 use crate::partition::Outgoing;
+use crate::wire::outputs::caep::Transmitter;
 use crate::wire::outputs::mapping::MappingError;
 use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered, Told};
 
@@ -38,14 +39,22 @@ impl Sinks {
     /// Starts a thread for each sink; none where there are none.
     ///
     /// * `identity`: what agents are called in other formats.
+    /// * `transmitter`: what signs, for the formats that are signed.
     ///
     /// # Errors
     ///
     /// When a mapping cannot be used.
-    pub fn start(clients: &Clients, identity: &IdentityTemplate) -> Result<Self, MappingError> {
+    pub fn start(
+        clients: &Clients,
+        identity: &IdentityTemplate,
+        transmitter: Option<&Arc<Transmitter>>,
+    ) -> Result<Self, MappingError> {
         let settings = clients.settings();
         let mut sinks = Self { relay: Relay::new(clients, "a sink"), counts: Vec::new() };
-        let formatters = settings.sinks.iter().map(|sink| Formatter::new(&sink.format, identity.clone()));
+        let formatter = |sink: &SinkTopic| {
+            Formatter::new(&sink.format, identity.clone()).map(|formatter| formatter.signed_by(transmitter))
+        };
+        let formatters = settings.sinks.iter().map(formatter);
         let formatters = formatters.collect::<Result<Vec<_>, MappingError>>()?;
         for (sink, formatter) in settings.sinks.iter().zip(formatters) {
             let counts = Arc::new(Counts::default());

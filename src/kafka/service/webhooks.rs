@@ -22,9 +22,11 @@ use crate::kafka::failure::Failure;
 use crate::kafka::settings::Webhook;
 use crate::partition::Outgoing;
 use crate::tls::{self, TlsError};
+use crate::wire::outputs::caep::Transmitter;
+use crate::wire::outputs::json::{is_hidden, is_markup};
 use crate::wire::outputs::mapping::MappingError;
 use crate::wire::outputs::signature::{message_id, sign};
-use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered};
+use crate::wire::outputs::{Format, Formatter, IdentityTemplate, Rendered};
 
 /// An address that has not answered by then will not.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,6 +36,10 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(250);
 /// A message that is older is not sent: nobody wants to be woken by it. Milliseconds.
 const TOO_OLD_MS: i64 = 24 * 3_600_000;
+
+/// What is read of why a token is refused. Bytes; and what is shown of each part of it. Characters.
+const LONGEST_REFUSAL_BYTES: u64 = 16 << 10;
+const SHOWN_CHARS: usize = 200;
 
 /// What webhooks have done since the start.
 #[derive(Debug, Default)]
@@ -68,15 +74,20 @@ impl Webhooks {
     /// Starts a thread for each topic of each webhook; none where there are none.
     ///
     /// * `identity`: what agents are called in other formats.
+    /// * `transmitter`: what signs, for the formats that are signed.
     ///
     /// # Errors
     ///
     /// When a mapping cannot be used, or a file of certificates cannot.
-    pub fn start(clients: &Clients, identity: &IdentityTemplate) -> Result<Self, WebhookError> {
+    pub fn start(
+        clients: &Clients,
+        identity: &IdentityTemplate,
+        transmitter: Option<&Arc<Transmitter>>,
+    ) -> Result<Self, WebhookError> {
         let settings = clients.settings();
         let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
         for webhook in &settings.webhooks {
-            let formatter = Formatter::new(&webhook.format, identity.clone())?;
+            let formatter = Formatter::new(&webhook.format, identity.clone())?.signed_by(transmitter);
             let trusted = trusted(webhook).map_err(|source| WebhookError::Trust {
                 name: webhook.name.clone(),
                 source: Box::new(source),
@@ -231,14 +242,30 @@ impl Sending {
             };
             request = request.header("webhook-signature", signature);
         }
+        match self.webhook.authorization.as_ref().map(|place| place.read()).transpose() {
+            Ok(None) => {}
+            Ok(Some(secret)) => request = request.header("authorization", secret.reveal()),
+            Err(error) => return Tried::Later(format!("[[webhooks]] authorization: {error}")),
+        }
         for (name, value) in &rendered.headers {
             request = request.header(*name, value);
         }
-        match request.send(rendered.value.as_slice()).map(|answer| answer.status().as_u16()) {
-            Ok(200..=299) => Tried::Taken,
-            Ok(status @ (408 | 425 | 429 | 500..=599)) => Tried::Later(format!("it answers {status}")),
-            Ok(status) => Tried::Refused(format!("its address answers {status}")),
-            Err(error) => Tried::Later(error.to_string()),
+        let is_push = self.webhook.format == Format::Caep;
+        if is_push {
+            request = request.header("accept", "application/json");
+        }
+        let mut answer = match request.send(rendered.value.as_slice()) {
+            Ok(answer) => answer,
+            Err(error) => return Tried::Later(error.to_string()),
+        };
+        match answer.status().as_u16() {
+            202 => Tried::Taken,
+            // Another word than that of RFC 8935 is a stranger's, such as the page of a proxy: nobody has the token.
+            status @ 200..=299 if is_push => Tried::Later(format!("it answers {status} instead of 202")),
+            200..=299 => Tried::Taken,
+            status @ (408 | 425 | 429 | 500..=599) => Tried::Later(format!("it answers {status}")),
+            400 if is_push => Tried::Refused(refusal(answer.body_mut())),
+            status => Tried::Refused(format!("its address answers {status}")),
         }
     }
 
@@ -260,8 +287,45 @@ impl Sending {
     }
 }
 
+/// What a receiver of tokens has against one (RFC 8935 §2.4), as text that is safe in a log.
+fn refusal(body: &mut ureq::Body) -> String {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Why {
+        err: String,
+        description: String,
+    }
+    let text = body.with_config().limit(LONGEST_REFUSAL_BYTES).read_to_vec().unwrap_or_default();
+    let Why { err, description } = serde_json::from_slice(&text).unwrap_or_default();
+    let shown = |text: &str| -> String {
+        text.chars().filter(|c| !is_hidden(*c) && !is_markup(*c)).take(SHOWN_CHARS).collect()
+    };
+    match (shown(&err), shown(&description)) {
+        (err, _) if err.is_empty() => "its address answers 400".to_owned(),
+        (err, description) if description.is_empty() => format!("its address answers 400: {err}"),
+        (err, description) => format!("its address answers 400: {err}: {description}"),
+    }
+}
+
 /// A pause of half to one and a half times its length, so that not all come back at once.
 fn spread(pause: Duration) -> Duration {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     pause.mul_f64(0.5 + f64::from(clock.subsec_micros() % 1000) / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_token_is_refused_is_said_in_text_that_acts_on_nobody() {
+        let told = |text: &str| refusal(&mut ureq::Body::builder().data(text));
+        assert_eq!(
+            told(r#"{"err":"invalid_key","description":"no\n<b>such\u001b[31m kid"}"#),
+            "its address answers 400: invalid_key: nobsuch[31m kid"
+        );
+        assert_eq!(told(r#"{"err":"jwtAud"}"#), "its address answers 400: jwtAud");
+        assert_eq!(told("<html>"), "its address answers 400");
+        assert!(told(&format!("{{\"err\":\"{}\"}}", "x".repeat(1000))).len() < 300);
+    }
 }

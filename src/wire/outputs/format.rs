@@ -18,6 +18,8 @@ pub enum Format {
     CloudEventsBinary,
     /// OCSF 1.8.0, Detection Finding.
     Ocsf,
+    /// CAEP risk-level-change in signed security event tokens.
+    Caep,
     /// What a shipped mapping makes of it.
     Shipped(&'static str),
     /// What a mapping in a file makes of it.
@@ -26,11 +28,12 @@ pub enum Format {
 
 impl Format {
     /// Names of the formats that are code.
-    const CODED: [(Self, &'static str); 4] = [
+    const CODED: [(Self, &'static str); 5] = [
         (Self::Native, "native"),
         (Self::CloudEvents, "cloudevents"),
         (Self::CloudEventsBinary, "cloudevents-binary"),
         (Self::Ocsf, "ocsf"),
+        (Self::Caep, "caep"),
     ];
 
     /// Every name.

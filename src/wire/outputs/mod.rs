@@ -2,9 +2,10 @@
 //!
 //! Knows formats by name and what each makes of one message. Must not know how a message came about, nor who is sent it.
 //!
-//! CloudEvents and OCSF are code, because their records nest; ECS, CEF, Microsoft Graph and Sentinel are mappings, which
+//! CloudEvents and OCSF are code, because their records nest, and so is CAEP, whose records are signed; ECS, CEF, Microsoft Graph and Sentinel are mappings, which
 //! are data (`schemas/outputs/`), and so is a user's own. `docs/formats.md` says what becomes of what.
 
+pub mod caep;
 mod cef;
 mod cloudevents;
 pub mod crosswalk;
@@ -17,10 +18,12 @@ mod record;
 pub mod signature;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 pub use self::format::Format;
 pub use self::identity::IdentityTemplate;
 
+use self::caep::Transmitter;
 use self::mapping::{Mapping, MappingError};
 use crate::alert::{self, Alert};
 use crate::risk::{RISK_SCHEMA, RiskUpdate};
@@ -80,6 +83,12 @@ pub enum Unfit {
         "the mapping has no value for {0}, which every record of this format must have; add a rule with `constant`"
     )]
     Missing(&'static str),
+    /// It has to be signed and could not be.
+    #[error(transparent)]
+    Unsigned(caep::keys::SignError),
+    /// It has to be signed and there is nothing to sign with.
+    #[error("nothing is configured to sign it with: set issuer, audience and keys in [caep]")]
+    NoTransmitter,
 }
 
 /// A record in some format.
@@ -164,6 +173,7 @@ enum How {
     Native,
     CloudEvents(cloudevents::Mode),
     Ocsf,
+    Caep(Option<Arc<Transmitter>>),
     Mapping(Box<Mapping>),
 }
 
@@ -193,16 +203,27 @@ impl Formatter {
             Format::CloudEvents => How::CloudEvents(cloudevents::Mode::Structured),
             Format::CloudEventsBinary => How::CloudEvents(cloudevents::Mode::Binary),
             Format::Ocsf => How::Ocsf,
+            Format::Caep => How::Caep(None),
             Format::Shipped(name) => How::Mapping(Box::new(Mapping::shipped(name)?)),
             Format::File(path) => How::Mapping(Box::new(Mapping::load(path)?)),
         };
         Ok(Self { how, identity })
     }
 
+    /// The same with what signs, for a format that is signed; others do without.
+    pub fn signed_by(self, transmitter: Option<&Arc<Transmitter>>) -> Self {
+        let how = match self.how {
+            How::Caep(_) => How::Caep(transmitter.cloned()),
+            how => how,
+        };
+        Self { how, ..self }
+    }
+
     /// Whether it has records for messages of a kind.
     pub fn knows(&self, kind: Kind) -> bool {
         match &self.how {
             How::Native | How::CloudEvents(_) | How::Ocsf => true,
+            How::Caep(_) => kind == Kind::Risk,
             How::Mapping(mapping) => mapping.knows(kind),
         }
     }
@@ -211,7 +232,7 @@ impl Formatter {
     ///
     /// # Errors
     ///
-    /// [`Unfit`]: never for the formats that ship.
+    /// [`Unfit`]: never for the formats that ship, but for one that is signed by nothing.
     pub fn render(&self, told: &Told<'_>) -> Result<Option<Rendered>, Unfit> {
         let identity = match told.type_meant() {
             // What is about a type must not be taken for what is about an agent of that name.
@@ -228,6 +249,10 @@ impl Formatter {
                 let headers = vec![("content-type", "application/json".to_owned())];
                 Ok(Some(Rendered { value: json::to_vec(&ocsf::finding(told, &identity))?, headers }))
             }
+            How::Caep(transmitter) => match told {
+                Told::Alert(_) => Ok(None),
+                Told::Risk(risk) => transmitter.as_ref().ok_or(Unfit::NoTransmitter)?.token(risk, &identity),
+            },
             How::Mapping(mapping) => {
                 if !mapping.knows(told.kind()) {
                     return Ok(None);

@@ -106,6 +106,7 @@ pub(super) fn samples() -> [Told<'static>; 2] {
         expires_at: Some(EventTime::default()),
         alert_count: 1,
         open_alerts: vec!["0123456789abcdef0123456789abcdef".to_owned()],
+        proposed: None,
         monitoring: Monitoring::Ok,
         maturity: "mature".to_owned(),
         baseline: 1,

@@ -3,6 +3,7 @@
 //! Knows the commands and the library as a user does. Must not know how a broker is started: that is the rig's.
 
 mod access;
+mod audit;
 mod between;
 mod breaking;
 mod clients;
@@ -10,6 +11,7 @@ mod cluster;
 mod decisions;
 mod demo;
 mod deployment;
+mod described;
 mod faults;
 mod frozen;
 mod mirror;
@@ -22,5 +24,6 @@ mod service;
 mod serving;
 mod sinks;
 mod state;
+mod tokens;
 mod topics;
 mod webhooks;

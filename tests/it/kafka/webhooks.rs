@@ -25,26 +25,31 @@ const SECRET: &str = "a secret of the desk";
 
 /// One request as it came: headers in lower case, body, and what was answered.
 #[derive(Clone, Debug)]
-struct Request {
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-    answered: u16,
+pub struct Request {
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+    pub answered: u16,
 }
 
-/// An address that answers the statuses it was given, one after the other, and 200 afterwards.
+/// An address that answers the statuses it was given, one after the other, and one of them ever after. With 400 it says why.
 #[derive(Clone)]
-struct Desk {
-    url: String,
+pub struct Desk {
+    pub url: String,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Desk {
     fn open(answers: &'static [u16]) -> Self {
-        Self::behind(None, answers)
+        Self::answering(answers, 200)
+    }
+
+    /// It gives these answers, and then always another.
+    pub fn answering(answers: &'static [u16], otherwise: u16) -> Self {
+        Self::behind(None, answers, otherwise)
     }
 
     /// The same behind `https://`, with a certificate.
-    fn behind(shown: Option<ServerConfig>, answers: &'static [u16]) -> Self {
+    fn behind(shown: Option<ServerConfig>, answers: &'static [u16], otherwise: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (scheme, shown) = (if shown.is_some() { "https" } else { "http" }, shown.map(Arc::new));
         let url = format!("{scheme}://{}/in?x=1", listener.local_addr().unwrap());
@@ -53,7 +58,7 @@ impl Desk {
         // It ends with the process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let answer = answers.next().unwrap_or(200);
+                let answer = answers.next().unwrap_or(otherwise);
                 // A request that is cut off because its sender was killed is none.
                 let request = stream.ok().and_then(|stream| match &shown {
                     None => take(stream, answer),
@@ -70,7 +75,7 @@ impl Desk {
         desk
     }
 
-    fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 
@@ -94,12 +99,15 @@ fn take(mut stream: impl Read + Write, answer: u16) -> Option<Request> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()?;
+    let why = if answer == 400 { r#"{"err":"invalid_key","description":"no such\u001b key"}"# } else { "" };
+    let length = why.len();
+    write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{why}")
+        .ok()?;
     stream.flush().ok()?;
     Some(Request { headers, body, answered: answer })
 }
 
-fn wait(what: &str, instance: &mut Instance, mut is_so: impl FnMut() -> bool) {
+pub fn wait(what: &str, instance: &mut Instance, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(instance.is_running() && Instant::now() < until, "{what}; log:\n{}", instance.log());
@@ -108,7 +116,7 @@ fn wait(what: &str, instance: &mut Instance, mut is_so: impl FnMut() -> bool) {
 }
 
 /// A risk update with a number of its own.
-fn risk(seq: u64) -> Vec<u8> {
+pub fn risk(seq: u64) -> Vec<u8> {
     let mut risk: Value = serde_json::from_str(include_str!("../../data/outputs/risk.json")).unwrap();
     risk["seq"] = seq.into();
     risk.to_string().into_bytes()
@@ -200,8 +208,10 @@ fn an_address_behind_https_is_told_if_somebody_vouches_for_its_certificate() {
             .with_single_cert(certificates(&issued.certificate).unwrap(), key(&issued.key).unwrap())
             .unwrap()
     };
-    let (desk, past) =
-        (Desk::behind(Some(shown("desk", 2100)), &[]), Desk::behind(Some(shown("past", 2020)), &[]));
+    let (desk, past) = (
+        Desk::behind(Some(shown("desk", 2100)), &[], 200),
+        Desk::behind(Some(shown("past", 2020)), &[], 200),
+    );
     let hook = |name: &str, desk: &Desk, trusts: &str| {
         let file = folder.path().join(trusts);
         format!("[[webhooks]]\nname = \"{name}\"\nurl = \"{}\"\nca_file = \"{}\"", desk.url, file.display())

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::partition::risk_key;
-use crate::risk::{Cause, Level, Monitoring, RISK_SCHEMA, Reason, RiskUpdate};
+use crate::risk::{Cause, Level, Monitoring, Proposal, RISK_SCHEMA, Reason, RiskUpdate};
 use crate::time::EventTime;
 
 /// Ways in which an agent can be seen.
@@ -92,6 +92,7 @@ struct Known {
 struct Details {
     reasons: Vec<Reason>,
     open_alerts: Vec<String>,
+    proposed: Option<Proposal>,
 }
 
 /// Words that many agents have in common, each kept once.
@@ -139,8 +140,9 @@ impl Agents {
     fn put(&mut self, (partition, offset): (i32, i64), risk: RiskUpdate) {
         let key = risk_key(risk.tenant.as_deref(), &risk.agent_id);
         self.remove(&key);
-        let details = (!risk.reasons.is_empty() || !risk.open_alerts.is_empty())
-            .then(|| Box::new(Details { reasons: risk.reasons, open_alerts: risk.open_alerts }));
+        let RiskUpdate { reasons, open_alerts, proposed, .. } = risk;
+        let details = (!reasons.is_empty() || !open_alerts.is_empty() || proposed.is_some())
+            .then(|| Box::new(Details { reasons, open_alerts, proposed }));
         let known = Known {
             seq: risk.seq,
             score: risk.score,
@@ -223,6 +225,7 @@ impl Agents {
             expires_at: known.expires_at,
             alert_count: known.alert_count,
             open_alerts: details.map(|details| details.open_alerts.clone()).unwrap_or_default(),
+            proposed: details.and_then(|details| details.proposed.clone()),
             monitoring: known.monitoring,
             maturity: word(known.maturity),
             baseline: known.baseline,

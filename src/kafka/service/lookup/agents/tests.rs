@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finding::{Detector, RiskEventType};
+use crate::risk::Decision;
 
 /// A risk update of an agent.
 fn update(tenant: Option<&str>, agent: &str, level: Level, score: f64) -> RiskUpdate {
@@ -32,6 +33,11 @@ fn update(tenant: Option<&str>, agent: &str, level: Level, score: f64) -> RiskUp
         expires_at: risky.then_some(EventTime(1_700_000_600_000)),
         alert_count: 2,
         open_alerts: if risky { vec!["2dcf8d".to_owned()] } else { Vec::new() },
+        proposed: (level == Level::High).then(|| Proposal {
+            verdict: Decision::ConfirmSafe,
+            by: "ann".to_owned(),
+            until: EventTime(1_700_000_700_000),
+        }),
         monitoring: Monitoring::Degraded,
         maturity: "young".to_owned(),
         baseline: 17,

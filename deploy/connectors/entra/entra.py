@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Tells Microsoft Entra the risk of agents: a webhook of Tiltmeter in, calls of Microsoft Graph out.
+
+    entra.py --config entra.json            # says what it would do, and calls nothing
+    entra.py --config entra.json --act      # does it
+
+high        -> riskyAgents/confirmCompromised, the only call of Graph that raises an agent's risk
+below high  -> riskyAgents/dismiss (confirmSafe where a person took the level away and the configuration says so), of those
+               agents only that this program confirmed itself: what a person confirmed in Entra is theirs to take back
+any level   -> a custom security attribute with the level, where one is configured: the gentler way, for policies that
+               filter by it, and the only one for medium
+
+A webhook is answered with 204 once Graph has taken everything that follows from it, with 503 where it should be sent again.
+Python's standard library only. README.md says what it needs in Entra; entra_test.py runs it against a double.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import logging
+import os
+import re
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ANSWER_SECONDS = 8  # less than the ten that a webhook waits
+LARGEST_BODY_BYTES = 1 << 20
+# A request that is older is somebody else's, who kept it.
+TOLERANCE_SECONDS = 300
+# A token is renewed so long before it ends.
+RENEW_SECONDS = 300
+OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
+LEVELS = ("none", "low", "medium", "high")
+KEYS = {"tenant", "client_id", "client_secret_file", "webhook_secret_file", "state_file", "listen", "graph", "login",
+        "attribute_set", "attribute", "most_an_hour", "on_verdict"}
+
+log = logging.getLogger("entra")
+
+
+class Later(Exception):
+    """It may be better soon: the webhook is to be sent again."""
+
+
+class Graph:
+    """Calls with a token of the application (OAuth 2.0, client credentials)."""
+
+    def __init__(self, config, clock=time.time):
+        self.config, self.clock = config, clock
+        self.token, self.until = None, 0.0
+
+    def bearer(self):
+        if self.token is None or self.clock() > self.until:
+            # Read anew, so that a new secret needs no restart.
+            secret = read_secret(self.config["client_secret_file"])
+            form = urllib.parse.urlencode({
+                "grant_type": "client_credentials", "client_id": self.config["client_id"], "client_secret": secret,
+                "scope": f"{self.config['graph']}/.default",
+            })
+            url = f"{self.config['login']}/{self.config['tenant']}/oauth2/v2.0/token"
+            status, body = send("POST", url, form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+            if status != 200:
+                raise Later(f"no token: the login answers {status}")
+            answer = json.loads(body)
+            self.token, self.until = answer["access_token"], self.clock() + int(answer["expires_in"]) - RENEW_SECONDS
+        return self.token
+
+    def call(self, method, path, value):
+        """Whether Graph has taken it; False where it knows no such agent."""
+        for again in (True, False):
+            headers = {"Authorization": f"Bearer {self.bearer()}", "Content-Type": "application/json"}
+            status, _ = send(method, self.config["graph"] + path, json.dumps(value).encode(), headers)
+            if status == 401 and again:
+                self.token = None  # revoked before its time
+                continue
+            if 200 <= status < 300:
+                return True
+            if status == 404:
+                return False
+            raise Later(f"{method} {path.split('?')[0]} answers {status}")
+        raise Later("unreachable")
+
+
+def send(method, url, body, headers):
+    request = urllib.request.Request(url, body, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+            return answer.status, answer.read(LARGEST_BODY_BYTES)
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+    except (OSError, ValueError) as error:
+        raise Later(f"{urllib.parse.urlsplit(url).hostname} cannot be reached: {error}") from error
+
+
+class Connector:
+    """What follows from risk updates. One at a time."""
+
+    def __init__(self, config, graph, act, clock=time.time):
+        self.config, self.graph, self.act, self.clock = config, graph, act, clock
+        self.lock = threading.Lock()
+        self.confirmed_at = []
+        # Agents that we confirmed compromised, and the last update of each agent.
+        self.state = {"confirmed": [], "seq": {}, "attribute": {}}
+        try:
+            with open(config["state_file"], encoding="utf-8") as file:
+                self.state.update(json.load(file))
+        except FileNotFoundError:
+            pass
+
+    def take(self, update):
+        """Does what follows from a risk update; says what. Raises Later where it has to come again."""
+        if not isinstance(update, dict):
+            raise ValueError("the body is no JSON object")
+        if "schema" not in update:
+            raise ValueError("the body says no schema")
+        if update["schema"] != "tiltmeter.agent-risk.v1":
+            return "not a risk update: nothing to do"
+        agent, level, seq = update["agent_id"], update["level"], int(update["seq"])
+        if level not in LEVELS:
+            raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
+        if not OBJECT_ID.match(agent):
+            return f"{shown(agent)} is no object id of Entra: nothing to do"
+        with self.lock:
+            if seq < self.state["seq"].get(agent, 0):
+                return f"{agent}: an update that is older than the last: nothing to do"
+            done = []
+            self.attribute(agent, level, done)
+            if level == "high":
+                self.confirm(agent, done)
+            elif agent in self.state["confirmed"]:
+                self.release(agent, update.get("cause"), done)
+            self.state["seq"][agent] = seq
+            self.save()
+        return f"{agent} {level}: {', '.join(done) or 'nothing to do'}"
+
+    def confirm(self, agent, done):
+        if agent in self.state["confirmed"]:
+            return
+        now = self.clock()
+        self.confirmed_at = [at for at in self.confirmed_at if at > now - 3600]
+        if len(self.confirmed_at) >= self.config["most_an_hour"]:
+            # A storm is more likely our fault than the agents'.
+            raise Later(f"{agent} is not confirmed compromised: {len(self.confirmed_at)} were within an hour, and most_an_hour "
+                        "says that a person should look first")
+        if self.ask("POST", "/beta/identityProtection/riskyAgents/confirmCompromised", {"agentIds": [agent]}, done):
+            self.confirmed_at.append(now)
+            self.state["confirmed"].append(agent)
+            self.save()
+
+    def release(self, agent, cause, done):
+        action = self.config["on_verdict"] if cause == "verdict" else "dismiss"
+        self.ask("POST", f"/beta/identityProtection/riskyAgents/{action}", {"agentIds": [agent]}, done)
+        # One that Entra does not know any more is not confirmed there either.
+        self.state["confirmed"].remove(agent)
+        self.save()
+
+    def attribute(self, agent, level, done):
+        set_name, name = self.config.get("attribute_set"), self.config.get("attribute")
+        if not (set_name and name) or self.state["attribute"].get(agent, "none") == level:
+            return
+        value = {"customSecurityAttributes": {set_name: {
+            "@odata.type": "#Microsoft.DirectoryServices.CustomSecurityAttributeValue", name: level,
+        }}}
+        if self.ask("PATCH", f"/v1.0/servicePrincipals/{agent}", value, done):
+            self.state["attribute"][agent] = level
+            self.save()
+
+    def ask(self, method, path, value, done):
+        if not self.act:
+            done.append(f"would {method} {path} {json.dumps(value)}")
+            return False
+        known = self.graph.call(method, path, value)
+        done.append(f"{method} {path}" + ("" if known else ": Entra knows no such agent"))
+        return known
+
+    def save(self):
+        if not self.act:
+            return
+        folder = os.path.dirname(os.path.abspath(self.config["state_file"]))
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+            json.dump(self.state, file)
+        os.replace(file.name, self.config["state_file"])
+
+
+def is_signed(secret, headers, body, now):
+    """Whether a request is Tiltmeter's: Standard Webhooks 1.0.0."""
+    ident, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not at.isdigit() or abs(now - int(at)) > TOLERANCE_SECONDS:
+        return False
+    key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+    expected = base64.b64encode(hmac.new(key, f"{ident}.{at}.".encode() + body, hashlib.sha256).digest()).decode()
+    given = headers.get("webhook-signature", "").split()
+    return any(hmac.compare_digest(one.encode(), f"v1,{expected}".encode()) for one in given)
+
+
+def read_secret(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read().rstrip("\r\n")
+
+
+def shown(text):
+    return json.dumps(str(text)[:100])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """`POST /`: one message of the webhook."""
+
+    timeout = 10
+
+    def do_POST(self):
+        try:
+            length = int(self.headers.get("Content-Length", "-1"))
+            if not 0 <= length <= LARGEST_BODY_BYTES:
+                return self.answer(413)
+            body = self.rfile.read(length)
+            secret = read_secret(self.server.connector.config["webhook_secret_file"])
+            if not is_signed(secret, self.headers, body, time.time()):
+                log.warning("a request without our signature, or an old one")
+                return self.answer(401)
+            log.info("%s", self.server.connector.take(json.loads(body)))
+            return self.answer(204)
+        except Later as why:
+            log.error("%s; it is sent again", why)
+            return self.answer(503)
+        except (ValueError, KeyError, TypeError) as why:
+            log.error("a message that cannot be used: %s", shown(why))
+            return self.answer(422)
+
+    def answer(self, status):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def read_config(path):
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    wrong = [f"{key} is unknown" for key in sorted(set(config) - KEYS)]
+    wrong += [f"{key} is missing" for key in ("tenant", "client_id", "client_secret_file", "webhook_secret_file", "state_file")
+              if key not in config]
+    config.setdefault("graph", "https://graph.microsoft.com")
+    config.setdefault("login", "https://login.microsoftonline.com")
+    config.setdefault("listen", "127.0.0.1:9465")
+    config.setdefault("most_an_hour", 5)
+    if config.setdefault("on_verdict", "dismiss") not in ("dismiss", "confirmSafe"):
+        wrong.append("on_verdict is neither dismiss nor confirmSafe")
+    if ("attribute" in config) != ("attribute_set" in config):
+        wrong.append("attribute and attribute_set go together")
+    if wrong:
+        raise SystemExit(f"entra.py: {path} cannot be used; mend this: {'; '.join(wrong)}")
+    return config
+
+
+def serve(config, act):
+    host, _, port = config["listen"].rpartition(":")
+    server = http.server.ThreadingHTTPServer((host, int(port)), Handler)
+    server.connector = Connector(config, Graph(config), act)
+    return server
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--config", required=True, help="JSON file, see README.md")
+    parser.add_argument("--act", action="store_true", help="call Graph; without it, it is only said what would be called")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    server = serve(read_config(arguments.config), arguments.act)
+    log.info("listens at %s:%s; %s", *server.server_address[:2], "acts" if arguments.act else "only says what it would do")
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
