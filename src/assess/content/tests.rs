@@ -1,3 +1,5 @@
+//! The score of one call: what adds to it, and what must not.
+
 use proptest::prelude::*;
 
 use super::*;
