@@ -118,17 +118,26 @@ impl Page {
             return;
         }
         self.heading("What was seen");
-        for (place, finding) in alert.findings.iter().enumerate() {
-            self.block(&format!("  {}. ", place + 1), &finding.sentence);
+        // Families that look at one thing say the same of it: it is told once, with what each makes of it.
+        let mut told: Vec<&str> = Vec::new();
+        for finding in &alert.findings {
+            let sentence = finding.sentence.as_str();
+            if told.contains(&sentence) {
+                continue;
+            }
+            told.push(sentence);
+            self.block(&format!("  {}. ", told.len()), sentence);
             self.block("     ", &compared(finding));
-            let kind = format!(
-                "{} ({}), {}, p = {}",
-                finding.detector.name(),
-                finding.family.name(),
-                finding.risk_event_type.name(),
-                figure(finding.p)
-            );
-            self.faint("     ", &kind);
+            for same in alert.findings.iter().filter(|other| other.sentence == sentence) {
+                let kind = format!(
+                    "{} ({}), {}, p = {}",
+                    same.detector.name(),
+                    same.family.name(),
+                    same.risk_event_type.name(),
+                    figure(same.p)
+                );
+                self.faint("     ", &kind);
+            }
         }
     }
 

@@ -98,6 +98,7 @@ fn open() -> Option<House> {
         settings: String::new(),
         format: vec!["--add-scram".to_owned(), format!("SCRAM-SHA-512=[name={USER},password={PASSWORD}]")],
         java: vec![format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://{}", keys.display())],
+        is_fronted: false,
     };
     let cluster = Cluster::start_with(1, &beyond)?;
     let of_client = |authority: &Authority, name| authority.issue(folder.path(), name, "tiltmeter.example");
