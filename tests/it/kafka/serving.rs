@@ -14,13 +14,13 @@ use super::rig::{left_out, shared};
 use crate::metrics_docs::promtool;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// What nobody has any business with.
-const RULE: &str = "[[rules]]\nname = \"decoys\"\nhoneytoken = [\"secrets/decoy-*\"]\n";
-const AGENT: &str = "payroll/7";
+pub const RULE: &str = "[[rules]]\nname = \"decoys\"\nhoneytoken = [\"secrets/decoy-*\"]\n";
+pub const AGENT: &str = "payroll/7";
 
 /// Where an instance answers, once it does.
-fn address(instance: &mut Instance) -> String {
+pub fn address(instance: &mut Instance) -> String {
     let until = Instant::now() + PATIENCE;
     loop {
         let log = instance.log();
@@ -34,7 +34,7 @@ fn address(instance: &mut Instance) -> String {
 }
 
 /// Sends a request; returns status, head and body.
-fn ask(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+pub fn ask(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
     write!(
@@ -96,7 +96,7 @@ fn on_topic(deployment: &Deployment) -> Value {
 }
 
 const RISK: &str = "/v1/agents/payroll%2F7/risk";
-const LISTEN: &[&str] = &["run", "--listen", "127.0.0.1:0"];
+pub const LISTEN: &[&str] = &["run", "--listen", "127.0.0.1:0"];
 
 #[test]
 fn a_level_is_served_released_by_a_verdict_and_served_again_after_a_restart() {
