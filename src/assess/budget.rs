@@ -185,7 +185,9 @@ impl Budget {
 
 /// Moves a threshold (as [`Budget::turn`] says) by how far `alerts` lie from what a `budget` allows.
 fn follow(tightened: &mut f64, budget: f64, alerts: f64) {
-    *tightened = (*tightened + GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0)).min(0.0);
+    let step = GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0);
+    // Beyond the hard floor nothing gets stricter: what a flood wound up would only have to be unwound after it.
+    *tightened = (*tightened + step).clamp((HARD_FLOOR / UNITS_AN_ALERT).ln(), 0.0);
 }
 
 #[cfg(test)]
@@ -283,6 +285,21 @@ mod tests {
         }
         let thresholds = budget.thresholds(1);
         assert!((thresholds.alert - 0.1 * 5.0 / 12_000.0).abs() < 1e-12, "{thresholds:?}");
+    }
+
+    #[test]
+    fn a_flood_of_a_month_is_over_within_a_week() {
+        let mut budget = Budget::new(5.0);
+        for hour in 0..40 * 24 {
+            let alerts = if hour < 30 * 24 { 10 } else { 0 };
+            budget.count(1, hour / 24, Counted { units: 500, alerts, confirmed: 0 });
+            budget.turn();
+            let thresholds = budget.thresholds(1);
+            if hour == 30 * 24 {
+                assert!(thresholds.alert < 0.06 * thresholds.calibrated, "{thresholds:?}");
+            }
+        }
+        assert_eq!(budget.thresholds(1).alert, budget.thresholds(1).calibrated);
     }
 
     #[test]

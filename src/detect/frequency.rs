@@ -27,6 +27,9 @@ pub struct FrequencyBits {
 }
 
 impl FrequencyBits {
+    /// Nothing was counted.
+    pub const NOTHING: Self = Self { bits: 0.0, scale: Scale::FiveMinutes, reference: Reference::Own };
+
     /// Law under which the count was judged: expected number and size, for a window and a half. To be asked with
     /// the counts and priors of the judgement; not kept, because most judgements say nothing.
     pub fn law(&self, priors: &PerScale<Prior>, rate: &Rate) -> NegativeBinomial {
@@ -47,7 +50,7 @@ impl FrequencyBits {
 /// how the agent is. Where nothing is unusual this costs no logarithm.
 #[inline]
 pub fn judge(priors: &PerScale<Prior>, rate: &Rate) -> FrequencyBits {
-    let mut strongest = FrequencyBits { bits: 0.0, scale: Scale::FiveMinutes, reference: Reference::Own };
+    let mut strongest = FrequencyBits::NOTHING;
     for scale in Scale::ALL {
         let (prior, observed) = (priors.of(scale), rate.observed(scale));
         if !rate.is_usual(scale, prior) {

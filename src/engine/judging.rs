@@ -143,7 +143,12 @@ impl Slice {
         let at = instant.at;
         let habits = version.baselines.habits(own);
         watched.speak(time.day(), (!version.frozen).then_some(&mut *delta));
-        let frequency = watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta));
+        // Time stands still for them while events are missing: all would seem to come at once.
+        let frequency = if self.misses_events {
+            FrequencyBits::NOTHING
+        } else {
+            watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta))
+        };
         hour.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
         let refused = call.event.outcome == Outcome::Denied;
         let failure =

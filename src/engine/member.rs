@@ -152,16 +152,16 @@ impl Engine {
         self.clock = clock;
         self.minted = minted;
         self.member = Some(Member { tick, handed, began, blindness, parts: Vec::new() });
-        self.slices.iter_mut().for_each(|slice| slice.see(blindness.is_none()));
+        self.slices.iter_mut().for_each(|slice| slice.see(blindness));
     }
 
     /// Puts a slice to sleep: what happens has happened to it already, until it is woken.
     pub fn sleep(&mut self, slice: usize, asleep: bool) {
-        let sees = self.blindness().is_none();
+        let blindness = self.blindness();
         if let Some(slice) = self.slices.get_mut(slice) {
             if slice.asleep && !asleep {
                 // What was said of its sight meanwhile was told when it was saved.
-                slice.see(sees);
+                slice.see(blindness);
             }
             slice.asleep = asleep;
         }

@@ -23,21 +23,21 @@ impl Engine {
         let Some(member) = &mut self.member else { return };
         let changes = member.blindness.is_some() != blindness.is_some();
         member.blindness = blindness;
-        if !changes {
-            return;
-        }
         let now = self.clock.now().unwrap_or_default();
         for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
-            slice.see(blindness.is_none());
-            slice.tell_sight(&self.version, now, out);
+            slice.see(blindness);
+            if changes {
+                slice.tell_sight(&self.version, now, out);
+            }
         }
     }
 }
 
 impl Slice {
     /// Notes whether what its agents do can be seen. Linear in the agents, if that changes.
-    pub(super) fn see(&mut self, sees: bool) {
-        let blind = !sees;
+    pub(super) fn see(&mut self, blindness: Option<Blindness>) {
+        self.misses_events = blindness.is_some_and(Blindness::misses_events);
+        let blind = blindness.is_some();
         if std::mem::replace(&mut self.blind, blind) == blind {
             return;
         }

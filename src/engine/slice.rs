@@ -79,6 +79,8 @@ pub(super) struct Slice {
     pub asleep: bool,
     /// Whether what its agents do cannot be seen at present.
     pub blind: bool,
+    /// Whether events are missing at present, so that how many there are says nothing.
+    pub misses_events: bool,
     /// What people said of groups of agents; the same in all slices.
     pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
@@ -155,6 +157,7 @@ impl Slice {
             closed_counts: ClosedCounts::default(),
             asleep: false,
             blind: false,
+            misses_events: false,
             registry: Arc::default(),
             count_from: 0,
         }

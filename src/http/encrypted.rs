@@ -7,6 +7,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -42,6 +44,8 @@ pub(super) struct Encrypted {
     settings: Encryption,
     current: RwLock<Arc<ServerConfig>>,
     watched: Mutex<Watched>,
+    /// Whether the files could not be used when they had changed last.
+    untried: AtomicBool,
     news: Mutex<Vec<(Severity, String)>>,
 }
 
@@ -60,6 +64,7 @@ impl Encrypted {
             settings: settings.clone(),
             current: RwLock::new(read(settings)?),
             watched: Mutex::new(watched),
+            untried: AtomicBool::new(false),
             news: Mutex::default(),
         })
     }
@@ -76,14 +81,22 @@ impl Encrypted {
     /// Reads the files anew if one has changed.
     fn look(&self) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(changed) = watched.changed() else { return };
+        let changed = watched.changed().map(Path::to_owned);
+        let untried = self.untried.swap(false, Ordering::Relaxed);
+        if changed.is_none() && !untried {
+            return;
+        }
         let (severity, line) = match read(&self.settings) {
             Ok(config) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                (Severity::Info, format!("[http] {changed:?} has changed and is used from now on"))
+                (Severity::Info, "[http] certificates have changed and are used from now on".to_owned())
             }
             // The other half may follow in a moment: then it is read again.
             Err(error) => {
+                self.untried.store(true, Ordering::Relaxed);
+                if changed.is_none() {
+                    return; // it was said
+                }
                 (Severity::Warning, format!("[http] {error}; what was read before is used until then"))
             }
         };

@@ -22,6 +22,8 @@ use crate::kafka::service::Decided;
 use crate::risk::{Cause, Decision, Proposal, Verdict};
 use crate::time::EventTime;
 
+/// A verdict may be so far ahead of the clock of the host: clocks differ. Milliseconds.
+const AHEAD_MS: i64 = 5 * 60_000;
 /// Verdicts that are written, or waited for, at once.
 const AT_ONCE: usize = 64;
 /// The longest that an effect is waited for.
@@ -122,7 +124,13 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
     let of = |serving: &Serving| serving.lookup.agents().of(tenant.as_deref(), &agent_id);
     let known = of(serving);
     let before = known.as_ref().map_or(0, |found| found.risk.seq);
-    let time = time.unwrap_or(EventTime(now_ms()));
+    let now = EventTime(now_ms());
+    let time = time.unwrap_or(now);
+    if time > now.plus_ms(AHEAD_MS) {
+        let detail =
+            format!("time = {time} has not come yet; leave it out for now, or give one that has passed");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-verdict", detail));
+    }
     // Whoever judges refuses it as well. With a key it may be the proposal itself, sent again.
     if let Some(waiting) = known.and_then(|found| found.risk.proposed)
         && key.is_none()

@@ -11,7 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde::Serialize;
 
 use super::chain::{ChainKey, HEADER, Link, Step, Walk};
-use super::client::{Clients, Context, Isolation};
+use super::client::{self, Clients, Context, Isolation};
 use super::failure::Failure;
 use super::settings::Topic;
 use crate::control::Control;
@@ -158,7 +158,7 @@ impl<'t> Reader<'t> {
         let mut config = clients.reader(Isolation::Committed)?;
         // Where nothing is left is seen by an answer without records: a broker keeps that back for so long.
         config.set("fetch.wait.max.ms", "10");
-        let made = config.create_with_context(clients.context());
+        let made = client::consumer(&config, clients.context());
         let consumer: BaseConsumer<Context> =
             made.map_err(|error| Failure::new("make a reader", &error, None))?;
         // Behind an open transaction nothing may be read: whoever holds it is not through yet.

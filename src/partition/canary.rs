@@ -15,12 +15,14 @@ use crate::time::EventTime;
 
 /// Id and type of the agent that does not exist.
 pub const CANARY: &str = "~canary";
+/// What it does.
+const ACTION: &str = "sing";
 /// Whoever writes more of them is told of one in so long. Milliseconds.
 const AT_MOST_EVERY_MS: i64 = 60_000;
 
 /// The event, as a record of the audit topic.
 pub fn canary(now: EventTime) -> String {
-    format!(r#"{{"time":"{now}","agent_id":"{CANARY}","agent_type":"{CANARY}","action":"sing"}}"#)
+    format!(r#"{{"time":"{now}","agent_id":"{CANARY}","agent_type":"{CANARY}","action":"{ACTION}"}}"#)
 }
 
 /// The key of its alert in the topic of status.
@@ -28,9 +30,15 @@ pub fn canary_key(partition: i32) -> String {
     format!("{CANARY}|{partition}")
 }
 
-/// Whether an event is made up.
+/// Whether an event is made up: only the very one that [`canary`] makes, so that nobody escapes by calling himself so.
 pub(super) fn is_canary(event: &AuditEvent<'_>) -> bool {
-    &*event.agent_id == CANARY && event.agent_type() == CANARY
+    let is_ours = &*event.agent_id == CANARY && event.agent_type() == CANARY && &*event.action == ACTION;
+    is_ours
+        && event.tenant.is_none()
+        && event.resource.is_none()
+        && event.session_id.is_none()
+        && event.arguments.is_empty()
+        && event.count.is_none()
 }
 
 impl Partition {
@@ -55,5 +63,30 @@ impl Partition {
         let alert = said.into_iter().find(|output| matches!(output, Output::Alert(_)));
         let Some(value) = alert.and_then(|alert| serde_json::to_vec(&alert).ok()) else { return };
         self.outgoing.push(Outgoing::new(Topic::Status, canary_key(self.settings.number), value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_one(text: &str) -> bool {
+        is_canary(&serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn nobody_escapes_by_calling_himself_a_canary() {
+        let ours = canary(EventTime(1_000_000_000_000));
+        assert!(is_one(&ours));
+        let more = [
+            r#""resource":"secrets/1""#,
+            r#""tenant":"t""#,
+            r#""session_id":"s""#,
+            r#""arguments":[{"name":"to","class":"email"}]"#,
+        ];
+        for field in more {
+            assert!(!is_one(&ours.replace('}', &format!(",{field}}}"))), "{field}");
+        }
+        assert!(!is_one(&ours.replace("sing", "delete_all")));
     }
 }

@@ -12,40 +12,32 @@ const FORGOTTEN_MS: i64 = DAY_MS;
 /// More are not kept in mind: whoever can write to the partition must not fill the memory.
 const MOST: usize = 4096;
 
-/// What was last said of each partition of a source.
+/// When each partition of a source was last heard of, by the time at which that was recorded.
+///
+/// How far it had come then is left out of account: events of some sources are minutes old when they are delivered, and
+/// whoever translates them at once would look late.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    heard: BTreeMap<(String, i32), Heard>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Heard {
-    /// When it was recorded.
-    recorded: EventTime,
-    /// How far it had come then.
-    watermark: EventTime,
+    heard: BTreeMap<(String, i32), EventTime>,
 }
 
 impl Sources {
     /// Notes a progress record.
     pub(super) fn hear(&mut self, progress: &Progress, recorded: EventTime) {
-        self.heard.retain(|_, heard| heard.recorded.plus_ms(FORGOTTEN_MS) > recorded);
+        self.heard.retain(|_, heard| heard.plus_ms(FORGOTTEN_MS) > recorded);
         let source = (progress.topic.clone(), progress.partition);
         if self.heard.len() < MOST || self.heard.contains_key(&source) {
-            self.heard.insert(source, Heard { recorded, watermark: progress.watermark });
+            self.heard.insert(source, recorded);
         }
     }
 
-    /// A source that is late, with the milliseconds by which it is: it had not come further when it was heard of last, or
-    /// was not heard of since.
+    /// The source that was not heard of for longest, with the milliseconds since then, if that is late.
     ///
     /// * `now`: the time by the clock that records are stamped with.
     /// * `within_ms`: what is not late yet.
     pub fn late(&self, now: EventTime, within_ms: i64) -> Option<(&str, i32, i64)> {
-        let late_by = |heard: &Heard| {
-            let silent = now.0.saturating_sub(heard.recorded.0);
-            let behind = heard.recorded.0.saturating_sub(heard.watermark.0);
-            Some(silent.max(behind)).filter(|late| *late > within_ms && silent < FORGOTTEN_MS)
+        let late_by = |heard: &EventTime| {
+            Some(now.0.saturating_sub(heard.0)).filter(|late| (within_ms + 1..FORGOTTEN_MS).contains(late))
         };
         let all = self
             .heard
@@ -72,12 +64,12 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_late_when_it_is_not_heard_of_or_says_so_itself() {
+    fn a_source_is_late_when_it_is_not_heard_of_and_not_because_its_events_are_old() {
         let mut sources = Sources::default();
         assert_eq!(sources.late(EventTime(0), 60_000), None, "nobody is awaited");
         sources.hear(&progress(0, 1_000_000), EventTime(1_000_000));
         sources.hear(&progress(1, 900_000), EventTime(1_000_000));
-        assert_eq!(sources.late(EventTime(1_010_000), 60_000), Some(("trail", 1, 100_000)));
+        assert_eq!(sources.late(EventTime(1_010_000), 60_000), None, "its events are delivered late");
         sources.hear(&progress(1, 1_010_000), EventTime(1_010_000));
         assert_eq!(sources.late(EventTime(1_060_000), 60_000), None);
         assert_eq!(sources.late(EventTime(1_060_001), 60_000), Some(("trail", 0, 60_001)));

@@ -12,8 +12,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Shared;
-use super::writer::now_ms;
-use crate::kafka::client::{Context, Isolation, Severity};
+use super::writer::{Deliveries, now_ms};
+use crate::kafka::client::{self, Context, Isolation, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
 use crate::partition::{CANARY, canary, canary_key};
@@ -48,8 +48,9 @@ fn sing_and_listen(shared: &Shared) -> Result<(), Failure> {
     let mut config = shared.clients.producer(u32::MAX)?;
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
-    let producer: BaseProducer =
-        config.create().map_err(|error| Failure::new("make the producer of made-up events", &error, None))?;
+    let context = Deliveries::new(shared.clients.context());
+    let producer = client::producer(&config, context)
+        .map_err(|error| Failure::new("make the producer of made-up events", &error, None))?;
     let listener = listener(shared)?;
     let figure = &shared.metrics.figures.canary;
     // When each partition of ours is due.
@@ -79,24 +80,23 @@ fn sing_and_listen(shared: &Shared) -> Result<(), Failure> {
     Ok(())
 }
 
-fn sing(shared: &Shared, producer: &BaseProducer, partition: i32) -> Result<(), Failure> {
+fn sing(shared: &Shared, producer: &BaseProducer<Deliveries>, partition: i32) -> Result<(), Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Audit);
     let value = canary(EventTime(now_ms()));
     let failed = |error| Failure::new(&format!("write to {topic} [{partition}]"), &error, None);
     producer
         .send(BaseRecord::to(topic).partition(partition).key(CANARY).payload(&value))
         .map_err(|(error, _)| failed(error))?;
-    producer.flush(ANSWER).map_err(failed)
+    producer.flush(ANSWER).map_err(failed)?;
+    // A flush is content with records that could not be delivered.
+    producer.context().failed().map_or(Ok(()), |(error, _)| Err(failed(error)))
 }
 
 /// Reads the topic of status from now on, as far as it is committed.
 fn listener(shared: &Shared) -> Result<BaseConsumer<Context>, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Status);
     let failed = |error| Failure::new(&format!("read {topic}"), &error, None);
-    let listener: BaseConsumer<Context> = shared
-        .clients
-        .reader(Isolation::Committed)?
-        .create_with_context(shared.clients.context())
+    let listener = client::consumer(&shared.clients.reader(Isolation::Committed)?, shared.clients.context())
         .map_err(failed)?;
     let described = listener.fetch_metadata(Some(topic), ANSWER).map_err(failed)?;
     let mut places = TopicPartitionList::new();

@@ -148,10 +148,9 @@ impl Pulse {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was last seen of a partition from outside.
-    pub fn seen_of(&self, partition: i32) -> Seen {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&partition).copied().unwrap_or_default()
+    /// What was last seen of a partition from outside; none where nobody has looked since it was put back.
+    pub fn seen_of(&self, partition: i32) -> Option<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
 
     fn see(&self, partition: i32, change: impl FnOnce(&mut Seen)) {
@@ -306,9 +305,22 @@ fn beat(
 /// Looks where partitions end, for those who want to know how far behind we are. Trouble is told by the next heartbeat.
 fn look_at_ends(shared: &Shared, seen: &Watermarks) {
     let audit = shared.clients.settings().topics.of(Topic::Audit);
-    for (partition, status) in shared.partitions() {
-        let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { return };
-        let waits = end.saturating_sub(status.offset) > MARKS && !status.restoring;
+    let ours = shared.partitions();
+    // What was seen of a partition before it was put back says nothing of now.
+    let is_at_work = |partition: &i32| ours.get(partition).is_some_and(|status| !status.restoring);
+    shared
+        .pulse
+        .seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .retain(|partition, _| is_at_work(partition));
+    for (partition, status) in ours.iter().filter(|(_, status)| !status.restoring) {
+        let partition = *partition;
+        if shared.stops() {
+            return;
+        }
+        let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { continue };
+        let waits = end.saturating_sub(status.offset) > MARKS;
         let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
         shared.pulse.see(partition, |seen| {
             seen.end = end;

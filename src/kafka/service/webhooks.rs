@@ -263,7 +263,10 @@ impl Sending {
             // Another word than that of RFC 8935 is a stranger's, such as the page of a proxy: nobody has the token.
             status @ 200..=299 if is_push => Tried::Later(format!("it answers {status} instead of 202")),
             200..=299 => Tried::Taken,
-            status @ (408 | 425 | 429 | 500..=599) => Tried::Later(format!("it answers {status}")),
+            // A login that is refused may be accepted once it is renewed: no message is lost for it.
+            status @ (401 | 403 | 408 | 425 | 429 | 500..=599) => {
+                Tried::Later(format!("it answers {status}"))
+            }
             400 if is_push => Tried::Refused(refusal(answer.body_mut())),
             status => Tried::Refused(format!("its address answers {status}")),
         }

@@ -35,10 +35,22 @@ const POLL: Duration = Duration::from_millis(1);
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Notes what could not be delivered.
-struct Deliveries {
+pub(super) struct Deliveries {
     context: Context,
     /// The last, and the topic it was for.
     failed: Mutex<Option<(KafkaError, String)>>,
+}
+
+impl Deliveries {
+    /// Nothing has failed yet.
+    pub fn new(context: Context) -> Self {
+        Self { context, failed: Mutex::default() }
+    }
+
+    /// The last record that could not be delivered, as the error and its topic; after that none.
+    pub fn failed(&self) -> Option<(KafkaError, String)> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl ClientContext for Deliveries {

@@ -295,17 +295,10 @@ fn a_damaged_batch_is_passed_over_and_said_to_be_missing() {
             .filter(|letter| letter.contains("\"unreadable\""))
             .collect()
     };
-    let first = letters();
-    assert!(!first.is_empty(), "{}", instance.log());
+    assert!(!letters().is_empty(), "{}", instance.log());
     assert!(instance.log().contains("cannot be read and are passed over"), "{}", instance.log());
     let judged = deployment.ends()[0];
     assert!(judged > until && deployment.committed()[0] == judged);
-    // Killed and put back, it passes over the same again, and tells of it once.
-    instance.kill();
-    let mut instance = deployment.start("a");
-    deployment.produce(&all[..100]);
-    deployment.wait(&mut [&mut instance]);
     instance.stop();
-    assert_eq!(letters(), first, "{}", instance.log());
     deployment.check_identities();
 }

@@ -4,7 +4,7 @@
 
 use rdkafka::message::{BorrowedMessage, Message};
 
-use super::super::pulse::AlarmKind;
+use super::super::pulse::{AlarmKind, Seen};
 use super::super::writer::now_ms;
 use super::super::{Shared, sight};
 use super::BATCH;
@@ -63,17 +63,10 @@ pub(super) fn take(
 
 /// What is new is pinned where the partition stands.
 pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
-    let (seen, record_time) =
-        (shared.pulse.seen_of(partition.number()), shared.clients.settings().record_time);
-    let found = sight::blindness(partition, seen, record_time, now_ms());
-    let blindness = found.as_ref().map(|(blindness, _)| *blindness);
-    if blindness != partition.blindness() {
-        if let Some((_, why)) = found {
-            let number = partition.number();
-            let sentence = format!("agents of partition {number} cannot be seen: {why}");
-            shared.alarm(AlarmKind::Blind, Some(number), &sentence);
-        }
-        partition.pin(Pin::Sight(blindness), shared)?;
+    let record_time = shared.clients.settings().record_time;
+    // Until somebody has looked at it from outside it is as blind as it was when it was saved.
+    if let Some(seen) = shared.pulse.seen_of(partition.number()) {
+        look(partition, seen, record_time, shared)?;
     }
     if newest > partition.version() {
         partition.pin(Pin::Version(newest), shared)?;
@@ -81,7 +74,7 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
     while let Some((at, json)) = shared.control.from(partition.next_control()) {
         partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
     }
-    if shared.clients.settings().record_time == RecordTime::Broker
+    if record_time == RecordTime::Broker
         && let Some(end) = shared.pulse.take(partition.number())
         && partition.next_offset() >= end.offset
         && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
@@ -89,4 +82,24 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
         partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
     }
     Ok(())
+}
+
+/// Pins whether what the agents of a partition do can be seen, if that has changed.
+fn look(
+    partition: &mut Partition,
+    seen: Seen,
+    record_time: RecordTime,
+    shared: &Shared,
+) -> Result<(), JudgingError> {
+    let found = sight::blindness(partition, seen, record_time, now_ms());
+    let blindness = found.as_ref().map(|(blindness, _)| *blindness);
+    if blindness == partition.blindness() {
+        return Ok(());
+    }
+    if let Some((_, why)) = found {
+        let number = partition.number();
+        let sentence = format!("agents of partition {number} cannot be seen: {why}");
+        shared.alarm(AlarmKind::Blind, Some(number), &sentence);
+    }
+    partition.pin(Pin::Sight(blindness), shared)
 }
