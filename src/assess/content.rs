@@ -105,7 +105,7 @@ pub type Contents = [Option<Content>; 2];
 /// + .3·excess + .15·keys⁺). Weights as in [`ContentSettings`].
 ///
 /// * `keys`: surprise of the action, the resource and the destinations for the agent, as of [`crate::detect::access`]
-///   (bits); keys⁺ is what they have beyond [`EVERYDAY_KEY_BITS`].
+///   (bits); keys⁺ is what they have beyond ten bits.
 pub fn judge(
     settings: &ContentSettings,
     baselines: &Baselines,
