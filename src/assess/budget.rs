@@ -137,11 +137,12 @@ impl Budget {
     ///
     /// # Formula
     ///
-    /// x ← min(0, x + .02·clip((B − Σ_y min(n_y, A_y))/B, −3, 1)), the same for all types, and for each of them
-    /// x_y ← min(0, x_y + .02·clip((A_y − n_y)/A_y, −3, 1)), with n_y = its alerts of 24 hours and A_y = max(3·B_y, 2), B_y =
+    /// x ← clip(x + .02·clip((B − Σ_y min(n_y, A_y))/B, −3, 1), ln .05, 0), the same for all types, and for each of them
+    /// x_y ← clip(x_y + .02·clip((A_y − n_y)/A_y, −3, 1), ln .05, 0), with n_y = its alerts of 24 hours and A_y = max(3·B_y, 2), B_y =
     /// its share of the budget B by active units. The threshold is h₀·exp(x + x_y): tightened while the rate is exceeded,
     /// never loosened past the calibrated value. A type alone has too few alerts to be steered by (an alert would make it
-    /// deaf for days); that it floods shows, and then it alone becomes deaf (docs/adr/025).
+    /// deaf for days); that it floods shows, and then it alone becomes deaf, unless it is more than a third of the fleet
+    /// (docs/adr/025).
     pub fn turn(&mut self) {
         let all = self.units();
         let mut spent = 0.0;
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_one_type_makes_that_type_deaf_and_no_other() {
+    fn a_flood_of_a_small_type_makes_that_type_deaf_and_no_other() {
         let [flooding, other] = after_days(5, 2);
         assert!(flooding.alert < 0.2 * flooding.calibrated, "{flooding:?}");
         assert_eq!(other.alert, other.calibrated, "two and one are within the budget");

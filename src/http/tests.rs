@@ -132,6 +132,21 @@ fn what_happens_is_told_to_those_who_follow_and_who_missed_something_is_told_so(
     }
 }
 
+/// Settings with one token for each role: its name, three times.
+fn with_tokens(folder: &std::path::Path) -> HttpSettings {
+    let token = |name: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("{name}-{name}-{name}\n")).unwrap();
+        Some(SecretPlace::File(path))
+    };
+    HttpSettings {
+        viewer_tokens: token("viewer"),
+        analyst_tokens: token("analyst"),
+        admin_tokens: token("admins"),
+        ..settings()
+    }
+}
+
 /// Sends a request; returns status, headers and body.
 fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -230,17 +245,7 @@ fn agents_and_alerts_are_listed() {
 #[test]
 fn a_verdict_is_taken_from_those_who_may_give_it() {
     let folder = tempfile::tempdir().unwrap();
-    let token = |name: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, format!("{name}-{name}-{name}\n")).unwrap();
-        Some(SecretPlace::File(path))
-    };
-    let settings = HttpSettings {
-        viewer_tokens: token("viewer"),
-        analyst_tokens: token("analyst"),
-        admin_tokens: token("admins"),
-        ..settings()
-    };
+    let settings = with_tokens(folder.path());
     let served = started(&settings, &Arc::default());
     served.stand_behind(Nothing);
     let give = |who: &str, verdict: &str, more: &str| {
@@ -384,17 +389,7 @@ fn a_test_is_asked_for_by_json_alone_and_told_once() {
 #[test]
 fn a_verdict_is_given_on_a_page_by_who_was_shown_the_form_and_by_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let token = |name: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, format!("{name}-{name}-{name}\n")).unwrap();
-        Some(SecretPlace::File(path))
-    };
-    let settings = HttpSettings {
-        viewer_tokens: token("viewer"),
-        analyst_tokens: token("analyst"),
-        admin_tokens: token("admins"),
-        ..settings()
-    };
+    let settings = with_tokens(folder.path());
     let lookup = Arc::new(Lookup::default());
     let served = started(&settings, &lookup);
     lookup.take_risk((3, 17), b"acme/mailer/1", Some(RISK.as_bytes())).unwrap();

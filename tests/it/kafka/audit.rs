@@ -1,7 +1,5 @@
 //! The chain of control records on a real Kafka: many write it at once, and a stranger is named; two people decide.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -9,6 +7,7 @@ use tiltmeter::kafka::settings::Topic;
 
 use super::deployment::{Deployment, Instance, events};
 use super::rig::{left_out, shared};
+use super::serving;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,17 +42,8 @@ fn address(instance: &mut Instance) -> String {
 }
 
 fn ask(address: &str, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+    let (status, _, body) = serving::ask(address, method, path, headers, body);
+    (status, serde_json::from_str(&body).unwrap_or_default())
 }
 
 fn give(address: &str, agent: &str, verdict: &str, by: &str, query: &str) -> (u16, Value) {
