@@ -33,6 +33,8 @@ const HOURS: usize = 24;
 pub struct Budget {
     alerts_per_day: f64,
     day: i64,
+    /// The hour that began last. Hours since 1970.
+    hour: Option<i64>,
     today: u64,
     yesterday: u64,
     /// ln of the threshold of all types over the calibrated one; ≤ 0.
@@ -84,6 +86,7 @@ impl Budget {
         Self {
             alerts_per_day: alerts_per_day.max(0.1),
             day: i64::MIN,
+            hour: None,
             today: 0,
             yesterday: 0,
             tightened: 0.0,
@@ -133,7 +136,8 @@ impl Budget {
         }
     }
 
-    /// An hour of event time is over: the thresholds follow the alerts of the last 24 hours.
+    /// An hour of event time (hours since 1970) begins: the thresholds follow the alerts of the last 24 hours, hour by hour
+    /// since the last one that began.
     ///
     /// # Formula
     ///
@@ -143,7 +147,15 @@ impl Budget {
     /// never loosened past the calibrated value. A type alone has too few alerts to be steered by (an alert would make it
     /// deaf for days); that it floods shows, and then it alone becomes deaf, unless it is more than a third of the fleet
     /// (docs/adr/025).
-    pub fn turn(&mut self) {
+    pub fn turn(&mut self, hour: i64) {
+        let hours = self.hour.replace(hour).map_or(1, |before| hour.saturating_sub(before));
+        // After a day without events all alerts are forgotten.
+        for _ in 0..hours.clamp(0, HOURS as i64) {
+            self.turn_once();
+        }
+    }
+
+    fn turn_once(&mut self) {
         let all = self.units();
         let mut spent = 0.0;
         for of in self.types.values_mut() {
@@ -225,7 +237,7 @@ mod tests {
                 last_ten += u64::from(hour >= 30 * 24);
             }
             if controlled {
-                budget.turn();
+                budget.turn(hour + 1);
             }
         }
         last_ten as f64 / 10.0
@@ -242,7 +254,7 @@ mod tests {
         let mut budget = Budget::new(5.0);
         for hour in 0..240 {
             budget.count(1, hour / 24, Counted { units: 100, alerts: 0, confirmed: 0 });
-            budget.turn();
+            budget.turn(hour + 1);
         }
         assert_eq!(budget.thresholds(1).alert, budget.thresholds(1).calibrated);
     }
@@ -259,7 +271,7 @@ mod tests {
                 };
                 budget.count(agent_type, hour / 24, Counted { units: 100, alerts, confirmed: 0 });
             }
-            budget.turn();
+            budget.turn(hour + 1);
         }
         [0, 1].map(|agent_type| budget.thresholds(agent_type))
     }
@@ -282,7 +294,7 @@ mod tests {
         let mut budget = Budget::new(5.0);
         for hour in 0..2400 {
             budget.count(1, hour / 24, Counted { units: 500, alerts: 50, confirmed: 0 });
-            budget.turn();
+            budget.turn(hour + 1);
         }
         let thresholds = budget.thresholds(1);
         assert!((thresholds.alert - 0.1 * 5.0 / 12_000.0).abs() < 1e-12, "{thresholds:?}");
@@ -294,7 +306,7 @@ mod tests {
         for hour in 0..40 * 24 {
             let alerts = if hour < 30 * 24 { 10 } else { 0 };
             budget.count(1, hour / 24, Counted { units: 500, alerts, confirmed: 0 });
-            budget.turn();
+            budget.turn(hour + 1);
             let thresholds = budget.thresholds(1);
             if hour == 30 * 24 {
                 assert!(thresholds.alert < 0.06 * thresholds.calibrated, "{thresholds:?}");
@@ -309,8 +321,24 @@ mod tests {
         budget.count(1, 0, Counted { units: 5000, alerts: 12, confirmed: 0 });
         let mut lenient = budget.clone();
         lenient.count(1, 0, Counted { confirmed: 12, ..Counted::default() });
-        budget.turn();
-        lenient.turn();
+        budget.turn(1);
+        lenient.turn(1);
         assert!(budget.thresholds(1).alert < lenient.thresholds(1).alert);
+    }
+
+    #[test]
+    fn alerts_of_yesterdays_shift_are_forgotten_over_a_night_without_events() {
+        let mut budget = Budget::new(5.0);
+        for day in 0..20 {
+            for hour in 0..8 {
+                let alerts = u32::from(hour == 3) * 5;
+                budget.count(1, day, Counted { units: 2000, alerts, confirmed: 0 });
+                assert!(budget.achieved() <= 5, "day {day}, hour {hour}: {}", budget.achieved());
+                // The first call of the next morning ends seventeen hours at once.
+                budget.turn(24 * day + if hour == 7 { 24 } else { hour + 1 });
+            }
+        }
+        let Thresholds { alert, calibrated } = budget.thresholds(1);
+        assert!(alert > 0.8 * calibrated, "five a day is what was promised: {alert} of {calibrated}");
     }
 }

@@ -6,12 +6,35 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use thin_vec::{ThinVec, thin_vec};
 
+use super::learning::RENEWAL;
 use crate::stats::category::PitmanYor;
+use crate::stats::decay::VOTE;
 
 /// Keys an agent remembers at most; the rarest makes room for a new one.
 pub const KEYS: usize = 48;
 /// Keys that are compared at once; the room for keys is a multiple of it.
 const GROUP: usize = 8;
+
+/// An agent that goes on using a key says so again once in so long, at most. Nine days, a fifth of the half-life of its
+/// vote. Hours.
+const RENEW_EVERY: i64 = 9 * 24;
+/// Votes of an agent that was gone for years.
+const MOST_RENEWALS: u8 = 8;
+
+/// How often an agent has to renew a vote that it cast or renewed in an earlier hour (hours since 1970) to give back what has
+/// faded of it; 0 within the same nine days.
+///
+/// # Formula
+///
+/// (1 − 2^(−k/5))/[`RENEWAL`], rounded: k spells of nine days at a half-life of five of them.
+pub fn renewals(before: i64, hour: i64) -> u8 {
+    let spells = hour.div_euclid(RENEW_EVERY) - before.div_euclid(RENEW_EVERY);
+    if spells <= 0 {
+        return 0;
+    }
+    let faded = 1.0 - (-(spells as f64) / 5.0).exp2();
+    ((faded * VOTE as f64 / RENEWAL as f64).round() as u8).min(MOST_RENEWALS)
+}
 
 /// What a key is a key of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
@@ -95,6 +118,8 @@ pub struct Familiarity {
     pub kinds: f64,
     /// Whether the agent used this key now for the first time that it remembers.
     pub first: bool,
+    /// How often it has to renew its vote for the key; see [`renewals`].
+    pub renewals: u8,
 }
 
 impl Familiarity {
@@ -122,7 +147,7 @@ impl Familiar {
         self.turn(hour);
         let short = shortened(space, key);
         let at = space as usize;
-        let (mut first, mut earlier, mut forgotten) = (false, 0, None);
+        let (mut first, mut renewed, mut earlier, mut forgotten) = (false, 0, 0, None);
         let mut running = (0, 0);
         let known = self.place(short);
         let room = self.cells.len() / 2;
@@ -133,6 +158,8 @@ impl Familiar {
                 let met_this_hour = uses.last == hour as u16;
                 earlier = uses.hours - u16::from(met_this_hour);
                 if !met_this_hour {
+                    let ago = i64::from((hour as u16).wrapping_sub(uses.last));
+                    renewed = renewals(hour - ago, hour);
                     uses.hours = uses.hours.saturating_add(1);
                     uses.last = hour as u16;
                     running = (1, 0);
@@ -159,6 +186,7 @@ impl Familiar {
             all_hours: of(self.hours),
             kinds: of(self.kinds),
             first,
+            renewals: renewed,
         };
         if let Some(slot) = self.running.get_mut(at) {
             *slot = (slot.0.saturating_add(running.0), slot.1.saturating_add(running.1));
@@ -193,6 +221,7 @@ impl Familiar {
             all_hours: of(self.hours),
             kinds: of(self.kinds),
             first: uses.is_none(),
+            renewals: 0,
         }
     }
 

@@ -16,10 +16,16 @@ use serde::{Deserialize, Serialize};
 
 /// Different things one type can learn between two versions; what is beyond has to come again.
 pub const VOTES_PER_VERSION: usize = 1 << 17;
+/// Types that are known at most: a type is a kind of agent, and a source that writes a build number into it would fill the
+/// memory. Those of which the fewest units are known are forgotten first, and are judged by the fleet.
+pub const MOST_TYPES: usize = 1 << 12;
 /// Most votes that count for one thing between two versions. A flood of sessions weighs no more.
 pub const VOTES_PER_KEY: Votes = MOST_VOTES as Votes * VOTE;
 /// The same, in whole votes.
 const MOST_VOTES: u32 = 4096;
+/// What has faded of a vote for a key after nine days at its half-life of 45: an agent that goes on as ever counts between
+/// .87 and 1 for ever, one that is gone is forgotten. 1/256 vote.
+pub const RENEWAL: Votes = 33;
 /// Most bits that one observation may have cost: then a sum over all votes for one thing fits. Bits.
 const MOST_BITS: f64 = 64.0;
 
@@ -41,8 +47,10 @@ pub enum Lesson {
     Origin([u64; 4], u64),
     /// An argument had a value: by argument, then by action and argument.
     Value([u64; 2]),
-    /// An agent uses a key: one vote an agent.
+    /// An agent uses a key for the first time: one vote an agent.
     Access(KeySpace),
+    /// It still uses it: [`RENEWAL`] of a vote, for what has faded of the first.
+    StillAccess(KeySpace),
 }
 
 /// The context in the coarser alphabet of origins that belongs to one in the finer.
@@ -149,6 +157,8 @@ pub struct Delta {
     /// What the tallies count.
     things: Vec<(Lesson, u64)>,
     agents: Vec<Key>,
+    /// Votes of agents for their own existence.
+    active: Votes,
     provenance: [Votes; 2],
     peaks: Peaks,
     habits: Habits,
@@ -175,6 +185,7 @@ impl Delta {
             Lesson::Origin(_, context) => mix(2, context),
             Lesson::Value([_, context]) => mix(3, context),
             Lesson::Access(space) => mix(4, space.context()),
+            Lesson::StillAccess(space) => mix(5, space.context()),
         };
         let surprise = (surprise_bits.clamp(0.0, MOST_BITS) * VOTE as f64) as u32;
         if self.waiting.capacity() == 0 {
@@ -215,9 +226,18 @@ impl Delta {
     }
 
     /// Notes that an agent of this type exists.
-    pub fn agent(&mut self, agent: Key) {
+    ///
+    /// * `is_new`: whether it was never met before.
+    pub fn agent(&mut self, agent: Key, is_new: bool) {
         self.changed = true;
         self.agents.push(agent);
+        self.active += if is_new { VOTE } else { 0 };
+    }
+
+    /// Notes that an agent is still there; see [`super::agent::renewals`].
+    pub fn still_active(&mut self, renewals: u8) {
+        self.changed |= renewals > 0;
+        self.active += Votes::from(renewals) * RENEWAL;
     }
 
     /// Notes a call with arguments, and whether their origins were known.
@@ -242,6 +262,11 @@ impl Delta {
     /// Whether anything was learned.
     pub fn is_changed(&self) -> bool {
         self.changed
+    }
+
+    /// Whether it holds nothing at all, not even who has voted.
+    pub fn is_bare(&self) -> bool {
+        !self.changed && self.voters.iter().all(KeySet::is_empty)
     }
 
     /// Takes out everything that was learned; who has voted stays known here.
@@ -321,6 +346,11 @@ impl Delta {
                     own.access.add(space.context(), symbol, votes, 0);
                     fleet.access.add(space.context(), symbol, votes, 0);
                 }
+                Lesson::StillAccess(space) => {
+                    let votes = votes * RENEWAL / VOTE;
+                    own.access.add(space.context(), symbol, votes, 0);
+                    fleet.access.add(space.context(), symbol, votes, 0);
+                }
             }
         };
         self.tallies.drain_sorted(|tally| tally.key, learn);
@@ -332,6 +362,8 @@ impl Delta {
         }
         own.agent_count = own.agents.count().keys;
         fleet.agent_count = fleet.agents.count().keys;
+        own.active += self.active;
+        fleet.active += std::mem::take(&mut self.active);
         for (to, from) in own.provenance.iter_mut().zip(&mut self.provenance) {
             *to += std::mem::take(from);
         }
@@ -365,6 +397,7 @@ pub fn mint<'a>(
     for (key, delta) in deltas {
         delta.absorb_into(key, baselines);
     }
+    baselines.forget_types(MOST_TYPES);
     baselines.version += 1;
     true
 }

@@ -23,6 +23,9 @@ pub const STAGES: usize = 12;
 
 /// Half-life of what is known of keys and sequences. Days.
 pub const KEYS_HALF_LIFE_DAYS: f64 = 45.0;
+/// Half-life of what each type says only once: which actions follow each other, and where arguments come from, anywhere in
+/// the fleet. Nobody says it again, so that it must outlive the releases of a year. Days.
+pub const FLEET_HALF_LIFE_DAYS: f64 = 365.0;
 /// Half-life of the peaks that calibrate. Days.
 pub const PEAKS_HALF_LIFE_DAYS: f64 = 14.0;
 
@@ -187,6 +190,8 @@ pub struct TypeBaseline {
     pub agents: Distinct,
     /// How many they are, as of this version: counting a sketch takes a microsecond, too long for every key.
     pub agent_count: f64,
+    /// Agents that were active lately, faded as their votes for keys are. Votes.
+    pub active: Votes,
     /// Calls with arguments: those whose origins were known, and the others. Votes.
     pub provenance: [Votes; 2],
     /// How high units rose.
@@ -206,6 +211,7 @@ impl TypeBaseline {
             access: Table::new(ACCESS_LAW, TYPE_CELLS),
             agents: Distinct::default(),
             agent_count: 0.0,
+            active: 0,
             provenance: [0; 2],
             peaks: Peaks::default(),
             habits: Habits::default(),
@@ -228,6 +234,7 @@ impl TypeBaseline {
         self.origins.fade(keys);
         self.values.fade(keys);
         self.access.fade(keys);
+        self.active = keys.apply(self.active);
         self.provenance = self.provenance.map(|v| keys.apply(v));
         self.peaks.fade(peaks);
         self.habits.fade(keys);
@@ -247,6 +254,8 @@ pub struct Fleet {
     pub agents: Distinct,
     /// How many they are, as of this version: counting a sketch takes a microsecond, too long for every key.
     pub agent_count: f64,
+    /// Agents that were active lately, faded as their votes for keys are. Votes.
+    pub active: Votes,
     /// How often agents act, and are refused.
     pub habits: Habits,
 }
@@ -300,6 +309,7 @@ impl Default for Baselines {
                 access: Table::new(ACCESS_LAW, FLEET_CELLS),
                 agents: Distinct::default(),
                 agent_count: 0.0,
+                active: 0,
                 habits: Habits::default(),
             },
             types: HashMap::default(),
@@ -316,11 +326,27 @@ impl Baselines {
             return;
         }
         let (keys, peaks) = (Fade::after(days, KEYS_HALF_LIFE_DAYS), Fade::after(days, PEAKS_HALF_LIFE_DAYS));
-        self.fleet.sequence.fade(keys);
-        self.fleet.origins.fade(keys);
+        let once = Fade::after(days, FLEET_HALF_LIFE_DAYS);
+        self.fleet.sequence.fade(once);
+        self.fleet.origins.fade(once);
         self.fleet.access.fade(keys);
+        self.fleet.active = keys.apply(self.fleet.active);
         self.fleet.habits.fade(keys);
         self.types.values_mut().for_each(|t| t.fade(keys, peaks));
+    }
+
+    /// Forgets types beyond the `most`: those of which the fewest units are known, ties by key.
+    pub fn forget_types(&mut self, most: usize) {
+        let beyond = self.types.len().saturating_sub(most);
+        if beyond == 0 {
+            return;
+        }
+        let units = |own: &TypeBaseline| own.units().iter().sum::<f64>();
+        let mut known: Vec<(f64, Key)> = self.types.iter().map(|(key, own)| (units(own), *key)).collect();
+        known.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        for (_, key) in known.into_iter().take(beyond) {
+            self.types.remove(&key);
+        }
     }
 
     /// Brings what is believed of rates and refusals up to what was said of them.
@@ -343,12 +369,14 @@ impl Baselines {
     /// # Formula
     ///
     /// Beta–Binomial means with a prior worth one agent: s = (c + s_fleet)/(N + 1), s_fleet = (c_fleet + 1/100)/
-    /// (N_fleet + 1) (Gelman et al., *Bayesian Data Analysis*, 3rd ed., §2.4).
+    /// (N_fleet + 1) (Gelman et al., *Bayesian Data Analysis*, 3rd ed., §2.4). c counts the agents that use the key and N
+    /// those that do anything; both fade and are renewed alike, so that neither an agent that is gone nor one that is not
+    /// new any more makes a key rare.
     pub fn key_share(&self, of: Option<&TypeBaseline>, space: KeySpace, key: Key) -> (f64, f64) {
         let (own, fleet) = self.key_agents(of, space, key);
         let share = |users: f64, agents: f64, prior: f64| (users.min(agents) + prior) / (agents + 1.0);
-        let fleet = share(fleet, self.fleet.agent_count, 0.01);
-        (of.map_or(fleet, |t| share(own, t.agent_count, fleet)), fleet)
+        let fleet = share(fleet, as_votes(self.fleet.active), 0.01);
+        (of.map_or(fleet, |t| share(own, as_votes(t.active), fleet)), fleet)
     }
 
     /// Agents of the type, and of the fleet, that used a key. Agents, faded.

@@ -8,11 +8,13 @@ use smallvec::{SmallVec, smallvec};
 use super::explain::{Moment, kind_and_key, shown};
 use super::held_back::HeldFinding;
 use super::output::Output;
-use super::unit::{Lead, Unit, UnitKind, judged_p};
+use super::judging::FINDING_P;
+use super::unit::{Lead, Unit, UnitKind, judged};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
 };
+use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content};
 use crate::assess::level::{self, Finding, Hold};
 use crate::detect::provenance::{Party, Symbol};
@@ -40,6 +42,24 @@ impl Units<'_> {
         self.session.filter(|s| s.alarm_p <= self.hour.alarm_p).unwrap_or(self.hour)
     }
 
+    /// The unit that is less probable, and how improbable it is.
+    fn weigh(&self) -> Weighed<'_> {
+        let unit = self.worse();
+        Weighed { unit, p: self.p(unit), alarm_p: unit.alarm_p, bits: unit.alarm_bits() }
+    }
+
+    /// The same as if some families had shown nothing.
+    fn weigh_without(&self, calibration: &Calibration, left_out: &[Family]) -> Weighed<'_> {
+        let weigh = |unit| {
+            let mut p = self.p(unit);
+            left_out.iter().for_each(|&family| set(&mut p, family, 1.0));
+            let (bits, alarm_p) = judged(calibration, unit.has_content(), &p);
+            Weighed { unit, p, alarm_p, bits }
+        };
+        let hour = weigh(self.hour);
+        self.session.map(weigh).filter(|session| session.alarm_p <= hour.alarm_p).unwrap_or(hour)
+    }
+
     /// p of a unit's families, and of those of its hour.
     fn p(&self, unit: &Unit) -> [f64; Family::COUNT] {
         let mut p = unit.running_p();
@@ -59,6 +79,17 @@ impl Units<'_> {
     fn content(&self) -> &Unit {
         self.session.unwrap_or(self.hour)
     }
+}
+
+/// A unit, and what counts of it.
+struct Weighed<'u> {
+    unit: &'u Unit,
+    /// p of its families, and of those of its hour.
+    p: [f64; Family::COUNT],
+    /// Calibrated p of all of them together, in (0, 1].
+    alarm_p: f64,
+    /// What that was made from. Bits.
+    bits: f64,
 }
 
 /// The parts of the detectors in a finding: seldom more than two a family.
@@ -89,24 +120,39 @@ impl<'t> Moment<'_, 't> {
         held: &mut SmallVec<[HeldFinding; 1]>,
         out: &mut Vec<Output>,
     ) -> Told {
-        let unit = units.worse();
-        let shares = self.shares(units, unit);
-        let Some(family) = leading(&shares) else { return Told::Quiet };
-        let (kind, key) = units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
         let now = self.now.of(self.call.event.time);
         let (at, time) = (now.at, now.time);
-        if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
-            return Told::Suppressed;
-        }
         let thresholds = self.version.thresholds(self.call.agent_type);
-        let alerts = unit.alarm_p <= thresholds.alert;
-        if let Some(excuse) = self.excuse(family, kind, time) {
-            held.push(match alerts {
-                true => self.held_unit(family, kind, unit.id, unit.alarm_p, &excuse),
-                false => HeldFinding::quiet(),
-            });
-            return Told::HeldBack;
-        }
+        let mut left_out = SmallVec::<[Family; Family::COUNT]>::new();
+        let mut weighed = units.weigh();
+        // What people excused is left out, and what remains must be a finding by itself: who hides behind a release, or
+        // behind what was declared safe once, is told of all the same.
+        let (family, (kind, key), shares) = loop {
+            let shares = self.shares(units, &weighed);
+            let Some(family) = leading(&shares) else { return Told::Quiet };
+            let (kind, key) =
+                units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
+            let told = if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
+                Told::Suppressed
+            } else if let Some(excuse) = self.excuse(family, kind, time) {
+                let Weighed { unit, alarm_p, .. } = weighed;
+                if held.is_empty() {
+                    held.push(match alarm_p <= thresholds.alert {
+                        true => self.held_unit(family, kind, unit.id, alarm_p, &excuse),
+                        false => HeldFinding::quiet(),
+                    });
+                }
+                Told::HeldBack
+            } else {
+                break (family, (kind, key), shares);
+            };
+            left_out.push(family);
+            weighed = units.weigh_without(self.calibration, &left_out);
+            if weighed.alarm_p > FINDING_P || left_out.len() == Family::COUNT {
+                return told;
+            }
+        };
+        let alerts = weighed.alarm_p <= thresholds.alert;
         let mut parts = [0.0; Detector::COUNT];
         for share in &shares {
             if let Some(part) = parts.get_mut(share.detector as usize) {
@@ -117,17 +163,17 @@ impl<'t> Moment<'_, 't> {
         let registered = self.standing.as_ref().and_then(|standing| standing.registration);
         let criticality = registered.map_or(criticality, |of| of.criticality.max(criticality));
         let level = level::deserves(
-            unit.alarm_p,
+            weighed.alarm_p,
             alerts,
-            &agreement(unit, &units.p(unit)),
+            &agreement(&weighed),
             thresholds.low(),
             thresholds.calibrated,
             criticality,
         );
         let risk = watched.risk_mut();
-        risk.add(&Finding { unit: unit.id, p: unit.alarm_p, parts, kind, key }, at);
+        risk.add(&Finding { unit: weighed.unit.id, p: weighed.alarm_p, parts, kind, key }, at);
         let told = if alerts {
-            self.tell(watched, units, family, shares, thresholds.alert, level, out)
+            self.tell(watched, (units, &weighed), family, shares, thresholds.alert, level, out)
         } else {
             if level == Level::Low {
                 risk.hold_low(at);
@@ -143,19 +189,19 @@ impl<'t> Moment<'_, 't> {
     fn tell(
         &self,
         watched: &mut Watched,
-        units: &Units<'_>,
+        (units, weighed): (&Units<'_>, &Weighed<'_>),
         family: Family,
         shares: Shares,
         threshold: f64,
         level: Level,
         out: &mut Vec<Output>,
     ) -> Told {
-        let unit = units.worse();
+        let unit = weighed.unit;
         let at = self.now.of(self.call.event.time).at;
         let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
-            if unit.id == open.unit && unit.alarm_p * TELL_AGAIN > open.p {
+            if unit.id == open.unit && weighed.alarm_p * TELL_AGAIN > open.p {
                 return Told::Known;
             }
         } else {
@@ -179,10 +225,10 @@ impl<'t> Moment<'_, 't> {
                 .filter(|_| unit.kind == UnitKind::Session)
                 .map(str::to_owned),
             threshold,
-            p: unit.alarm_p,
-            bits: unit.alarm_bits(),
+            p: weighed.alarm_p,
+            bits: weighed.bits,
             family,
-            counterfactual: self.counterfactual(units, unit, family, threshold),
+            counterfactual: self.counterfactual(units, weighed, family, threshold),
             maturity: self.maturity(watched),
             judged_under: self.judged_under(),
             ..self.findings(units, family, shares)
@@ -268,9 +314,8 @@ impl<'t> Moment<'_, 't> {
 
     /// Each detector's share: the part of its side (session or hour) in the bits of both, of that a family's term in the
     /// harmonic sum, divided among its detectors by their bits.
-    fn shares(&self, units: &Units<'_>, unit: &Unit) -> Shares {
-        let p = units.p(unit);
-        let bits = |kind: UnitKind| -kind.p(self.calibration, &p).log2();
+    fn shares(&self, units: &Units<'_>, Weighed { unit, p, .. }: &Weighed<'_>) -> Shares {
+        let bits = |kind: UnitKind| -kind.p(self.calibration, p).log2();
         let mut sides: SmallVec<[(UnitKind, f64); 2]> = smallvec![(UnitKind::Hour, bits(UnitKind::Hour))];
         if unit.has_content() {
             sides.push((UnitKind::Session, bits(UnitKind::Session)));
@@ -278,7 +323,7 @@ impl<'t> Moment<'_, 't> {
         let sum: f64 = sides.iter().map(|(_, bits)| bits).sum();
         let mut all = Shares::new();
         for (side, bits) in sides.into_iter().filter(|(_, bits)| *bits > 0.0) {
-            Self::shares_of(units, side, bits / sum, &p, &mut all);
+            Self::shares_of(units, side, bits / sum, p, &mut all);
         }
         all
     }
@@ -324,13 +369,13 @@ impl<'t> Moment<'_, 't> {
     fn counterfactual(
         &self,
         units: &Units<'_>,
-        unit: &Unit,
+        weighed: &Weighed<'_>,
         family: Family,
         threshold: f64,
     ) -> Option<Counterfactual> {
         let content_unit = units.content();
         let stage = content_unit.stage();
-        let mut p = units.p(unit);
+        let mut p = weighed.p;
         let replaced = match family {
             Family::CallContent | Family::ToolValues | Family::BareContent => {
                 let lead = self.bits.content(family)?.lead?;
@@ -373,13 +418,13 @@ impl<'t> Moment<'_, 't> {
                     Family::Bursts => "the number of its calls by what is usual for it",
                     _ => "every refusal by a success",
                 };
-                let again = self.calibration.peak_p(family, units.hour.stage_of(family), 0.0);
-                set(&mut p, family, again.min(at_family(&units.hour_before, family)));
+                // Not what it was before this call: that holds the calls, and the refusals, that are replaced.
+                set(&mut p, family, 1.0);
                 what.to_owned()
             }
             Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
         };
-        let again = judged_p(self.calibration, unit.has_content(), &p);
+        let (_, again) = judged(self.calibration, weighed.unit.has_content(), &p);
         Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
     }
 
@@ -410,7 +455,7 @@ impl<'t> Moment<'_, 't> {
 
 /// Each family's part if they all were one OR: two that say about the same agree, one that is much less probable than the
 /// others stands alone.
-fn agreement(unit: &Unit, p: &[f64; Family::COUNT]) -> SmallVec<[f64; Family::COUNT]> {
+fn agreement(Weighed { unit, p, .. }: &Weighed<'_>) -> SmallVec<[f64; Family::COUNT]> {
     let mut terms = UnitKind::Hour.terms(p);
     if unit.has_content() {
         terms.extend(UnitKind::Session.terms(p));

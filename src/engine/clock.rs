@@ -15,11 +15,17 @@ const ALONE_EVENTS: u32 = 1000;
 const ALONE_STEP_MS: i64 = 24 * HOUR_MS;
 /// No agent's clock is believed further ahead of the stream's than this.
 const AHEAD_MS: i64 = HOUR_MS;
+/// Who says that it is so much later than the stream's clock is not believed at once: a host may be set to another year.
+/// Beyond a week-end in which nobody works. Milliseconds.
+const LEAP_MS: i64 = 3 * 24 * HOUR_MS;
+/// Events in a row that all lie beyond a leap after which time has indeed gone on.
+const LEAP_EVENTS: u32 = 64;
 /// A step of the clock beyond this is a gap: nobody was watched in it.
 const GAP_MS: i64 = HOUR_MS;
 
 /// The latest time that events of two agents have reached (of one, while there is only one or no other is heard of for
-/// a thousand events), less a minute.
+/// a thousand events), less a minute. A leap of more than three days is believed once 64 events in a row lie beyond it: two
+/// agents of a host whose clock is years ahead do not carry the stream along while the others go on as before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StreamClock {
     leader: Option<(Key, EventTime)>,
@@ -28,6 +34,8 @@ pub struct StreamClock {
     last: Option<(Key, u32)>,
     now: Option<EventTime>,
     gap_ms: i64,
+    /// How many events in a row lay beyond a leap.
+    leaping: u32,
 }
 
 /// An instant of the stream.
@@ -56,6 +64,11 @@ impl Instant {
 }
 
 impl Now {
+    /// The time of an event, or that of the stream where the event's lies beyond a leap.
+    pub fn believed(&self, time: EventTime) -> EventTime {
+        if time > self.time.plus_ms(LEAP_MS) { self.time } else { time }
+    }
+
     /// An instant of event time as watched time: without the gaps of the whole stream. Milliseconds.
     pub fn watched(&self, time: EventTime) -> i64 {
         time.0.saturating_sub(self.gap_ms)
@@ -68,7 +81,7 @@ impl Now {
 
     /// The instant of an event: not before the stream's, and in watched time not far ahead of it, whatever its clock says.
     pub fn of(&self, time: EventTime) -> Instant {
-        let time = time.max(self.time);
+        let time = self.believed(time).max(self.time);
         Instant { at: self.watched(time.min(self.time.plus_ms(AHEAD_MS))), time }
     }
 }
@@ -77,6 +90,15 @@ impl StreamClock {
     /// Notes an event of an agent.
     pub fn see(&mut self, agent: Key, time: EventTime) {
         let had_no_second = self.second.is_none();
+        match self.now {
+            Some(now) if !had_no_second && time > now.plus_ms(LEAP_MS) => {
+                self.leaping = self.leaping.saturating_add(1);
+                if self.leaping < LEAP_EVENTS {
+                    return;
+                }
+            }
+            _ => self.leaping = 0,
+        }
         let alone = match self.last {
             Some((last, n)) if last == agent => n.saturating_add(1),
             _ => 1,
@@ -174,11 +196,42 @@ mod tests {
         let mut clock = StreamClock::default();
         clock.see(1, EventTime(1_000_000));
         clock.see(2, EventTime(1_000_500));
-        clock.see(3, EventTime(9_000_000_000));
-        clock.see(3, EventTime(9_000_000_001));
+        clock.see(3, EventTime(200_000_000));
+        clock.see(3, EventTime(200_000_001));
         assert_eq!(time(&clock), 940_500);
         clock.see(1, EventTime(2_000_000));
         assert_eq!(time(&clock), 1_940_000);
+    }
+
+    #[test]
+    fn a_host_of_many_agents_that_is_years_ahead_does_not_carry_the_stream_along() {
+        let mut clock = StreamClock::default();
+        let years = EventTime(10 * 365 * 24 * HOUR_MS);
+        clock.see(1, EventTime(HOUR_MS));
+        for i in 0..1000 {
+            clock.see(1 + i % 3, EventTime(HOUR_MS + i as i64));
+            clock.see(2 + i % 3, EventTime(HOUR_MS + i as i64));
+            clock.see(7, years);
+            clock.see(8, years.plus_ms(i as i64));
+        }
+        assert_eq!(time(&clock), HOUR_MS + 999 - BEHIND_MS);
+        let now = clock.now().unwrap();
+        assert_eq!((now.believed(years), now.gap_ms), (now.time, 0));
+        assert_eq!(now.believed(EventTime(2 * HOUR_MS)), EventTime(2 * HOUR_MS));
+    }
+
+    #[test]
+    fn after_a_long_holiday_everybody_says_so_and_is_believed() {
+        let mut clock = StreamClock::default();
+        clock.see(1, EventTime(HOUR_MS));
+        clock.see(2, EventTime(HOUR_MS));
+        let back = EventTime(20 * 24 * HOUR_MS);
+        for i in 0..LEAP_EVENTS {
+            assert!(time(&clock) < HOUR_MS, "event {i}");
+            clock.see(u64::from(1 + i % 2), back);
+        }
+        clock.see(1, back);
+        assert_eq!(time(&clock), back.0 - BEHIND_MS);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn teach(
     watched: &mut Watched,
     mut unit: Unit,
 ) -> Unit {
-    let Some(delta) = delta.filter(|_| !version.frozen) else { return unit };
+    let Some(delta) = delta.filter(|_| !version.frozen && !unit.is_surplus) else { return unit };
     if unit.unit_p > version.settings.quarantine_p || unit.accepted {
         for held in unit.course_so_far().into_iter().flat_map(|course| &course.held) {
             delta.vote(Lesson::Value(held.contexts), held.value, 0.0);

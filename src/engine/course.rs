@@ -73,11 +73,14 @@ impl Course {
 
     /// Remembers the running call, the `number`-th of its unit (from 1), under its event id.
     pub fn remember_call(&mut self, number: u32, event: u64, action: Key) {
-        make_room(&mut self.calls, FIRST_CALLS, REMEMBERED_CALLS);
         let place = number.saturating_sub(1) as usize % REMEMBERED_CALLS;
-        match self.calls.get_mut(place) {
-            Some(slot) => *slot = (event, action),
-            None => self.calls.push((event, action)),
+        while self.calls.len() <= place {
+            // Calls before it may have had no id.
+            make_room(&mut self.calls, FIRST_CALLS, REMEMBERED_CALLS);
+            self.calls.push((0, 0));
+        }
+        if let Some(slot) = self.calls.get_mut(place) {
+            *slot = (event, action);
         }
     }
 

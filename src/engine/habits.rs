@@ -96,11 +96,12 @@ impl Slice {
                 continue;
             }
             let bits = silence.bits;
-            let (_, told) = watched.silence.unwrap_or_default();
+            let (most, told) = watched.silence.unwrap_or_default();
+            let most = most.max(bits as f32);
             if watched.silence.is_none() {
                 of_type.counted.units += 1;
             }
-            watched.silence = Some((bits as f32, told));
+            watched.silence = Some((most, told));
             let p = silence_p(version.calibration(watched.agent_type), bits);
             let thresholds = version.thresholds(watched.agent_type);
             if told || p > thresholds.low() {
@@ -156,7 +157,7 @@ impl Slice {
                     of_type.counted.alerts += 1;
                     fleet_shift::note(&mut of_type.moved, then.time, &watched.id);
                 }
-                watched.silence = Some((bits as f32, true));
+                watched.silence = Some((most, true));
             } else if level == Level::Low {
                 risk.hold_low(then.at);
             }

@@ -17,7 +17,7 @@ use super::version::Version;
 use super::watched::Watched;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::{self, Content, Contents};
-use crate::baseline::agent::{KeySpace, shortened};
+use crate::baseline::agent::{KeySpace, renewals, shortened};
 use crate::baseline::learning::{Delta, Lesson};
 use crate::detect::access::{self, KeyBits};
 use crate::detect::failure::{self, FailureBits};
@@ -27,12 +27,20 @@ use crate::detect::{Call, Tier, provenance};
 use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::stats::key::mix;
+use crate::time::EventTime;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
+
+/// New keys of a space for which an agent votes within an hour at most: who walks through all there is must not fill what
+/// its type can remember.
+const NEW_VOTES_AN_HOUR: f64 = 64.0;
+/// Sessions of an agent that are counted and learned from within an hour at most. Ids of sessions cost nothing: who makes
+/// up thousands would have everybody judged more strictly, and its type learn from nobody else.
+const SESSIONS_AN_HOUR: u16 = 256;
 
 /// What a call says about the keys it touches.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,7 +89,7 @@ impl Slice {
         }
         let call = self.vocabulary.call(event);
         let slot = self.watch(version, now, arrival.agent, &call, out);
-        self.close_ended(version, slot, event.time);
+        self.close_ended(version, slot, now.believed(event.time));
         self.judge_call(version, now, slot, &call, (arrival, position), out)
     }
 
@@ -95,7 +103,7 @@ impl Slice {
         (arrival, position): (Arrival, Position),
         out: &mut Vec<Output>,
     ) -> Judgement {
-        let time = call.event.time;
+        let time = now.believed(call.event.time);
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
         let name = call.event.agent_type();
         let of_type = self.types.entry(call.agent_type).or_insert_with(|| OfType::new(name));
@@ -119,17 +127,26 @@ impl Slice {
         let times = call.event.count.unwrap_or(1).max(1);
         watched.events += times;
         let times = u32::try_from(times).unwrap_or(u32::MAX);
+        let is_new = watched.latest == EventTime(i64::MIN);
+        if !is_new && !version.frozen {
+            delta.still_active(renewals(watched.latest.hour(), time.hour()));
+        }
         watched.latest = watched.latest.max(time);
         let hour_number = watched.hour_at(watched.latest);
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
+            watched.sessions_begun = 0;
             watched.new_unit(&mut self.spare, UnitKind::Hour, hour_number as u64, time)
         });
         let mut session = session.map(|id| match watched.session(id) {
             Some(place) => watched.sessions.swap_remove(place),
             None => {
-                of_type.counted.units += 1;
-                watched.new_unit(&mut self.spare, UnitKind::Session, id, time)
+                let is_surplus = watched.sessions_begun >= SESSIONS_AN_HOUR;
+                watched.sessions_begun = watched.sessions_begun.saturating_add(1);
+                of_type.counted.units += u64::from(!is_surplus);
+                let mut unit = watched.new_unit(&mut self.spare, UnitKind::Session, id, time);
+                unit.is_surplus = is_surplus;
+                unit
             }
         });
 
@@ -240,8 +257,10 @@ impl Slice {
         }
 
         let judgement = judgement(session.as_ref(), &hour);
-        let course = session.as_mut().unwrap_or(&mut hour).course(|| self.spare.course());
-        if !version.frozen {
+        let unit = session.as_mut().unwrap_or(&mut hour);
+        let teaches = !version.frozen && !unit.is_surplus;
+        let course = unit.course(|| self.spare.course());
+        if teaches {
             learn(call, course, &order, delta);
         }
         course.progress.advance(call, &order);
@@ -283,7 +302,14 @@ fn judge_novelty(
             if let Some(forgotten) = forgotten {
                 delta.note_voter(watched.key, forgotten);
             }
-            if familiarity.first && !delta.has_voted(watched.key, shortened(space, key)) {
+            let (_, new) = watched.familiar.this_hour(space);
+            for _ in 0..familiarity.renewals {
+                delta.vote(Lesson::StillAccess(space), key, 0.0);
+            }
+            if familiarity.first
+                && new <= NEW_VOTES_AN_HOUR
+                && !delta.has_voted(watched.key, shortened(space, key))
+            {
                 delta.vote(Lesson::Access(space), key, 0.0);
             }
         }

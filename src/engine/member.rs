@@ -240,7 +240,7 @@ impl Version {
             parts.iter_mut().flat_map(|part| part.types.iter_mut().map(|(key, of)| (*key, &mut of.delta)));
         self.mint(boundary, deltas);
         if boundary.0.rem_euclid(HOUR_MS) == 0 {
-            self.budget.turn();
+            self.budget.turn(boundary.hour());
         }
         self.baselines.version = last + 1;
     }

@@ -134,7 +134,19 @@ impl OfType {
     }
 }
 
+impl OfType {
+    /// Whether nothing would be lost with it.
+    fn is_bare(&self) -> bool {
+        self.delta.is_bare() && self.counted == Counted::default() && self.moved.is_empty()
+    }
+}
+
 impl Slice {
+    /// Forgets types of which nothing is known here, nor in the version.
+    pub fn forget_types(&mut self, version: &Version) {
+        self.types.retain(|key, of_type| version.of(*key).is_some() || !of_type.is_bare());
+    }
+
     /// An empty slice.
     pub fn new(settings: &Settings) -> Self {
         Self {
@@ -173,15 +185,17 @@ impl Slice {
         out: &mut Vec<Output>,
     ) -> usize {
         let event = call.event;
-        if let Some(slot) = self.agents.see(agent, event.time.0) {
+        let seen = now.believed(event.time);
+        if let Some(slot) = self.agents.see(agent, seen.0) {
             return slot;
         }
         if self.agents.is_full() {
             self.make_room(version, out);
         }
+        let stub = self.stubs.remove(&agent);
         let of_type = self.of_type(call.agent_type, event.agent_type());
         if !version.frozen {
-            of_type.delta.agent(agent);
+            of_type.delta.agent(agent, stub.is_none());
         }
         let type_name = Arc::clone(&of_type.name);
         let mut watched = Watched::new(
@@ -190,16 +204,15 @@ impl Slice {
             event.tenant.as_deref(),
             call.agent_type,
             type_name,
-            now.of(event.time).at,
+            now.of(seen).at,
         );
-        let stub = self.stubs.remove(&agent);
         if stub.is_some() || self.count_from > 0 {
             watched.alerts_opened = stub.map_or(self.count_from, |stub| stub.alerts_opened);
             watched.seq = stub.map_or(self.count_from, |stub| stub.seq);
             watched.monitoring = Monitoring::Degraded;
         }
         watched.blind = self.blind;
-        let slot = self.agents.insert(agent, event.time.0, watched);
+        let slot = self.agents.insert(agent, seen.0, watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);
         }

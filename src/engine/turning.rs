@@ -65,11 +65,12 @@ impl Engine {
             self.mint(boundary);
             // A version that comes from elsewhere is the same for all who judge by it.
             if self.member.is_none() {
-                self.own_version(|version| version.budget.turn());
+                self.own_version(|version| version.budget.turn(hour));
             }
         }
         self.minted = Some(hour);
         self.hand_over(now);
+        self.slices.iter_mut().for_each(|slice| slice.forget_types(&self.version));
         for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
             slice.fire_timers(&self.version, now, &mut said);
         }

@@ -89,13 +89,19 @@ fn joint_bits(session: f64, hour: f64) -> f64 {
     (-session.log2() - hour.log2()).max(0.0)
 }
 
-/// p of a unit with content (or of an hour without) whose families, and those of its hour, have these p.
-pub(super) fn judged_p(calibration: &Calibration, has_content: bool, p: &[f64; Family::COUNT]) -> f64 {
+/// What a unit with content (or an hour without) says whose families, and those of its hour, have these p: bits, and the
+/// calibrated p that alerts are decided by.
+pub(super) fn judged(
+    calibration: &Calibration,
+    has_content: bool,
+    p: &[f64; Family::COUNT],
+) -> (f64, f64) {
     let hour = UnitKind::Hour.p(calibration, p);
     if !has_content {
-        return hour;
+        return (UnitKind::Hour.bits(p), hour);
     }
-    calibration.joint_p(joint_bits(UnitKind::Session.p(calibration, p), hour))
+    let bits = joint_bits(UnitKind::Session.p(calibration, p), hour);
+    (bits, calibration.joint_p(bits))
 }
 
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
@@ -199,10 +205,12 @@ fn place(family: Family) -> Place {
 pub struct Unit {
     /// What it is.
     pub kind: UnitKind,
-    /// Whether an alert about its agent was open before it began.
+    /// Whether an alert by p about its agent was open before it began.
     pub under_alert: bool,
     /// Whether a person accepted what it holds as normal.
     pub accepted: bool,
+    /// Whether its agent began so many within the hour that this one is not learned from.
+    pub is_surplus: bool,
     /// Its events.
     pub events: u32,
     /// The session's key, or the hour's number.
@@ -242,6 +250,7 @@ impl Unit {
             leads,
             under_alert,
             accepted: false,
+            is_surplus: false,
             bits: 0.0,
             unit_p: 1.0,
             alarm_p: 1.0,

@@ -49,6 +49,8 @@ pub struct Watched {
     pub sessions: SmallVec<[Unit; 1]>,
     /// The open hour.
     pub hour: Option<Unit>,
+    /// Sessions that began in it.
+    pub sessions_begun: u16,
     /// No open unit is over before this.
     earliest_end: EventTime,
     /// Its latest event.
@@ -123,6 +125,7 @@ impl Watched {
             silence: None,
             sessions: SmallVec::new(),
             hour: None,
+            sessions_begun: 0,
             earliest_end: EventTime(NEVER),
             latest: EventTime(i64::MIN),
             events: 0,
@@ -256,7 +259,9 @@ impl Watched {
 
     /// A new unit of this agent.
     pub(super) fn new_unit(&mut self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
-        let unit = spare.unit(kind, id, time, !self.open.is_empty());
+        // A rule or a record of the registry may keep an alert open for ever, and says nothing of what is usual.
+        let under_alert = self.open.iter().any(|open| Family::ALL.contains(&open.family));
+        let unit = spare.unit(kind, id, time, under_alert);
         let end = match kind {
             UnitKind::Session => unit.deadline(),
             UnitKind::Hour => self.hour_end(id as i64),

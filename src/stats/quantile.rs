@@ -88,18 +88,31 @@ impl Histogram {
         &self.votes
     }
 
-    /// Adds one vote for a cell.
+    /// Adds one vote for a cell. Where a cell is full (sixteen million votes) all cells count half from then on: their
+    /// shares stay, and so many votes are as good as twice as many.
     pub fn add(&mut self, cell: u8) {
-        if let Some(votes) = self.votes.get_mut(usize::from(cell)) {
-            *votes = votes.saturating_add(VOTE as u32);
+        let Some(votes) = self.votes.get_mut(usize::from(cell)) else { return };
+        match votes.checked_add(VOTE as u32) {
+            Some(more) => *votes = more,
+            None => {
+                self.halve();
+                self.add(cell);
+            }
         }
     }
 
-    /// Adds another histogram.
+    /// Adds another histogram; where a cell would be too full, half of both.
     pub fn merge(&mut self, other: &Self) {
-        for (to, from) in self.votes.iter_mut().zip(other.votes) {
-            *to = to.saturating_add(from);
+        if self.votes.iter().zip(other.votes).all(|(to, from)| to.checked_add(from).is_some()) {
+            self.votes.iter_mut().zip(other.votes).for_each(|(to, from)| *to += from);
+        } else {
+            self.halve();
+            self.votes.iter_mut().zip(other.votes).for_each(|(to, from)| *to += from / 2);
         }
+    }
+
+    fn halve(&mut self) {
+        self.votes.iter_mut().for_each(|votes| *votes /= 2);
     }
 
     /// Lets everything fade.
@@ -150,6 +163,19 @@ mod tests {
         sorted.sort_by(f64::total_cmp);
         let below = sorted.partition_point(|&v| v < bits);
         (sorted.len() - below) as f64 / sorted.len() as f64
+    }
+
+    #[test]
+    fn a_full_cell_keeps_its_share() {
+        let mut full = Histogram::from_cells(&[u32::MAX - 100, 3 << 20]);
+        let before = full.shares();
+        let mut merged = full.clone();
+        merged.merge(&full);
+        full.add(0);
+        for histogram in [full, merged] {
+            let [zero, one, ..] = histogram.shares();
+            assert!((zero - before[0]).abs() < 1e-6 && (one / before[1] - 1.0).abs() < 1e-3, "{zero} {one}");
+        }
     }
 
     fn values() -> impl Strategy<Value = Vec<f64>> {

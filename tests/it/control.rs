@@ -46,9 +46,14 @@ fn events(text: &str) -> Vec<(AuditEvent<'_>, Position)> {
 
 /// All that is said of a scenario when people have said something before it.
 fn said(name: &str, records: &[Value]) -> (Engine, Vec<Output>) {
+    said_of(&scenario(name), records)
+}
+
+/// The same of any events.
+fn said_of(text: &str, records: &[Value]) -> (Engine, Vec<Output>) {
     let (mut engine, mut out) = (Engine::new(Config::default().settings().unwrap()), Vec::new());
     records.iter().for_each(|value| engine.control(&record(value.clone()), &mut out));
-    for (event, position) in events(&scenario(name)) {
+    for (event, position) in events(text) {
         engine.judge(&event, position, &mut out);
     }
     engine.finish(&mut out);
@@ -132,6 +137,42 @@ fn a_declared_release_raises_no_alert_and_hides_no_hijacking() {
     }
     let (_, out) = said("provenance-attack", &[in_the_case("declared_change")]);
     assert!(opened(&out).iter().any(|alert| alert.family == Family::CallContent), "{:?}", opened(&out));
+}
+
+/// The provenance attack, and right before the hijacked call what the new release does: it reads forty folders that nobody
+/// ever read. That alone would be a worse finding than the hijacking.
+fn hijacked_amid_a_release() -> String {
+    let (_, told) = said("provenance-attack", &[]);
+    let attack = opened(&told)[0].clone();
+    let mut lines = String::new();
+    for line in scenario("provenance-attack").lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let is_attack = event["agent_id"] == attack.subject.id && event["time"] == attack.time.to_string();
+        for folder in (0..40).filter(|_| is_attack) {
+            let read = json!({
+                "time": attack.time.plus_ms(folder - 50).to_string(), "agent_id": event["agent_id"],
+                "agent_type": event["agent_type"], "session_id": "release", "event_id": format!("r{folder}"),
+                "agent_version": event["agent_version"], "action": event["action"],
+                "resource": format!("release/{folder}"), "outcome": "ok",
+            });
+            lines += &format!("{read}\n");
+        }
+        lines += &format!("{line}\n");
+    }
+    lines
+}
+
+#[test]
+fn who_hides_behind_a_release_is_told_of_all_the_same() {
+    let text = hijacked_amid_a_release();
+    let families = |records: &[Value]| -> Vec<Family> {
+        let (_, out) = said_of(&text, records);
+        opened(&out).iter().map(|alert| alert.family).collect()
+    };
+    assert!(families(&[]).contains(&Family::Novelty), "the release is the worse finding: {:?}", families(&[]));
+    assert_eq!(families(&[in_the_case("declared_change")]), [Family::CallContent]);
+    // What covers everything still covers this.
+    assert_eq!(families(&[in_the_case("maintenance")]), []);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn five_alerts_of_one_agent_are_no_shift_and_neither_are_five_hours() {
 fn of_many_agents_five_are_few() {
     let mut version = version();
     let mut delta = crate::baseline::learning::Delta::new("trader");
-    (0..200).for_each(|agent| delta.agent(crate::stats::key::mix(agent, 1)));
+    (0..200).for_each(|agent| delta.agent(crate::stats::key::mix(agent, 1), true));
     version.mint(EventTime(100 * HOUR_MS), [(TYPE, &mut delta)]);
     alert(&mut version, 100, 9);
     assert_eq!(told(&mut version, 101), []);
