@@ -6,10 +6,10 @@
 // Nobody is served by it: what is not as expected ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod receivers;
 #[path = "../../tests/it/kafka/rig.rs"]
 #[allow(dead_code)]
 mod rig;
-mod receivers;
 
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};

@@ -138,5 +138,7 @@ pub fn compare(brokers: &str) {
     });
     let ratio = dead / well;
     let kept = if ratio < ALLOWED { "kept" } else { "NOT KEPT" };
-    println!("p99 with dead receivers / well: {ratio:.2} ({dead:.0} against {well:.0} ms, medians of {ROUNDS}); below {ALLOWED}: {kept}");
+    println!(
+        "p99 with dead receivers / well: {ratio:.2} ({dead:.0} against {well:.0} ms, medians of {ROUNDS}); below {ALLOWED}: {kept}"
+    );
 }
