@@ -253,9 +253,11 @@ impl std::fmt::Display for Latency {
 
 /// Open loop: each event is sent when it is due, whatever became of those before it. Latency counts from when the planted
 /// event was due.
-fn latency(place: &Place, rate: usize) -> Latency {
+///
+/// * `joined`: done once the service judges, before what counts is sent.
+fn latency(place: &Place, rate: usize, joined: impl FnOnce()) -> Latency {
     let brokers = &place.brokers;
-    let instance = place.start();
+    let mut instance = place.start();
     let events = fleet(rate * LASTS.as_secs() as usize);
     let topic = place.topic(Topic::Audit);
     let ends = Arc::new(AtomicBool::new(false));
@@ -276,10 +278,16 @@ fn latency(place: &Place, rate: usize) -> Latency {
     // The service joins first.
     let (asker, first) = (place.asker(), producer(brokers));
     while place.committed(&asker) == 0 {
+        assert!(
+            instance.0.try_wait().unwrap().is_none(),
+            "the instance ended: look what {:?} lacks",
+            place.file()
+        );
         send(&first, &topic, "first", &events[0].1);
         first.flush(PATIENCE).unwrap();
         std::thread::sleep(Duration::from_millis(500));
     }
+    joined();
     let producer = producer(brokers);
     let began = Instant::now();
     let (cpu_before, mut due) = (instance.cpu(), HashMap::new());
@@ -383,7 +391,7 @@ fn main() {
     if wants("latency") {
         for rate in [1000, 5000, 10_000] {
             let place = Place::new(&brokers.brokers, "latency", "exactly_once", "broker");
-            println!("latency at {rate} events/s, exactly once: {}", latency(&place, rate));
+            println!("latency at {rate} events/s, exactly once: {}", latency(&place, rate, || ()));
         }
     }
     if wants("receivers") {
