@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer;
 
@@ -87,10 +87,10 @@ fn measure(brokers: &str, is_well: bool) -> (Latency, i64, usize) {
     let asker = place.asker();
     let all = || topics.iter().map(|topic| written(&asker, topic)).sum::<i64>();
     let mut before = 0;
-    // An instance that finds such topics when it starts does not start.
+    // An instance that misses them when it starts does not start.
     let told = latency(&place, RATE, || {
         if !is_well {
-            refuse(brokers, &topics);
+            take_away(brokers, &topics);
         }
         before = all();
     });
@@ -98,21 +98,18 @@ fn measure(brokers: &str, is_well: bool) -> (Latency, i64, usize) {
     (told, written, desks.iter().map(|desk| desk.requests.load(Ordering::Relaxed)).sum())
 }
 
-/// From now on the broker refuses whatever is written to these topics: more copies are asked for than there can be.
-fn refuse(brokers: &str, topics: &[String]) {
+/// From now on there are no such topics, and the broker refuses whatever is written to them.
+fn take_away(brokers: &str, topics: &[String]) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
-    let wanted: Vec<AlterConfig<'_>> = topics
-        .iter()
-        .map(|topic| AlterConfig::new(ResourceSpecifier::Topic(topic)).set("min.insync.replicas", "3"))
-        .collect();
-    let altered = admin.alter_configs(&wanted, &AdminOptions::new().operation_timeout(Some(PATIENCE)));
-    for one in futures_executor::block_on(altered).unwrap() {
-        one.unwrap();
+    let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    for gone in futures_executor::block_on(admin.delete_topics(&topics, &options)).unwrap() {
+        gone.unwrap();
     }
 }
 
-/// Offsets that were used in a topic: records, and marks of transactions.
+/// Offsets that were used in a topic: records, and marks of transactions. None where there is no such topic.
 fn written(asker: &impl Consumer, topic: &str) -> i64 {
     let seen = asker.fetch_metadata(Some(topic), PATIENCE).unwrap();
     let ids = seen.topics()[0].partitions().iter().map(|partition| partition.id());
