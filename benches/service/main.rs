@@ -1,10 +1,12 @@
 //! `cargo bench --bench service`: the service on a real Kafka, from a record that can be read to its alert that can be read.
 //!
-//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`; both without.
+//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`, `receivers`; all of
+//! them without.
 
 // Nobody is served by it: what is not as expected ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod receivers;
 #[path = "../../tests/it/kafka/rig.rs"]
 #[allow(dead_code)]
 mod rig;
@@ -43,15 +45,28 @@ struct Place {
     brokers: String,
     folder: tempfile::TempDir,
     delivery: &'static str,
+    /// What stands at the end of the configuration.
+    tables: String,
 }
 
 impl Place {
     fn new(brokers: &str, name: &str, delivery: &'static str, record_time: &str) -> Self {
+        Self::with_tables(brokers, name, delivery, record_time, String::new())
+    }
+
+    fn with_tables(
+        brokers: &str,
+        name: &str,
+        delivery: &'static str,
+        record_time: &str,
+        tables: String,
+    ) -> Self {
         let place = Self {
             prefix: rig::prefix(name),
             brokers: brokers.to_owned(),
             folder: tempfile::tempdir().unwrap(),
             delivery,
+            tables,
         };
         std::fs::write(place.file(), place.text(record_time)).unwrap();
         create(&place.clients(), PARTITIONS as u32, Some(1)).unwrap().1.unwrap();
@@ -63,7 +78,7 @@ impl Place {
     }
 
     fn text(&self, record_time: &str) -> String {
-        let Self { prefix, brokers, delivery, .. } = self;
+        let Self { prefix, brokers, delivery, tables, .. } = self;
         let mut text = format!(
             "[levels]\nobserve_first_days = 0\n[[rules]]\nname = \"planted\"\nlevel = \"high\"\nwhen.action = \"planted\"\n[kafka]\n\
              brokers = \"{brokers}\"\ngroup = \"{prefix}group\"\ninstance = \"bench\"\ndelivery = \"{delivery}\"\n\
@@ -73,7 +88,7 @@ impl Place {
             let setting = topic.setting().trim_start_matches("kafka.topics.");
             text += &format!("{setting} = \"{prefix}{}\"\n", topic.default_name());
         }
-        text
+        text + tables
     }
 
     fn clients(&self) -> Clients {
@@ -205,11 +220,44 @@ fn send(producer: &BaseProducer, topic: &str, agent: &str, line: &str) {
     }
 }
 
+/// How long planted events took until their alerts could be read.
+struct Latency {
+    /// Milliseconds, ascending.
+    took: Vec<f64>,
+    /// Events that were planted.
+    due: usize,
+    /// Share of a core that the instance used.
+    cpu: f64,
+}
+
+impl Latency {
+    /// Milliseconds.
+    fn quantile(&self, share: f64) -> f64 {
+        let place = ((self.took.len() as f64 * share) as usize).min(self.took.len().saturating_sub(1));
+        self.took.get(place).copied().unwrap_or(f64::NAN)
+    }
+}
+
+impl std::fmt::Display for Latency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [p50, p90, p99, largest] = [0.5, 0.9, 0.99, 1.0].map(|share| self.quantile(share));
+        write!(
+            f,
+            "{} of {} planted events told; p50 {p50:.0} ms, p90 {p90:.0} ms, p99 {p99:.0} ms, largest {largest:.0} ms; {:.0} % of a core",
+            self.took.len(),
+            self.due,
+            100.0 * self.cpu
+        )
+    }
+}
+
 /// Open loop: each event is sent when it is due, whatever became of those before it. Latency counts from when the planted
 /// event was due.
-fn latency(brokers: &str, rate: usize) {
-    let place = Place::new(brokers, "latency", "exactly_once", "broker");
-    let instance = place.start();
+///
+/// * `joined`: done once the service judges, before what counts is sent.
+fn latency(place: &Place, rate: usize, joined: impl FnOnce()) -> Latency {
+    let brokers = &place.brokers;
+    let mut instance = place.start();
     let events = fleet(rate * LASTS.as_secs() as usize);
     let topic = place.topic(Topic::Audit);
     let ends = Arc::new(AtomicBool::new(false));
@@ -230,10 +278,16 @@ fn latency(brokers: &str, rate: usize) {
     // The service joins first.
     let (asker, first) = (place.asker(), producer(brokers));
     while place.committed(&asker) == 0 {
+        assert!(
+            instance.0.try_wait().unwrap().is_none(),
+            "the instance ended: look what {:?} lacks",
+            place.file()
+        );
         send(&first, &topic, "first", &events[0].1);
         first.flush(PATIENCE).unwrap();
         std::thread::sleep(Duration::from_millis(500));
     }
+    joined();
     let producer = producer(brokers);
     let began = Instant::now();
     let (cpu_before, mut due) = (instance.cpu(), HashMap::new());
@@ -258,20 +312,7 @@ fn latency(brokers: &str, rate: usize) {
         .filter_map(|(agent, due)| Some(seen.get(agent)?.duration_since(*due).as_secs_f64() * 1e3))
         .collect();
     took.sort_by(f64::total_cmp);
-    let quantile = |share: f64| {
-        took.get(((took.len() as f64 * share) as usize).min(took.len() - 1)).copied().unwrap_or(f64::NAN)
-    };
-    println!(
-        "latency at {rate} events/s, exactly once: {} of {} planted events told; p50 {:.0} ms, p90 {:.0} ms, p99 {:.0} ms, largest {:.0} ms; \
-         {:.0} % of a core",
-        took.len(),
-        due.len(),
-        quantile(0.5),
-        quantile(0.9),
-        quantile(0.99),
-        quantile(1.0),
-        100.0 * cpu
-    );
+    Latency { took, due: due.len(), cpu }
 }
 
 /// Events a second until everything is committed, and events a second of CPU; in turns with a consumer that only reads.
@@ -349,8 +390,12 @@ fn main() {
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     if wants("latency") {
         for rate in [1000, 5000, 10_000] {
-            latency(&brokers.brokers, rate);
+            let place = Place::new(&brokers.brokers, "latency", "exactly_once", "broker");
+            println!("latency at {rate} events/s, exactly once: {}", latency(&place, rate, || ()));
         }
+    }
+    if wants("receivers") {
+        receivers::compare(&brokers.brokers);
     }
     if wants("throughput") {
         throughput(&brokers.brokers);

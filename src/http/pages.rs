@@ -124,7 +124,8 @@ pub(super) async fn agent(
             };
             let _ = write!(
                 body,
-                "<dl><dt>Level<dd class=\"level {level}\">{level}{uncapped}<dt>Score<dd>{:.1}<dt>Type<dd>{}<dt>Tenant<dd>{}<dt>Since<dd>{}\
+                "<dl><dt>Level<dd class=\"level {level}\">{level}{uncapped}<dt>Score<dd>{:.1} of 100 \
+                 <span class=\"faint\">(sorts agents; no level follows from it)</span><dt>Type<dd>{}<dt>Tenant<dd>{}<dt>Since<dd>{}\
                  <dt>May fall<dd>{}<dt>Monitoring<dd class=\"{seen}\">{seen}<dt>Maturity<dd>{}<dt>Alerts<dd>{} opened, {} open</dl>",
                 risk.score,
                 escaped(&risk.agent_type),

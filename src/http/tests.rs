@@ -460,7 +460,8 @@ fn the_page_of_an_agent_shows_what_was_seen_beside_what_is_usual_and_its_levels(
     let fallen = RISK.replace("\"seq\":4", "\"seq\":5").replace("\"level\":\"high\"", "\"level\":\"low\"");
     lookup.take_risk((3, 18), b"acme/mailer/1", Some(fallen.as_bytes())).unwrap();
     let body = ask(served.address, "GET", "/agents/mailer%2F1?tenant=acme", "", "").2;
-    assert!(body.contains("<td class=\"number\">412 &lt;calls&gt;<td class=\"number\">0.250"), "{body}");
+    let figures = "<td class=\"number observed\">412 &lt;calls&gt;<td class=\"number usual\">0.250";
+    assert!(body.contains(figures), "{body}");
     assert!(body.contains("<span class=\"level low\">low</span><td class=\"what\">before that"), "{body}");
 }
 

@@ -4,9 +4,11 @@
 //! configuration is made, so that a new client has the new password.
 
 mod connect;
+mod repetitions;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rdkafka::ClientConfig;
 use rdkafka::client::{ClientContext, OAuthToken};
@@ -15,6 +17,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub use self::connect::{Hears, consumer, hear, hear_why, producer};
+use self::repetitions::Repetitions;
 use super::failure::{Failure, Trouble};
 use super::secret::SecretPlace;
 use super::settings::{Delivery, KafkaSettings, Mechanism, Security};
@@ -69,6 +72,8 @@ pub struct Clients {
     settings: KafkaSettings,
     instance: String,
     log: Log,
+    /// Of all clients together: they say the same at the same time.
+    repetitions: Arc<Mutex<Repetitions>>,
 }
 
 impl Clients {
@@ -88,7 +93,7 @@ impl Clients {
         let instance = settings.instance.clone().or_else(host).ok_or_else(|| {
             Failure::set_up("this host has no name: set [kafka] instance to a name of its own".to_owned())
         })?;
-        Ok(Self { settings: settings.clone(), instance, log })
+        Ok(Self { settings: settings.clone(), instance, log, repetitions: Arc::default() })
     }
 
     /// The settings.
@@ -138,6 +143,7 @@ impl Clients {
     pub fn context(&self) -> Context {
         Context {
             log: self.log.clone(),
+            repetitions: Arc::clone(&self.repetitions),
             token: self.settings.security.oauth_token.clone(),
             was_asked: AtomicBool::new(false),
             trouble: Mutex::new(None),
@@ -309,6 +315,7 @@ fn beyond_this_build(security: &Security) -> Option<String> {
 /// these three to it.
 pub struct Context {
     log: Log,
+    repetitions: Arc<Mutex<Repetitions>>,
     token: Option<SecretPlace>,
     /// Whether librdkafka has asked for a token.
     was_asked: AtomicBool,
@@ -324,6 +331,19 @@ impl Context {
     /// What librdkafka last said about its connections. Needs somebody who polls the client.
     pub fn trouble(&self) -> Option<Trouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Passes a line on; what should worry somebody and is said again and again, once a minute.
+    fn pass(&self, severity: Severity, line: &str) {
+        if severity < Severity::Warning {
+            (self.log)(severity, line);
+            return;
+        }
+        let passed =
+            self.repetitions.lock().unwrap_or_else(PoisonError::into_inner).pass(line, Instant::now());
+        if let Some(line) = passed {
+            (self.log)(severity, &line);
+        }
     }
 
     fn note(&self, code: RDKafkaErrorCode, reason: &str) {
@@ -353,7 +373,7 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => Severity::Info,
             RDKafkaLogLevel::Debug => Severity::Debug,
         };
-        (self.log)(severity, &format!("librdkafka: {facility}: {line}"));
+        self.pass(severity, &format!("librdkafka: {facility}: {line}"));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -362,7 +382,7 @@ impl ClientContext for Context {
         if code == RDKafkaErrorCode::PartitionEOF {
             return;
         }
-        (self.log)(Severity::Warning, &format!("librdkafka: {error}: {reason}"));
+        self.pass(Severity::Warning, &format!("librdkafka: {error}: {reason}"));
         // "All brokers are down" hides why they are.
         if code != RDKafkaErrorCode::AllBrokersDown || self.trouble().is_none() {
             self.note(code, reason);

@@ -27,6 +27,7 @@ mod https;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod levels;
+mod manual;
 #[cfg(feature = "kafka")]
 mod metrics_docs;
 mod outputs;

@@ -296,7 +296,7 @@ fn origin_sentence(name: &str, action: &str, argument: &LeadArgument, from: Opti
     if argument.unanchored_text {
         format!("{name} of {action} came from free text in {from} and was never anchored in the request")
     } else {
-        format!("{name} of {action} came from {from} and not from the user").replace(", and", " and")
+        format!("{name} of {action} came from {from} and not from the user")
     }
 }
 

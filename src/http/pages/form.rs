@@ -30,6 +30,22 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Where a request comes from, as the browser says.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// What can be decided, in the words of a button, and what follows (docs/levels.md).
+const BUTTONS: [(Decision, &str, &str); 4] = [
+    (Decision::ConfirmCompromised, "It is compromised", "level high, until somebody decides otherwise"),
+    (
+        Decision::ConfirmSafe,
+        "It is safe",
+        "level none, alerts close; the same risk about the same thing is not told of it for 30 days",
+    ),
+    (
+        Decision::Dismiss,
+        "It does not matter",
+        "level none, alerts close; if it does the like again, that is told again",
+    ),
+    (Decision::Accept, "It is safe, learn it", "as safe, and what it did counts as normal from now on"),
+];
+
 /// Adds the form for whoever may decide, where the page holds still: one that looks again would take away what was typed.
 pub(super) fn add(
     body: &mut String,
@@ -58,17 +74,13 @@ pub(super) fn add(
          </label> <label>Why <input name=\"reason\" maxlength=\"1000\"></label></p><p>",
         user(&asker.headers).map_or_else(String::new, |name| escaped(&name)),
     );
-    for (decision, text) in [
-        (Decision::ConfirmCompromised, "It is compromised"),
-        (Decision::ConfirmSafe, "It is safe"),
-        (Decision::Dismiss, "It does not matter"),
-        (Decision::Accept, "It is safe, learn it"),
-    ] {
-        if decision != Decision::Accept || may_teach {
-            let _ = write!(body, "<button name=\"verdict\" value=\"{}\">{text}</button> ", decision.name());
-        }
+    let offered = BUTTONS.iter().filter(|(decision, ..)| *decision != Decision::Accept || may_teach);
+    let mut effects = String::new();
+    for (decision, text, effect) in offered {
+        let _ = write!(body, "<button name=\"verdict\" value=\"{}\">{text}</button> ", decision.name());
+        let _ = write!(effects, "<dt>{text}<dd>{effect}");
     }
-    *body += "</p></form>";
+    let _ = write!(body, "</p></form><dl class=\"faint\">{effects}</dl>");
 }
 
 /// `POST /agents/{id}/verdict`

@@ -57,7 +57,8 @@ fn of_alert(alert: &Alert) -> String {
         },
     );
     format!(
-        "<td class=\"state {state}\">{state}<td class=\"risk\">{}<td class=\"what\">{}<td class=\"number\">{seen}<td class=\"number\">{usual}",
+        "<td class=\"state {state}\">{state}<td class=\"risk\">{}<td class=\"what\">{}<td class=\"number observed\">{seen}\
+         <td class=\"number usual\">{usual}",
         breakable(alert.risk_event_type.name()),
         sentence(without_subject(&alert.summary)),
     )
@@ -67,7 +68,7 @@ fn of_level(risk: &RiskUpdate) -> String {
     let (level, before) = (risk.level.name(), risk.previous_level.name());
     format!(
         "<td class=\"state\">level<td class=\"risk\"><span class=\"level {level}\">{level}</span>\
-         <td class=\"what\">before that <span class=\"level {before}\">{before}</span>, score {:.1}<td class=\"number\">–<td class=\"number\">–",
+         <td class=\"what\">before that <span class=\"level {before}\">{before}</span>, score {:.1}<td class=\"number\"><td class=\"number\">",
         risk.score,
     )
 }

@@ -29,8 +29,12 @@ const SETTLING: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(30);
 /// The end of a transaction that took so long may have been sent twice: librdkafka gives up on an answer no sooner.
 const SENT_AGAIN: Duration = Duration::from_millis(800);
-/// How long the producer is polled at once: what was acknowledged meanwhile is seen at once.
+/// How long the producer is polled at once: what was acknowledged meanwhile is seen only then.
 const POLL: Duration = Duration::from_millis(1);
+/// The same while nothing is acknowledged for long, and which part of what was waited already it may add: whoever waits for a
+/// topic that is gone leaves the processor to those who judge.
+const LONGEST_POLL: Duration = Duration::from_millis(50);
+const POLL_SHARE: u32 = 20;
 /// Without transactions, records that were not acknowledged within this count as not written.
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 
@@ -233,14 +237,15 @@ impl Writer {
 
     /// Waits until every record was acknowledged. Not `flush`, which looks only every tenth of a second.
     fn drain(&self, within: Duration) -> Result<(), Failure> {
-        let until = Instant::now() + within;
+        let began = Instant::now();
         while self.producer.in_flight_count() > 0 {
-            if Instant::now() > until {
+            let waited = began.elapsed();
+            if waited > within {
                 let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
                 let trouble = self.producer.context().context.trouble();
                 return Err(Failure::new("write records", &error, trouble.as_ref()));
             }
-            self.producer.poll(POLL);
+            self.producer.poll((waited / POLL_SHARE).clamp(POLL, LONGEST_POLL));
         }
         let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         failed.map_or(Ok(()), |(error, topic)| {
