@@ -9,6 +9,7 @@ use super::canary::is_canary;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
+use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
@@ -124,6 +125,16 @@ impl Partition {
     fn happen(&mut self, pin: &Pin, versions: &impl Common) -> Result<(), JudgingError> {
         self.speak();
         let mut said = std::mem::take(&mut self.said);
+    /// The pins happen that stand where it stands, and where they lead.
+    fn happen_here(&mut self, versions: &impl Common) -> Result<(), JudgingError> {
+        let mut before = None;
+        while before != Some(self.position) {
+            before = Some(self.position);
+            self.happen_until(self.position.offset, versions)?;
+        }
+        Ok(())
+    }
+
         match pin {
             Pin::Version(number) => {
                 let version = versions.version(*number).ok_or(JudgingError::NoVersion(*number))?;
@@ -343,12 +354,30 @@ impl Partition {
     }
 
     /// Passes over the records from where it stands up to an offset (excluded), which nobody can read: they are one dead
-    /// letter.
+    /// letter. Returns what was passed over for the first time, as the first offset and the one behind the last.
+    ///
+    /// What is repeated was passed over before, and that was told; or it was judged, and cannot be judged again: then what
+    /// is known of agents may differ from what was told, and they count on from beyond that.
     ///
     /// # Errors
     ///
     /// When pins that stand before them cannot happen.
-    pub fn pass_over_unreadable(&mut self, until: i64, versions: &impl Common) -> Result<(), JudgingError> {
+    pub fn pass_over_unreadable(
+        &mut self,
+        until: i64,
+        versions: &impl Common,
+    ) -> Result<Vec<(i64, i64)>, JudgingError> {
+        let mut passed = Vec::new();
+        self.happen_here(versions)?;
+        while self.is_muted() && self.position.offset < until {
+            let from = self.position.offset;
+            let next = self.next_boundary(from).min(until);
+            passed.push((from, next));
+            let beyond = counted(self.muted_until);
+            (0..SLICES).for_each(|slice| self.engine.count_further(slice, beyond));
+            self.position.offset = next;
+            self.happen_here(versions)?;
+        }
         let from = self.position.offset;
         let record = Incoming {
             offset: from,

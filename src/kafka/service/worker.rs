@@ -68,6 +68,10 @@ struct Worker<'s> {
     said: Option<Instant>,
     pace: Pace,
     joined: bool,
+    /// Where the consumer stood when it last had nothing more to hand over: behind what is no record, too.
+    stood: BTreeMap<i32, i64>,
+    /// Whether the consumer has met what cannot be read, and may have gone anywhere since.
+    met_unreadable: bool,
     tally: Tally,
 }
 
@@ -102,6 +106,8 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         said: None,
         pace: Pace { events: SLICE_AFTER, every_ms },
         joined: false,
+        stood: BTreeMap::new(),
+        met_unreadable: false,
         tally: Tally::new(&shared.metrics),
     };
     while !shared.stops() {
@@ -191,9 +197,11 @@ impl Worker<'_> {
         self.pin_what_is_new();
         self.commit_if_due()?;
         self.note();
-        let Some(error) = trouble else { return Ok(()) };
-        if is_unreadable(&error) {
-            self.pass_over_unreadable()?;
+        if let Some(error) = trouble {
+            self.tell(&error)?;
+        }
+        if self.met_unreadable {
+            self.pass_over_unreadable();
         }
         self.tell(&error)
     }
@@ -559,6 +567,7 @@ impl Worker<'_> {
         if failure.next == Next::Renew {
             return Err(failure);
         }
+        self.met_unreadable |= is_unreadable(error);
         self.say_sometimes(Severity::Warning, &failure.to_string());
         Ok(())
     }
