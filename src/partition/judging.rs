@@ -101,9 +101,38 @@ impl Partition {
         Ok(())
     }
 
+    /// Tells of some agents that they cannot be seen any more, or can be again, where that is still to be told: of those of
+    /// one slice after the other, until it was told of so many. Once that was written, others follow.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot happen.
+    pub fn tell_sight(&mut self, at_most: usize, versions: &impl Common) -> Result<(), JudgingError> {
+        let mut slices = 0;
+        let mut agents = 0;
+        for slice in (0..SLICES).filter(|slice| self.untold >> slice & 1 == 1) {
+            if agents > 0 && agents + self.engine.agents_in(slice) > at_most {
+                break;
+            }
+            agents += self.engine.agents_in(slice);
+            slices |= 1 << slice;
+        }
+        if slices == 0 { Ok(()) } else { self.pin(Pin::TellSight(slices), versions) }
+    }
+
     /// Whether pins that were decided before wait to happen: no others may be decided until then.
     pub fn has_waiting_pins(&self) -> bool {
         self.pins.back().is_some_and(|(position, _)| position.pins >= self.position.pins)
+    }
+
+    /// The pins happen that stand where it stands, and where they lead.
+    fn happen_here(&mut self, versions: &impl Common) -> Result<(), JudgingError> {
+        let mut before = None;
+        while before != Some(self.position) {
+            before = Some(self.position);
+            self.happen_until(self.position.offset, versions)?;
+        }
+        Ok(())
     }
 
     /// The pins happen that stand before the record at `offset`.
@@ -125,16 +154,6 @@ impl Partition {
     fn happen(&mut self, pin: &Pin, versions: &impl Common) -> Result<(), JudgingError> {
         self.speak();
         let mut said = std::mem::take(&mut self.said);
-    /// The pins happen that stand where it stands, and where they lead.
-    fn happen_here(&mut self, versions: &impl Common) -> Result<(), JudgingError> {
-        let mut before = None;
-        while before != Some(self.position) {
-            before = Some(self.position);
-            self.happen_until(self.position.offset, versions)?;
-        }
-        Ok(())
-    }
-
         match pin {
             Pin::Version(number) => {
                 let version = versions.version(*number).ok_or(JudgingError::NoVersion(*number))?;
@@ -148,7 +167,17 @@ impl Partition {
                 }
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
-            Pin::Sight(blindness) => self.engine.set_blindness(*blindness, &mut said),
+            Pin::Sight(blindness) => {
+                let changes = self.engine.blindness().is_some() != blindness.is_some();
+                self.engine.set_blindness(*blindness);
+                if changes {
+                    self.untold = u64::MAX;
+                }
+            }
+            Pin::TellSight(slices) => {
+                self.engine.tell_sight(*slices, &mut said);
+                self.untold &= !slices;
+            }
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -379,6 +408,9 @@ impl Partition {
             self.happen_here(versions)?;
         }
         let from = self.position.offset;
+        if from >= until {
+            return Ok(passed);
+        }
         let record = Incoming {
             offset: from,
             timestamp_ms: self.latest_record.unwrap_or_default(),
@@ -390,7 +422,9 @@ impl Partition {
              find out who wrote it"
         );
         self.refuse(&record, &Refusal::new(Reason::Unreadable, detail));
-        self.pin(Pin::Skip(until), versions)
+        self.pin(Pin::Skip(until), versions)?;
+        passed.push((from, until));
+        Ok(passed)
     }
 
     /// From now on it is told what happens: the caps on storms are those of what was told.

@@ -115,6 +115,8 @@ pub struct Partition {
     last: Option<(i64, i64)>,
     /// Who translates sources into it.
     sources: Sources,
+    /// Slices of whose agents it is still to be told that they cannot be seen any more, or can be again; one bit each.
+    untold: u64,
     /// When it told of a made-up event last.
     sang: Option<EventTime>,
     /// The caps on storms as they follow from what was told, while it is muted.

@@ -9,7 +9,6 @@ use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::pin::{Pin, PinRecord};
 use super::position::Position;
-use super::sources::Sources;
 use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
@@ -110,7 +109,10 @@ pub fn restore(
         said: Vec::new(),
         latest_record: None,
         last: head.as_ref().and_then(|head| head.last),
-        sources: Sources::default(),
+        // Somebody of another topic is not awaited here.
+        sources: head.as_ref().filter(|_| !anew).map(|head| head.sources.clone()).unwrap_or_default(),
+        // Nobody knows of whom it was told: then of all.
+        untold: head.as_ref().map_or(u64::from(told.is_some()).wrapping_neg(), |head| head.untold),
         sang: None,
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),

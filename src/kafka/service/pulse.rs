@@ -107,6 +107,17 @@ pub(super) struct Seen {
     /// Whether too many of its records could not be used for two heartbeats.
     pub dead_letters: bool,
 }
+impl Seen {
+    /// What has to be believed of a partition at which nobody has looked yet: it is as blind as it was.
+    fn as_of(blindness: Option<Blindness>) -> Self {
+        Self {
+            lateness: Lateness::as_of(blindness == Some(Blindness::Behind)),
+            dead_letters: blindness == Some(Blindness::DeadLetters),
+            ..Self::default()
+        }
+    }
+}
+
 
 /// A record for the operator.
 #[derive(Serialize)]
@@ -153,8 +164,12 @@ impl Pulse {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
 
-    fn see(&self, partition: i32, change: impl FnOnce(&mut Seen)) {
-        change(self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default());
+    /// Notes what is seen of a partition at work.
+    ///
+    /// * `status`: what it does; it begins as blind as it was saved.
+    fn see(&self, partition: i32, status: &PartitionStatus, change: impl FnOnce(&mut Seen)) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        change(seen.entry(partition).or_insert_with(|| Seen::as_of(status.blindness)));
     }
 
     fn put(&self, partition: i32, end: End) {
@@ -275,7 +290,7 @@ fn beat(
     if let Some(time_ms) = time_ms {
         shared.metrics.figures.heartbeat.with_label_values::<&str>(&[]).set(time_ms as f64 / 1000.0);
     }
-    for (partition, status) in &partitions {
+    for (partition, status) in partitions.iter().filter(|(_, status)| !status.restoring) {
         let (_, end) = seen.of(audit, *partition)?;
         if let (RecordTime::Broker, Some(time_ms)) = (settings.record_time, time_ms) {
             shared.pulse.put(*partition, End { offset: end, time_ms });
@@ -286,7 +301,7 @@ fn beat(
         let since = stalled.entry(*partition).or_default();
         *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
         let stalled = stands && since.1 >= STALLED_BEATS;
-        shared.pulse.see(*partition, |seen| (seen.end, seen.stalled) = (end, stalled));
+        shared.pulse.see(*partition, status, |seen| (seen.end, seen.stalled) = (end, stalled));
         if stands && since.1 == STALLED_BEATS {
             shared.alarm(
                 AlarmKind::Stalled,
@@ -322,7 +337,7 @@ fn look_at_ends(shared: &Shared, seen: &Watermarks) {
         let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { continue };
         let waits = end.saturating_sub(status.offset) > MARKS;
         let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
-        shared.pulse.see(partition, |seen| {
+        shared.pulse.see(partition, status, |seen| {
             seen.end = end;
             seen.lateness.look(late);
         });
@@ -358,9 +373,14 @@ struct Counted {
 /// Tells of a partition of whose records too many could not be used since the last heartbeat.
 fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
     let (share, least) = DEAD_SHARE;
-    for (partition, status) in shared.partitions() {
+    // What one that is being put back repeats has been counted before.
+    let at_work: BTreeMap<_, _> =
+        shared.partitions().into_iter().filter(|(_, status)| !status.restoring).collect();
+    counted.retain(|partition, _| at_work.contains_key(partition));
+    for (partition, status) in at_work {
         let (events, dead_letters) = (status.counts.events, status.counts.dead_letters);
-        let before = counted.get(&partition).copied().unwrap_or(Counted {
+        let known = counted.get(&partition).copied();
+        let before = known.unwrap_or(Counted {
             events,
             dead_letters,
             misplaced: status.counts.misplaced,
@@ -373,7 +393,12 @@ fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
         let misplaced = status.counts.misplaced;
         let told = look_at_places(shared, partition, misplaced.saturating_sub(before.misplaced), before.told);
         counted.insert(partition, Counted { events, dead_letters, bad, misplaced, told });
-        shared.pulse.see(partition, |seen| seen.dead_letters = bad >= BAD_BEATS);
+        // One heartbeat alone says nothing, neither that it begins nor that it is over.
+        if known.is_some() {
+            shared.pulse.see(partition, &status, |seen| {
+                seen.dead_letters = bad >= BAD_BEATS || (seen.dead_letters && too_many);
+            });
+        }
         if too_many {
             shared.alarm(
                 AlarmKind::DeadLetters,

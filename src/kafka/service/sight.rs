@@ -26,6 +26,11 @@ pub(super) struct Lateness {
     pub is_behind: bool,
 }
 
+    /// As it was when somebody else looked last: what is behind stays so until it has caught up.
+    pub fn as_of(is_behind: bool) -> Self {
+        Self { looks: 0, is_behind }
+    }
+
 impl Lateness {
     /// Notes a look.
     ///

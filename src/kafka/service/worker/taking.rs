@@ -11,6 +11,10 @@ use super::BATCH;
 use crate::kafka::settings::RecordTime;
 use crate::partition::{Incoming, JudgingError, Partition, Pin};
 
+/// Agents of whom is told at once that they cannot be seen any more, or can be again. With a million of them a transaction
+/// would not end in time.
+const TOLD_AT_ONCE: usize = 4096;
+
 /// Where judging ended in a panic.
 #[derive(Clone, Copy)]
 pub(super) enum Suspect {
@@ -75,6 +79,7 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
         partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
     }
     if record_time == RecordTime::Broker
+    partition.tell_sight(TOLD_AT_ONCE, shared)?;
         && let Some(end) = shared.pulse.take(partition.number())
         && partition.next_offset() >= end.offset
         && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
