@@ -78,6 +78,9 @@ pub struct PartitionStatus {
     pub restoring: bool,
     /// The next record.
     pub offset: i64,
+    /// Everything before it has been read: records, and what is none, such as what aborted transactions left. At least
+    /// `offset`.
+    pub read_to: i64,
     /// The latest record's time. Milliseconds since 1970.
     pub latest_record: Option<i64>,
     /// Agents under watch.

@@ -17,7 +17,6 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde::Serialize;
 
-use super::figures::MARKS;
 use super::read::Watermarks;
 use super::sight::Lateness;
 use super::writer::now_ms;
@@ -107,6 +106,7 @@ pub(super) struct Seen {
     /// Whether too many of its records could not be used for two heartbeats.
     pub dead_letters: bool,
 }
+
 impl Seen {
     /// What has to be believed of a partition at which nobody has looked yet: it is as blind as it was.
     fn as_of(blindness: Option<Blindness>) -> Self {
@@ -117,7 +117,6 @@ impl Seen {
         }
     }
 }
-
 
 /// A record for the operator.
 #[derive(Serialize)]
@@ -335,7 +334,7 @@ fn look_at_ends(shared: &Shared, seen: &Watermarks) {
             return;
         }
         let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { continue };
-        let waits = end.saturating_sub(status.offset) > MARKS;
+        let waits = end > status.read_to;
         let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
         shared.pulse.see(partition, status, |seen| {
             seen.end = end;

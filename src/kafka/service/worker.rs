@@ -185,6 +185,9 @@ impl Worker<'_> {
             }
         }
         drop(taken);
+        if count == 0 && trouble.is_none() {
+            self.look_where_it_stands();
+        }
         for (number, error) in broken {
             self.mend(number, error);
         }
@@ -203,7 +206,7 @@ impl Worker<'_> {
         if self.met_unreadable {
             self.pass_over_unreadable();
         }
-        self.tell(&error)
+        Ok(())
     }
 
     /// What the group decided is done.
@@ -297,7 +300,8 @@ impl Worker<'_> {
     }
 
     /// Reads a partition from an offset on.
-    fn read_from(&self, number: i32, offset: i64) -> Result<(), Failure> {
+    fn read_from(&mut self, number: i32, offset: i64) -> Result<(), Failure> {
+        self.stood.remove(&number);
         let topic = self.shared.clients.settings().topics.of(Topic::Audit);
         let doing = format!("read {topic} [{number}] from {offset} on");
         let mut place = TopicPartitionList::new();
@@ -351,7 +355,8 @@ impl Worker<'_> {
             if partition.is_muted() || partition.has_waiting_pins() {
                 continue;
             }
-            if let Err(error) = pin(partition, newest, self.shared) {
+            let read_to = self.stood.get(number).copied().unwrap_or_default();
+            if let Err(error) = pin(partition, newest, read_to, self.shared) {
                 broken.push((*number, error));
             }
         }
@@ -534,6 +539,7 @@ impl Worker<'_> {
                 running.add_partition(&topic, *number);
                 ours.push(*number);
                 if passed.contains_key(number) {
+                    self.stood.remove(number);
                     let next = Offset::Offset(partition.next_offset());
                     let _ = self.consumer.seek(&topic, *number, next, SEEK_WITHIN);
                 }
@@ -561,13 +567,13 @@ impl Worker<'_> {
 
     /// Trouble of the consumer: passing, or for good.
     fn tell(&mut self, error: &KafkaError) -> Result<(), Failure> {
+        self.met_unreadable |= is_unreadable(error);
         let topic = self.shared.clients.settings().topics.of(Topic::Audit);
         let trouble = self.consumer.context().context().trouble();
         let failure = Failure::new(&format!("read {topic}"), error, trouble.as_ref());
         if failure.next == Next::Renew {
             return Err(failure);
         }
-        self.met_unreadable |= is_unreadable(error);
         self.say_sometimes(Severity::Warning, &failure.to_string());
         Ok(())
     }
@@ -579,6 +585,18 @@ impl Worker<'_> {
         }
     }
 
+    fn look_where_it_stands(&mut self) {
+        let Ok(positions) = self.consumer.position() else { return };
+        let known = positions.elements().into_iter();
+        self.stood = known.filter_map(|place| Some((place.partition(), place.offset().to_raw()?))).collect();
+    }
+
+    /// Everything before it has been read.
+    fn read_to(&self, partition: &Partition) -> i64 {
+        let stood = self.stood.get(&partition.number()).copied().unwrap_or_default();
+        stood.max(partition.next_offset())
+    }
+
     fn note(&self) {
         for (number, slot) in &self.slots {
             let status = match slot {
@@ -586,6 +604,7 @@ impl Worker<'_> {
                 Slot::Running(partition) => PartitionStatus {
                     restoring: partition.is_muted(),
                     offset: partition.next_offset(),
+                    read_to: self.read_to(partition),
                     latest_record: partition.latest_record(),
                     agents: partition.agents(),
                     version: partition.version(),

@@ -66,12 +66,20 @@ pub(super) fn take(
 }
 
 /// What is new is pinned where the partition stands.
-pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
+///
+/// * `read_to`: everything before it has been read, records or not.
+pub(super) fn pin(
+    partition: &mut Partition,
+    newest: u64,
+    read_to: i64,
+    shared: &Shared,
+) -> Result<(), JudgingError> {
     let record_time = shared.clients.settings().record_time;
     // Until somebody has looked at it from outside it is as blind as it was when it was saved.
     if let Some(seen) = shared.pulse.seen_of(partition.number()) {
-        look(partition, seen, record_time, shared)?;
+        look(partition, seen, read_to, record_time, shared)?;
     }
+    partition.tell_sight(TOLD_AT_ONCE, shared)?;
     if newest > partition.version() {
         partition.pin(Pin::Version(newest), shared)?;
     }
@@ -79,9 +87,8 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
         partition.pin(Pin::Control { at, json: json.to_string() }, shared)?;
     }
     if record_time == RecordTime::Broker
-    partition.tell_sight(TOLD_AT_ONCE, shared)?;
         && let Some(end) = shared.pulse.take(partition.number())
-        && partition.next_offset() >= end.offset
+        && partition.next_offset().max(read_to) >= end.offset
         && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
     {
         partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
@@ -93,10 +100,17 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
 fn look(
     partition: &mut Partition,
     seen: Seen,
+    read_to: i64,
     record_time: RecordTime,
     shared: &Shared,
 ) -> Result<(), JudgingError> {
-    let found = sight::blindness(partition, seen, record_time, now_ms());
+    let found = sight::blindness(
+        partition,
+        seen.end > partition.next_offset().max(read_to),
+        seen,
+        record_time,
+        now_ms(),
+    );
     let blindness = found.as_ref().map(|(blindness, _)| *blindness);
     if blindness == partition.blindness() {
         return Ok(());
