@@ -74,6 +74,11 @@ impl<T> Store<T> {
         self.capacity
     }
 
+    /// From now on it holds at most so many (at least 1). What is too much leaves as new entries need room.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity.max(1);
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.slots.len()

@@ -163,6 +163,12 @@ impl Slice {
         }
     }
 
+    /// From now on other settings hold.
+    pub fn heed(&mut self, settings: &Settings) {
+        self.vocabulary = Vocabulary::new(settings.identity.clone(), settings.lexicon.clone());
+        self.agents.set_capacity(settings.max_agents.div_ceil(SLICES));
+    }
+
     /// Finds the agent, or begins to watch it; the agents seen longest ago make room for it.
     pub fn watch(
         &mut self,

@@ -13,6 +13,7 @@ use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
+use crate::control::Control;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
 use crate::engine::{Output, SLICES};
@@ -156,15 +157,21 @@ impl Partition {
         let mut said = std::mem::take(&mut self.said);
         match pin {
             Pin::Version(number) => {
-                let version = versions.version(*number).ok_or(JudgingError::NoVersion(*number))?;
+                let version = versions.version(*number, self.next_control).ok_or(JudgingError::NoVersion(*number))?;
                 self.engine.adopt(version);
             }
             Pin::Control { at, json } => {
-                self.next_control = self.next_control.max(at + 1);
+                let next = self.next_control.max(at + 1);
                 // Whoever read it from its topic has said so if it is of no use.
                 if let Ok(record) = control::decode(json.as_bytes()) {
+                    if matches!(record.kind, Control::Settings(_)) {
+                        let number = self.version();
+                        let version = versions.version(number, next).ok_or(JudgingError::NoVersion(number))?;
+                        self.engine.adopt(version);
+                    }
                     self.engine.control(&record, &mut said);
                 }
+                self.next_control = next;
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
             Pin::Sight(blindness) => {
@@ -442,7 +449,7 @@ pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
 
 /// No version but the first: where versions are frozen.
 impl Common for Arc<crate::engine::Version> {
-    fn version(&self, number: u64) -> Option<Arc<crate::engine::Version>> {
+    fn version(&self, number: u64, _: i64) -> Option<Arc<crate::engine::Version>> {
         (number == self.number()).then(|| Arc::clone(self))
     }
 

@@ -60,8 +60,9 @@ pub struct PartitionSettings {
 
 /// What all partitions have in common: versions of what is normal, and what people decided.
 pub trait Common {
-    /// The version with a number, if it is still there.
-    fn version(&self, number: u64) -> Option<Arc<Version>>;
+    /// The version with a number, if it is still there, under the settings that hold for whoever has seen the control records
+    /// before an offset.
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>>;
 
     /// The control records before an offset of their topic, in its order, as JSON.
     fn control(&self, until: i64) -> Vec<Arc<str>>;
@@ -169,6 +170,11 @@ impl Partition {
     /// Those who translate sources into this partition, by what they said last.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The hash of the settings by which it judges.
+    pub fn config(&self) -> &str {
+        &self.engine.version().settings.config
     }
 
     /// Agents under watch.

@@ -171,7 +171,7 @@ pub fn restore(
         partition.position = as_of;
         partition.next_control = next_control;
         partition.engine.set_moment(moment);
-        match common.version(number) {
+        match common.version(number, next_control) {
             Some(version) => partition.engine.adopt(version),
             None => {
                 otherwise = true;

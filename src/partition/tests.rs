@@ -31,7 +31,7 @@ struct World {
 }
 
 impl Common for World {
-    fn version(&self, number: u64) -> Option<Arc<Version>> {
+    fn version(&self, number: u64, _: i64) -> Option<Arc<Version>> {
         self.versions.iter().find(|version| version.number() == number).map(Arc::clone)
     }
 

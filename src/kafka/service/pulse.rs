@@ -78,6 +78,8 @@ pub(super) enum AlarmKind {
     Blind,
     /// Agents may lie on two partitions.
     Misplaced,
+    /// This instance does not judge by its own file.
+    Settings,
 }
 
 impl AlarmKind {
@@ -90,6 +92,7 @@ impl AlarmKind {
             Self::Panic => "panic",
             Self::Blind => "blind",
             Self::Misplaced => "misplaced",
+            Self::Settings => "settings",
         }
     }
 }

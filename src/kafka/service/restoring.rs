@@ -116,7 +116,7 @@ fn first_of<R>(
 pub(super) fn settings(shared: &Shared, partition: i32) -> PartitionSettings {
     let clients = &shared.clients;
     PartitionSettings {
-        engine: shared.engine.clone(),
+        engine: shared.versions.newest().settings.clone(),
         number: partition,
         partitions: i32::try_from(shared.verified.partitions).unwrap_or(i32::MAX),
         topic: clients.settings().topics.of(Topic::Audit).to_owned(),
