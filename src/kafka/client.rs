@@ -4,6 +4,7 @@
 //! configuration is made, so that a new client has the new password.
 
 mod connect;
+mod with;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub use self::connect::{Hears, consumer, hear, hear_why, producer};
+pub use self::with::With;
 use super::failure::{Failure, Trouble};
 use super::secret::SecretPlace;
 use super::settings::{Delivery, KafkaSettings, Mechanism, Security};

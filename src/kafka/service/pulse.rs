@@ -10,9 +10,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde::Serialize;
@@ -21,7 +18,7 @@ use super::read::Watermarks;
 use super::sight::Lateness;
 use super::writer::now_ms;
 use super::{PartitionStatus, Shared};
-use crate::kafka::client::{self, Context, Hears, Isolation, Severity};
+use crate::kafka::client::{self, Isolation, Severity, With};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, Topic};
 use crate::risk::Blindness;
@@ -205,34 +202,12 @@ struct Beat {
     dead_letters: u64,
 }
 
-/// Notes when the broker says a record was written.
-struct Acknowledged {
-    context: Context,
+/// The context of a producer that notes when the broker says a record was written.
+type Acknowledged = With<Written>;
+
+#[derive(Default)]
+struct Written {
     time_ms: Mutex<Option<i64>>,
-}
-
-impl ClientContext for Acknowledged {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.context.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.context.generate_oauth_token(config)
-    }
-}
-
-impl Hears for Acknowledged {
-    fn context(&self) -> &Context {
-        &self.context
-    }
 }
 
 impl ProducerContext for Acknowledged {
@@ -250,7 +225,7 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     let mut config = shared.clients.producer(u32::MAX)?;
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
-    let context = Acknowledged { context: shared.clients.context(), time_ms: Mutex::default() };
+    let context = Acknowledged::new(shared.clients.context());
     let producer: BaseProducer<Acknowledged> = client::producer(&config, context)
         .map_err(|error| Failure::new("make the producer of heartbeats", &error, None))?;
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
