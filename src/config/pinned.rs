@@ -56,9 +56,8 @@ impl Config {
                 agents.insert(KEY.to_owned(), key.clone());
             }
         }
-        let config = Self::parse(&table.to_string(), &self.folder).map_err(|faults| {
-            faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let config = Self::parse(&table.to_string(), &self.folder)
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let here = config.hash();
         if here != hash {
             return Err(format!(

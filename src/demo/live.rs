@@ -129,8 +129,13 @@ impl Live {
             settings_seen: false,
         };
         let engine = config.settings().map_err(|error| Failure::set_up(error.to_string()))?;
-        let service =
-            Service::start(Clients::new(&settings, log)?, engine.clone(), (OwnSettings::alone(engine), false), verified, std::sync::Arc::default())?;
+        let service = Service::start(
+            Clients::new(&settings, log)?,
+            engine.clone(),
+            (OwnSettings::alone(engine), false),
+            verified,
+            std::sync::Arc::default(),
+        )?;
         Ok(Self {
             simulation,
             next,

@@ -96,8 +96,10 @@ impl Partition {
     pub fn pin(&mut self, pin: Pin, versions: &impl Common) -> Result<(), JudgingError> {
         // Slices that were saved as of this very place sleep until something happens behind it: this does.
         self.wake(self.position.offset);
+        // Where it stood before: records that a pin passes over must not be judged when it is repeated.
+        let at = self.position;
         self.happen(&pin, versions)?;
-        self.pins.push_back((self.position, pin));
+        self.pins.push_back((at, pin));
         self.position.pins += 1;
         Ok(())
     }
@@ -157,7 +159,8 @@ impl Partition {
         let mut said = std::mem::take(&mut self.said);
         match pin {
             Pin::Version(number) => {
-                let version = versions.version(*number, self.next_control).ok_or(JudgingError::NoVersion(*number))?;
+                let version =
+                    versions.version(*number, self.next_control).ok_or(JudgingError::NoVersion(*number))?;
                 self.engine.adopt(version);
             }
             Pin::Control { at, json } => {
@@ -166,7 +169,8 @@ impl Partition {
                 if let Ok(record) = control::decode(json.as_bytes()) {
                     if matches!(record.kind, Control::Settings(_)) {
                         let number = self.version();
-                        let version = versions.version(number, next).ok_or(JudgingError::NoVersion(number))?;
+                        let version =
+                            versions.version(number, next).ok_or(JudgingError::NoVersion(number))?;
                         self.engine.adopt(version);
                     }
                     self.engine.control(&record, &mut said);

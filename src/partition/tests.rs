@@ -504,7 +504,7 @@ fn a_source_that_has_fallen_silent_and_those_who_wait_to_be_told_are_known_after
 #[test]
 fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
     use crate::risk::{Monitoring, RiskUpdate};
-    let rule = "[[rules]]\nname = \"any call\"\nlevel = \"low\"\ncount = { at_least = 1, within = \"15m\" }";
+    let rule = "[[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]";
     let text = format!("[agents]\nmax = 64\n[levels]\nobserve_first_days = 0\n{rule}");
     let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
     let version = Arc::new(Version::new(engine.clone()));
@@ -512,7 +512,8 @@ fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
     let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
     let event = |offset: i64, agent: usize| {
         let value = serde_json::json!({"schema": "tiltmeter.audit-event.v1", "event_id": offset.to_string(),
-            "time": 1_769_000_000_000i64 + offset, "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read"});
+            "time": 1_769_000_000_000i64 + offset, "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read",
+            "resource": "decoy"});
         (offset, 1_769_000_000_000 + offset, serde_json::to_vec(&value).unwrap())
     };
     let give = |partition: &mut Partition, all: &[(i64, i64, Vec<u8>)]| {

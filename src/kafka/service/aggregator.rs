@@ -260,7 +260,8 @@ impl State {
         if self.version.settings.config == settings.config {
             return;
         }
-        if let Ok(version) = self.version.save().and_then(|bytes| Version::restore(settings.clone(), &bytes)) {
+        if let Ok(version) = self.version.save().and_then(|bytes| Version::restore(settings.clone(), &bytes))
+        {
             self.version = version;
         }
     }

@@ -138,7 +138,8 @@ pub(super) fn came(shared: &Shared, before: &Held) -> Result<(), Failure> {
         return Ok(());
     }
     if let Some((config, by)) = held(shared)? {
-        shared.say(Severity::Info, &format!("settings {config} hold for the group from now on, as {by} wants"));
+        shared
+            .say(Severity::Info, &format!("settings {config} hold for the group from now on, as {by} wants"));
     }
     tell(shared);
     Ok(())

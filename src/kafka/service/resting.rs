@@ -82,8 +82,10 @@ impl Resting {
     ) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let share = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine.clone() };
-        let resting =
-            Self { shared: Shared::new(clients, share, own, verified, std::sync::Arc::default()), whole: engine };
+        let resting = Self {
+            shared: Shared::new(clients, share, own, verified, std::sync::Arc::default()),
+            whole: engine,
+        };
         resting.refuse_members()?;
         drop(versions::tail(&resting.shared)?);
         drop(control::tail(&resting.shared)?);
@@ -160,7 +162,8 @@ impl Resting {
     ///
     /// When there is no such version, or the topics cannot be read or written.
     pub fn revert_version(&self, number: u64, dry_run: bool) -> Result<Change, Failure> {
-        let found = self.shared.versions.version(number, i64::MAX).filter(|version| version.number() == number);
+        let found =
+            self.shared.versions.version(number, i64::MAX).filter(|version| version.number() == number);
         let found = found.ok_or_else(|| {
             Failure::set_up(format!(
                 "there is no version {number} in {} any more; the newest is {}",

@@ -314,7 +314,10 @@ mod tests {
         let per_day = |control| store.version(0, control).map(|version| version.settings.alerts_per_day);
         assert_eq!([0, 10, 11, 20, 21, i64::MAX].map(per_day), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0].map(Some));
         assert_eq!(store.newest().settings.alerts_per_day, 3.0);
-        assert!(Arc::ptr_eq(&store.version(0, 15).unwrap(), &store.version(0, 12).unwrap()), "one for all partitions");
+        assert!(
+            Arc::ptr_eq(&store.version(0, 15).unwrap(), &store.version(0, 12).unwrap()),
+            "one for all partitions"
+        );
     }
 
     #[test]

@@ -223,6 +223,25 @@ fn what_was_passed_over_is_passed_over_again_and_told_once_even_if_nothing_comes
 }
 
 #[test]
+fn a_record_whose_judging_panicked_is_passed_over_again_and_told_once() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    let offset = partition.next_offset();
+    let record = Incoming { offset, timestamp_ms: 0, key: None, value: Some(b"panics") };
+    partition.pass_over(&record, world()).unwrap();
+    broker.write(&partition.commit(PACE, 0, false).unwrap().unwrap());
+    let Restored { partition: mut again, .. } = restored(&broker.state, broker.committed, 0);
+    take_until(&mut again, offset);
+    again.take(&[record], world()).unwrap();
+    assert_eq!(
+        (again.position(), again.is_muted(), again.has_outputs()),
+        (partition.position(), false, false)
+    );
+    assert_eq!(again.counts().dead_letters, 0, "it was not looked at again");
+}
+
+#[test]
 fn what_was_damaged_after_it_had_been_judged_costs_memory_and_no_identity() {
     let mut broker = Broker::default();
     let mut partition = broker.restore(Flaw::None);
