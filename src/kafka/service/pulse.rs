@@ -450,3 +450,22 @@ fn send(
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_at_which_nobody_has_looked_yet_is_as_blind_as_it_was() {
+        let pulse = Pulse::default();
+        let status = |blindness| PartitionStatus { blindness, ..PartitionStatus::default() };
+        pulse.see(0, &status(Some(Blindness::Behind)), |seen| seen.lateness.look(60_000));
+        assert!(pulse.seen_of(0).unwrap().lateness.is_behind, "it has not caught up");
+        pulse.see(0, &status(Some(Blindness::Behind)), |seen| seen.lateness.look(0));
+        assert!(!pulse.seen_of(0).unwrap().lateness.is_behind);
+        pulse.see(1, &status(Some(Blindness::DeadLetters)), |seen| seen.end = 7);
+        assert!(pulse.seen_of(1).unwrap().dead_letters);
+        pulse.see(2, &status(None), |seen| seen.end = 7);
+        assert_eq!(pulse.seen_of(2), Some(Seen { end: 7, ..Seen::default() }));
+    }
+}
