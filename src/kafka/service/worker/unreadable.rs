@@ -56,18 +56,20 @@ impl Worker<'_> {
                 Slot::Restoring(_) => None,
             })
             .collect();
+        // Where nobody answers now, the others are not asked as well: the group has to hear of us. Whoever stands before what
+        // cannot be read meets it again.
+        let mut answers = true;
         for (number, from) in at_work {
             let clients = &self.shared.clients;
-            let until = match next_readable(clients, clients.settings().topics.of(Topic::Audit), number, from)
-            {
-                Ok(until) => until,
+            let topic = clients.settings().topics.of(Topic::Audit);
+            let found = if answers { next_readable(clients, topic, number, from) } else { Ok(None) };
+            match found {
+                Ok(None) => {}
+                Ok(Some(until)) => self.pass_over(number, until),
                 Err(failure) => {
                     self.say_sometimes(Severity::Warning, &failure.to_string());
-                    None
+                    answers = false;
                 }
-            };
-            if let Some(until) = until {
-                self.pass_over(number, until);
             }
             let next = match self.slots.get(&number) {
                 Some(Slot::Running(partition)) => partition.next_offset(),
