@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ENOUGH: usize = 100;
 /// Another rule than the one of the deployment.
 const OTHER: &str =
-    "[[rules]]\nname = \"more calls\"\nlevel = \"low\"\ncount = { at_least = 9, within = \"20m\" }\n";
+    "[[rules]]\nname = \"more calls\"\nlevel = \"medium\"\ncount = { at_least = 8, within = \"20m\" }\n";
 
 fn wait_for_log(instance: &mut Instance, text: &str) {
     let until = Instant::now() + PATIENCE;
@@ -100,7 +100,7 @@ fn an_instance_that_cannot_judge_by_what_holds_does_not_judge_until_it_is_told_w
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(64), "{said}");
     assert!(said.contains("of_a_later_version") && said.contains("--activate-config"), "{said}");
-    assert_eq!(deployment.committed(), [-1001], "it has judged nothing");
+    assert!(deployment.committed()[0] < 0, "it has judged nothing");
     let mut instance = deployment.start_with("a", &["run", "--activate-config"]);
     deployment.wait(&mut [&mut instance]);
     // Started again without it, what was activated holds.
