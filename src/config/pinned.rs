@@ -2,12 +2,14 @@
 //!
 //! Knows which settings are those of one instance. Must not know who writes the text down, nor who reads it.
 
+#[cfg(feature = "kafka")]
 use std::sync::Arc;
 
 use toml::{Table, Value};
 
 use super::Config;
 use crate::engine::Settings;
+#[cfg(feature = "kafka")]
 use crate::kafka::service::OwnSettings;
 
 /// Tables that say where an instance stands and whom it tells, not how it judges.
@@ -22,6 +24,7 @@ const MARK: &str = "# settings ";
 
 impl Config {
     /// What the service is told of this file, and how it reads what others say.
+    #[cfg(feature = "kafka")]
     pub fn own_settings(&self) -> OwnSettings {
         let config = self.clone();
         OwnSettings { text: self.pinned(), read: Arc::new(move |text| config.judging_by(text)) }
