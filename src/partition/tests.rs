@@ -4,6 +4,7 @@
 //! all. What a real broker does is tested elsewhere.
 
 mod damage;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use proptest::test_runner::{Config as TestConfig, TestRunner};
 
 use super::*;
 use crate::config::Config;
-use crate::control::{Control, ControlRecord};
+use crate::control::{Control, ControlRecord, EngineSettings};
 use crate::risk::{Decision, Verdict};
 use crate::simulate::{Scenario, Simulation};
 use crate::time::EventTime;
@@ -27,12 +28,15 @@ const PACE: Pace = Pace { events: 40, every_ms: i64::MAX };
 struct World {
     values: Vec<(i64, Vec<u8>)>,
     versions: Vec<Arc<Version>>,
+    /// The same under other settings.
+    others: Vec<Arc<Version>>,
     agent_ids: Vec<String>,
 }
 
 impl Common for World {
-    fn version(&self, number: u64, _: i64) -> Option<Arc<Version>> {
-        self.versions.iter().find(|version| version.number() == number).map(Arc::clone)
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>> {
+        let versions = if control > SETTINGS_AT { &self.others } else { &self.versions };
+        versions.iter().find(|version| version.number() == number).map(Arc::clone)
     }
 
     fn control(&self, _: i64) -> Vec<Arc<str>> {
@@ -42,6 +46,28 @@ impl Common for World {
 
 fn engine_settings() -> Settings {
     Config::parse("[levels]\nobserve_first_days = 0", Path::new("")).unwrap().settings().unwrap()
+}
+
+/// Other settings hold for whoever has seen the control record at this offset.
+const SETTINGS_AT: i64 = 1000;
+
+fn other_settings() -> Settings {
+    let text = "[agents]\nmax = 64\n[alerts]\nper_day = 50\n[levels]\nobserve_first_days = 0\n[[rules]]\nname = \"many calls\"\n\
+                level = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
+    Config::parse(text, Path::new("")).unwrap().settings().unwrap()
+}
+
+/// That they hold.
+fn settings_record() -> String {
+    let text = "[alerts]\nper_day = 50".to_owned();
+    let sha256 = "8e2ebd248d9037c723d0f6003151f2f69ee04f2a47f84de0118f8b805e665a10".to_owned();
+    let record = ControlRecord {
+        time: EventTime(1_600_000_000_000),
+        id: "settings".to_owned(),
+        by: "someone".to_owned(),
+        kind: Control::Settings(EngineSettings { sha256, text }),
+    };
+    control::encode(&record).unwrap()
 }
 
 fn settings(copies: Copies) -> PartitionSettings {
@@ -67,7 +93,7 @@ fn world() -> &'static World {
             .iter()
             .map(|simulated| (simulated.event.time.0, serde_json::to_vec(&simulated.event).unwrap()))
             .collect();
-        let mut world = World { values, versions: Vec::new(), agent_ids };
+        let mut world = World { values, versions: Vec::new(), others: Vec::new(), agent_ids };
         let mut version = Version::new(engine_settings());
         world.versions.push(Arc::new(Version::new(engine_settings())));
         let mut engine = Engine::member(engine_settings(), Arc::new(Version::new(engine_settings())));
@@ -80,6 +106,10 @@ fn world() -> &'static World {
                 world.versions.push(Arc::new(Version::restore(engine_settings(), &bytes).unwrap()));
             }
         }
+        for version in &world.versions {
+            let bytes = version.save().unwrap();
+            world.others.push(Arc::new(Version::restore(other_settings(), &bytes).unwrap()));
+        }
         assert!(world.versions.len() > 3, "{}", world.versions.len());
         world
     })
@@ -91,6 +121,8 @@ enum Step {
     Take(usize),
     Version(usize),
     Verdict(usize),
+    /// Other settings hold from now on.
+    Settings,
     Clock,
     Sight(Option<Blindness>),
     /// Of some agents it is told that they cannot be seen any more, or can be again.
@@ -111,6 +143,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (1usize..160).prop_map(Step::Take),
         1 => (0usize..100).prop_map(Step::Version),
         1 => (0usize..100).prop_map(Step::Verdict),
+        1 => Just(Step::Settings),
         1 => Just(Step::Clock),
         1 => proptest::option::of(proptest::sample::select(&Blindness::ALL[..])).prop_map(Step::Sight),
         1 => Just(Step::TellSight),
@@ -256,6 +289,10 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
                 let at = partition.next_control();
                 decide(&mut partition, verdict(*number, at));
             }
+            Step::Settings => {
+                let at = partition.next_control().max(SETTINGS_AT);
+                decide(&mut partition, Pin::Control { at, json: settings_record() });
+            }
             Step::Clock => {
                 let latest = partition.latest_record().unwrap_or_default();
                 decide(&mut partition, Pin::Clock(EventTime(latest + 400_000)));
@@ -373,79 +410,28 @@ fn a_history_that_comes_to_the_last_record_in_another_step_ends_as_any_other() {
 }
 
 #[test]
+fn settings_hold_from_the_pin_on_also_when_it_is_repeated_and_after_it_was_deleted() {
+    use Step::{Commit, Crash, Settings, Take};
+    let mut all = vec![Take(300), Commit, Take(100), Settings, Take(200), Commit, Crash, Take(150), Commit];
+    all.extend((0..40).flat_map(|_| [Take(41), Commit]));
+    all.extend([Crash, Take(100), Commit]);
+    assert_eq!(differs(&all, Flaw::None), None);
+    let (broker, pins, partition) = run(&all, Flaw::None);
+    assert_eq!(partition.config(), other_settings().config);
+    assert!(pins.iter().any(|(_, pin)| matches!(pin, Pin::Control { .. })));
+    let rule = |told: &Outgoing| {
+        told.topic == Topic::Alerts
+            && String::from_utf8_lossy(told.value.as_ref().unwrap()).contains("many calls")
+    };
+    assert!(broker.told.iter().any(rule), "nothing was judged by the new rule");
+}
+
+#[test]
 fn a_verdict_right_after_a_restart_reaches_the_slices_that_were_saved_last() {
     use Step::{Commit, CommitUnheard, Crash, CrashUnheard, Take, Verdict};
     let saved = [Take(41), Commit, Take(40), Commit, Take(40), Commit, Take(57), Commit];
     let restarted = [Crash, CrashUnheard, Verdict(50), CommitUnheard];
     assert_eq!(differs(&[saved.to_vec(), restarted.to_vec()].concat(), Flaw::None), None);
-}
-
-#[test]
-fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
-    use crate::risk::{Level, Monitoring, RiskUpdate};
-    let rule =
-        "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
-    let text = format!("[levels]\nobserve_first_days = 0\n{rule}");
-    let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
-    let version = Arc::new(Version::new(engine.clone()));
-    let settings = PartitionSettings { engine, ..settings(Copies::One) };
-    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
-    let told = |partition: &mut Partition| -> Vec<RiskUpdate> {
-        let commit = partition.commit(PACE, 0, false).unwrap();
-        let outputs = commit.into_iter().flat_map(|commit| commit.outputs);
-        let risks = outputs.filter(|output| output.topic == Topic::Risk);
-        risks.map(|output| serde_json::from_slice(&output.value.unwrap()).unwrap()).collect()
-    };
-    let records: Vec<Incoming<'_>> = (0..)
-        .zip(&world().values)
-        .map(|(offset, (time, value))| Incoming {
-            offset,
-            timestamp_ms: *time,
-            key: None,
-            value: Some(value),
-        })
-        .collect();
-    partition.take(&records, world()).unwrap();
-    let mut levels: BTreeMap<String, (Level, u64)> = BTreeMap::new();
-    for risk in told(&mut partition) {
-        assert_eq!(risk.monitoring, Monitoring::Ok);
-        levels.insert(risk.agent_id, (risk.level_uncapped, risk.seq));
-    }
-    assert!(levels.values().any(|(level, _)| *level > Level::None), "nobody has a level: {levels:?}");
-
-    partition.pin(Pin::Sight(Some(Blindness::DeadLetters)), world()).unwrap();
-    assert_eq!(told(&mut partition), [], "not all at once");
-    let mut blind = Vec::new();
-    while partition.untold != 0 {
-        partition.tell_sight(3, world()).unwrap();
-        let some = told(&mut partition);
-        assert!(some.len() <= 3, "{} at once", some.len());
-        blind.extend(some);
-    }
-    assert_eq!(blind.len(), levels.len(), "everybody of whom a risk was told");
-    for risk in &blind {
-        assert_eq!((risk.monitoring, risk.expires_at), (Monitoring::Blind, None));
-        assert_eq!((risk.level_uncapped, risk.seq - 1), levels[&risk.agent_id]);
-    }
-    let mut latest = partition.latest_record().unwrap();
-    for _ in 0..40 {
-        latest += 30 * 60_000;
-        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
-    }
-    assert_eq!(told(&mut partition), [], "nothing falls in twenty hours in which nobody sees");
-
-    partition.pin(Pin::Sight(None), world()).unwrap();
-    partition.tell_sight(usize::MAX, world()).unwrap();
-    let seen_again = told(&mut partition);
-    assert_eq!(seen_again.len(), levels.len());
-    assert!(seen_again.iter().all(|risk| risk.monitoring == Monitoring::Ok
-        && risk.expires_at.is_some() == (risk.level_uncapped > Level::None)));
-    for _ in 0..200 {
-        latest += 30 * 60_000;
-        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
-    }
-    let fallen = told(&mut partition);
-    assert!(fallen.iter().any(|risk| risk.level_uncapped < risk.previous_level), "{fallen:?}");
 }
 
 #[test]
@@ -471,91 +457,4 @@ fn a_made_up_event_is_told_to_the_operator_and_to_nobody_else() {
         assert_eq!((&*alert.agent_type, &*alert.subject.id), (CANARY, CANARY));
     }
     assert_eq!((partition.agents(), partition.counts().events), (0, 0));
-}
-
-#[test]
-fn a_source_that_has_fallen_silent_and_those_who_wait_to_be_told_are_known_after_a_restart() {
-    let mut broker = Broker::default();
-    let mut partition = broker.restore(Flaw::None);
-    let progress = |topic: &str| {
-        let progress = serde_json::json!({"schema": crate::wire::progress::PROGRESS_SCHEMA, "normaliser": "n",
-            "topic": topic, "partition": 0, "watermark": "2026-01-01T00:00:00Z"});
-        serde_json::to_vec(&progress).unwrap()
-    };
-    let (time, value) = &world().values[0];
-    let silent = progress("trail");
-    let record = |offset, value| Incoming { offset, timestamp_ms: *time, key: None, value: Some(value) };
-    partition.take(&[record(0, value), record(1, &silent)], world()).unwrap();
-    partition.pin(Pin::Sight(Some(Blindness::Sources)), world()).unwrap();
-    partition.tell_sight(1, world()).unwrap();
-    // All is saved: nothing is read again that would tell of the source.
-    broker.write(&partition.commit(PACE, 0, true).unwrap().unwrap());
-    let again = broker.restore(Flaw::None);
-    let late = |partition: &Partition| {
-        let late = partition.sources().late(EventTime(time + 70_000), 60_000);
-        late.map(|(topic, number, late)| (topic.to_owned(), number, late))
-    };
-    assert_eq!(late(&again), Some(("trail".to_owned(), 0, 70_000)));
-    assert_eq!(late(&again), late(&partition));
-    assert_eq!(again.untold, partition.untold);
-    assert_eq!(again.blindness(), Some(Blindness::Sources));
-}
-
-#[test]
-fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
-    use crate::risk::{Monitoring, RiskUpdate};
-    let rule = "[[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]";
-    let text = format!("[agents]\nmax = 64\n[levels]\nobserve_first_days = 0\n{rule}");
-    let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
-    let version = Arc::new(Version::new(engine.clone()));
-    let settings = PartitionSettings { engine, ..settings(Copies::One) };
-    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
-    let event = |offset: i64, agent: usize| {
-        let value = serde_json::json!({"schema": "tiltmeter.audit-event.v1", "event_id": offset.to_string(),
-            "time": 1_769_000_000_000i64 + offset, "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read",
-            "resource": "decoy"});
-        (offset, 1_769_000_000_000 + offset, serde_json::to_vec(&value).unwrap())
-    };
-    let give = |partition: &mut Partition, all: &[(i64, i64, Vec<u8>)]| {
-        let records: Vec<Incoming<'_>> = all
-            .iter()
-            .map(|(offset, timestamp_ms, value)| Incoming {
-                offset: *offset,
-                timestamp_ms: *timestamp_ms,
-                key: None,
-                value: Some(value),
-            })
-            .collect();
-        partition.take(&records, world()).unwrap();
-    };
-    let told = |partition: &mut Partition| -> Vec<Outgoing> {
-        partition.commit(PACE, 0, false).unwrap().into_iter().flat_map(|commit| commit.outputs).collect()
-    };
-    give(&mut partition, &(0..60).map(|n| event(n, n as usize)).collect::<Vec<_>>());
-    partition.pin(Pin::Sight(Some(Blindness::DeadLetters)), world()).unwrap();
-    partition.tell_sight(usize::MAX, world()).unwrap();
-    told(&mut partition);
-    give(&mut partition, &(60..400).map(|n| event(n, n as usize)).collect::<Vec<_>>());
-    let mut last: BTreeMap<String, (Monitoring, u64)> = BTreeMap::new();
-    let mut forgotten = Vec::new();
-    for output in told(&mut partition) {
-        let value = output.value.unwrap();
-        match output.topic {
-            Topic::Risk => {
-                let risk: RiskUpdate = serde_json::from_slice(&value).unwrap();
-                let before = last.insert(risk.agent_id, (risk.monitoring, risk.seq));
-                assert!(before.is_none_or(|(_, seq)| seq < risk.seq));
-            }
-            Topic::Journal => {
-                let told: serde_json::Value = serde_json::from_slice(&value).unwrap();
-                forgotten.extend(told["agent_id"].as_str().map(str::to_owned));
-            }
-            _ => {}
-        }
-    }
-    assert!(forgotten.len() > 100, "{forgotten:?}");
-    for agent in &forgotten {
-        assert_eq!(last[agent].0, Monitoring::Degraded, "{agent}");
-    }
-    assert!(last.values().any(|(monitoring, _)| *monitoring == Monitoring::Blind), "others are watched");
 }
