@@ -105,6 +105,12 @@ pub(super) fn agree(shared: &Shared, tail: &Tail, activates: bool) -> Result<(),
     };
     if !holds {
         activate(shared, tail)?;
+        if held(shared)?.is_none() {
+            return Err(Failure::set_up(
+                "the settings of this file do not fit into a control record: make rules and lists shorter"
+                    .to_owned(),
+            ));
+        }
         shared.say(Severity::Info, &format!("settings {ours} hold for the group from now on"));
         return Ok(());
     }
