@@ -8,6 +8,7 @@
 mod caep;
 mod http;
 mod kafka;
+mod pinned;
 mod reader;
 mod rules;
 mod schema;
@@ -119,6 +120,9 @@ pub struct Config {
     http: HttpSettings,
     caep: Option<CaepSettings>,
     settings: Vec<Setting>,
+    /// The file as it stands, and the folder in which paths begin.
+    text: String,
+    folder: PathBuf,
 }
 
 // The key must not appear.
@@ -171,7 +175,8 @@ impl Config {
     pub fn parse(text: &str, folder: &Path) -> Result<Self, Vec<Fault>> {
         let mut reader = Reader::new(text);
         let config = Self::read(&mut reader, folder);
-        reader.finish().map(|settings| config.with_settings(settings))
+        let (text, folder) = (text.to_owned(), folder.to_owned());
+        reader.finish().map(|settings| Self { text, folder, ..config.with_settings(settings) })
     }
 
     /// Every setting: where it stands, its range, its default, and what it is here.
@@ -343,6 +348,8 @@ impl Config {
             http: http::read(from, folder),
             caep: caep::read(from, folder),
             settings: Vec::new(),
+            text: String::new(),
+            folder: PathBuf::new(),
         }
         .with_sources(from, folder)
         .with_rules(rules::read(from))

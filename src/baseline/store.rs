@@ -74,6 +74,11 @@ impl<T> Store<T> {
         self.capacity
     }
 
+    /// From now on it holds at most so many (at least 1). What is too much leaves as new entries need room.
+    pub fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity.max(1);
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.slots.len()
@@ -158,7 +163,9 @@ impl<T> Store<T> {
     /// Takes out a sixteenth of the entries (at least one): those seen longest ago, ties by id, and those that are
     /// `protected` only when there are no others. In the order in which they leave. O(n log n).
     pub fn evict(&mut self, protected: impl Fn(&T) -> bool) -> Vec<(u64, i64, T)> {
-        let leaving = (self.slots.len() / LEAVING).max(1).min(self.slots.len());
+        // Where there are too many, more leave than come; not all at once, for somebody is told of each.
+        let least = if self.slots.len() > self.capacity { 2 } else { 1 };
+        let leaving = (self.slots.len() / LEAVING).max(least).min(self.slots.len());
         self.slots.sort_by_cached_key(|s| (protected(&s.value), s.last_seen, s.id));
         let gone = self.slots.drain(..leaving).map(|s| (s.id, s.last_seen, s.value)).collect();
         self.evicted += leaving as u64;
@@ -181,6 +188,20 @@ mod tests {
         let gone = if store.is_full() { store.evict(|id| *id == 1) } else { Vec::new() };
         store.insert(id, seen, id);
         gone.into_iter().map(|(id, ..)| id).collect()
+    }
+
+    #[test]
+    fn what_is_too_much_once_less_is_allowed_leaves_as_new_entries_need_room() {
+        let mut store = Store::new(64);
+        (0..64).for_each(|id| drop(meet(&mut store, id, id as i64)));
+        store.set_capacity(8);
+        assert_eq!((store.len(), store.is_full()), (64, true));
+        for id in 100..400 {
+            meet(&mut store, id, id as i64);
+        }
+        assert!(store.len() <= 8, "{}", store.len());
+        store.set_capacity(0);
+        assert_eq!(store.capacity(), 1);
     }
 
     #[test]

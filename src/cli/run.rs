@@ -65,6 +65,11 @@ pub struct Run {
     #[arg(long)]
     without_sinks: bool,
 
+    /// Let the settings of this file hold for the whole group from now on. Without it they hold only where none do yet: an
+    /// instance whose file differs judges by those that hold, and says so (docs/configuration.md).
+    #[arg(long)]
+    activate_config: bool,
+
     #[command(flatten)]
     log: LogArguments,
 }
@@ -165,10 +170,12 @@ impl Run {
             None => None,
         };
         let renewal = Renewal::start(&clients, &log)?;
-        let mut verified = verified;
+        let (mut verified, mut activates) = (verified, self.activate_config);
         loop {
             let parts = Parts { sources, tells: !self.without_sinks, signs: transmitter.as_ref() };
-            let works = Works::start(&clients, &config, &engine, verified, &metrics, parts)?;
+            let works = Works::start(&clients, &config, &engine, activates, verified, &metrics, parts)?;
+            // Once: whatever holds after that was said later.
+            activates = false;
             if let Some(served) = &served {
                 served.stand_behind((works.service.watcher(), works.service.deciding()));
             }

@@ -168,7 +168,7 @@ impl Place {
         };
         let clients = Clients::new(config.kafka(), Arc::new(log))?;
         let verified = verify(&clients)?;
-        Ok(Resting::open(clients, config.settings()?, verified)?)
+        Ok(Resting::open(clients, config.settings()?, config.own_settings(), verified)?)
     }
 }
 

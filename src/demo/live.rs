@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::engine::Output;
 use crate::kafka::client::{Clients, Log};
 use crate::kafka::failure::Failure;
-use crate::kafka::service::Service;
+use crate::kafka::service::{OwnSettings, Service};
 use crate::kafka::settings::{Delivery, KafkaSettings, RecordTime, Security, Topic};
 use crate::kafka::verify::Verified;
 use crate::simulate::{Scenario, ScenarioError, SimulatedEvent, Simulation};
@@ -129,8 +129,13 @@ impl Live {
             settings_seen: false,
         };
         let engine = config.settings().map_err(|error| Failure::set_up(error.to_string()))?;
-        let service =
-            Service::start(Clients::new(&settings, log)?, engine, verified, std::sync::Arc::default())?;
+        let service = Service::start(
+            Clients::new(&settings, log)?,
+            engine.clone(),
+            (OwnSettings::alone(engine), false),
+            verified,
+            std::sync::Arc::default(),
+        )?;
         Ok(Self {
             simulation,
             next,

@@ -106,8 +106,11 @@ impl Engine {
         Self { version, member: Some(Member::default()), ..Self::new(settings) }
     }
 
-    /// From now on judges by another version.
+    /// From now on judges by another version, and by the settings that it was made with.
     pub fn adopt(&mut self, version: Arc<Version>) {
+        if version.settings.config != self.version.settings.config {
+            self.slices.iter_mut().for_each(|slice| slice.heed(&version.settings));
+        }
         self.version = version;
     }
 

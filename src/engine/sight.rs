@@ -16,20 +16,29 @@ impl Engine {
         self.member.as_ref().and_then(|member| member.blindness)
     }
 
-    /// From now on what its agents do cannot be seen, or can be again. Every agent of which a risk was ever told is told of
-    /// anew: its level stays, and does not fall while events are missing. Linear in the agents. For the engine of a
-    /// partition; of any other nothing happens.
-    pub fn set_blindness(&mut self, blindness: Option<Blindness>, out: &mut Vec<Output>) {
+    /// From now on what its agents do cannot be seen, or can be again: their levels stay, and do not fall while events are
+    /// missing. Nothing is told by that; see [`Engine::tell_sight`]. Linear in the agents. For the engine of a partition; of
+    /// any other nothing happens.
+    pub fn set_blindness(&mut self, blindness: Option<Blindness>) {
         let Some(member) = &mut self.member else { return };
-        let changes = member.blindness.is_some() != blindness.is_some();
         member.blindness = blindness;
+        self.slices.iter_mut().filter(|slice| !slice.asleep).for_each(|slice| slice.see(blindness));
+    }
+
+    /// Tells anew of every agent in some slices of which a risk was ever told, in the order of slices and keys: whether it
+    /// can be seen has changed.
+    ///
+    /// * `slices`: one bit each.
+    pub fn tell_sight(&mut self, slices: u64, out: &mut Vec<Output>) {
         let now = self.clock.now().unwrap_or_default();
-        for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
-            slice.see(blindness);
-            if changes {
-                slice.tell_sight(&self.version, now, out);
-            }
-        }
+        let these =
+            self.slices.iter_mut().zip(0..).filter(|(slice, at)| !slice.asleep && slices >> at & 1 == 1);
+        these.for_each(|(slice, _)| slice.tell_sight(&self.version, now, out));
+    }
+
+    /// Agents in a slice.
+    pub fn agents_in(&self, slice: usize) -> usize {
+        self.slices.get(slice).map_or(0, |slice| slice.agents.len())
     }
 }
 

@@ -24,7 +24,7 @@ use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
-use crate::risk::{Monitoring, Verdict};
+use crate::risk::{Cause, Monitoring, Verdict};
 use crate::stats::key::mix;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
@@ -175,6 +175,12 @@ impl Slice {
         }
     }
 
+    /// From now on other settings hold.
+    pub fn heed(&mut self, settings: &Settings) {
+        self.vocabulary = Vocabulary::new(settings.identity.clone(), settings.lexicon.clone());
+        self.agents.set_capacity(settings.max_agents.div_ceil(SLICES));
+    }
+
     /// Finds the agent, or begins to watch it; the agents seen longest ago make room for it.
     pub fn watch(
         &mut self,
@@ -190,7 +196,7 @@ impl Slice {
             return slot;
         }
         if self.agents.is_full() {
-            self.make_room(version, out);
+            self.make_room(version, now, out);
         }
         let stub = self.stubs.remove(&agent);
         let of_type = self.of_type(call.agent_type, event.agent_type());
@@ -225,8 +231,9 @@ impl Slice {
     }
 
     /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
-    /// long as there are others.
-    fn make_room(&mut self, version: &Version, out: &mut Vec<Output>) {
+    /// long as there are others. Of those that cannot be seen it is told that they are not watched any more: nobody would say
+    /// so when others can be seen again.
+    fn make_room(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
         let capacity = self.agents.len();
         for (agent, last_seen, mut watched) in self.agents.evict(Watched::is_at_risk) {
             watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
@@ -240,6 +247,11 @@ impl Slice {
                 watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }
             watched.close_alerts(EventTime(last_seen), out);
+            if std::mem::take(&mut watched.blind) && watched.seq > 0 {
+                watched.monitoring = Monitoring::Degraded;
+                let level = watched.level();
+                watched.tell_level(version, now.of(now.time), level, Cause::Monitoring, out);
+            }
             self.stubs
                 .insert(agent, Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen });
             out.push(Output::Eviction(Box::new(Eviction {

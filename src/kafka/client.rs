@@ -5,6 +5,7 @@
 
 mod connect;
 mod repetitions;
+mod with;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub use self::connect::{Hears, consumer, hear, hear_why, producer};
 use self::repetitions::Repetitions;
+pub use self::with::With;
 use super::failure::{Failure, Trouble};
 use super::secret::SecretPlace;
 use super::settings::{Delivery, KafkaSettings, Mechanism, Security};

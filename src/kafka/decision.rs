@@ -7,14 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::ClientConfig;
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::chain::HEADER;
-use super::client::{self, Clients, Context, Hears};
+use super::client::{self, Clients, Hears, With};
 use super::failure::{Cause, Failure, Next};
 use super::settings::{Delivery, Topic};
 
@@ -34,34 +32,12 @@ pub struct Written {
     pub offset: i64,
 }
 
-/// Notes where a record was written, or why it was not.
-struct Acknowledged {
-    context: Context,
+/// The context of a producer that notes where a record was written, or why it was not.
+type Acknowledged = With<Answer>;
+
+#[derive(Default)]
+struct Answer {
     result: Mutex<Option<Result<Written, KafkaError>>>,
-}
-
-impl ClientContext for Acknowledged {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.context.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.context.generate_oauth_token(config)
-    }
-}
-
-impl Hears for Acknowledged {
-    fn context(&self) -> &Context {
-        &self.context
-    }
 }
 
 impl ProducerContext for Acknowledged {
@@ -118,7 +94,7 @@ fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure>
     let failed = |doing: &str| {
         let doing = format!("{doing} {topic}");
         let producer = &producer;
-        move |error: KafkaError| Failure::new(&doing, &error, producer.context().context.trouble().as_ref())
+        move |error: KafkaError| Failure::new(&doing, &error, producer.context().context().trouble().as_ref())
     };
     // First whoever writes is fenced, then the end is read: what is there then stays the end until we commit.
     producer.init_transactions(ACKNOWLEDGED).map_err(failed("begin to write to"))?;
@@ -152,14 +128,14 @@ pub(super) fn alone(clients: &Clients, topic: Topic, key: &str, json: &str) -> R
 }
 
 fn producer(clients: &Clients, config: &ClientConfig) -> Result<BaseProducer<Acknowledged>, Failure> {
-    let context = Acknowledged { context: clients.context(), result: Mutex::default() };
+    let context = Acknowledged::new(clients.context());
     client::producer(config, context).map_err(|error| Failure::new("make a producer", &error, None))
 }
 
 /// Waits until the broker says where the record is.
 fn acknowledged(producer: &BaseProducer<Acknowledged>, topic: &str) -> Result<Written, Failure> {
     let failed = |error: &KafkaError| {
-        Failure::new(&format!("write to {topic}"), error, producer.context().context.trouble().as_ref())
+        Failure::new(&format!("write to {topic}"), error, producer.context().context().trouble().as_ref())
     };
     let until = Instant::now() + ACKNOWLEDGED + POLL * 100;
     while Instant::now() < until {

@@ -114,11 +114,10 @@ metrics! {
     /// Time from when a record was written (by the broker's clock) until its event was judged, and until what followed was
     /// committed. The clock of the host is compared with that of the broker.
     latency: HistogramVec = "tiltmeter_latency_seconds", ["stage"], LATENCY;
-    /// Records of a partition of this instance that wait to be judged, marks of transactions and what is open included. As of the last look at
-    /// its end (every 5 s).
+    /// Records of a partition of this instance that wait to be judged, those of open transactions included; what aborted ones
+    /// left is read and does not wait. As of the last look at its end (every 5 s).
     lag_records: GaugeVec = "tiltmeter_lag_records", ["partition"];
-    /// How long ago the record was written that was judged last, where more than 10 others wait (so many may be marks of
-    /// transactions, which nobody takes); otherwise 0.
+    /// How long ago the record was written that was judged last, where others wait; otherwise 0.
     lag_seconds: GaugeVec = "tiltmeter_lag_seconds", ["partition"];
     /// 1 if a partition has stood before an open transaction since the heartbeat before the last; otherwise 0.
     stalled: GaugeVec = "tiltmeter_partition_stalled", ["partition"];

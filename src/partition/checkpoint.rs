@@ -4,7 +4,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `head\|COPY` | [`Head`]: position, caps on storms |
+//! | `head\|COPY` | [`Head`]: position, caps on storms, who translates sources |
 //! | `slice\|NUMBER\|COPY\|CHUNK` | [`Chunk`]: a piece of a slice, packed with zstd |
 //! | `pin\|NUMBER` | a pin, from the oldest slice on |
 //!
@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use super::pin::PinRecord;
 use super::position::Position;
+use super::sources::Sources;
 use crate::engine::member::Moment;
 use crate::engine::{SLICES, Storm};
 
 /// Version of the format.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// A slice is cut in pieces of at most so many bytes, so that a record stays below 1 MiB.
 const CHUNK_BYTES: usize = 900_000;
 /// Fast, and half the size.
@@ -119,6 +120,10 @@ pub(super) struct Head {
     pub storm: Storm,
     /// Offset and time of the last record that was judged: one of another topic has another time there.
     pub last: Option<(i64, i64)>,
+    /// Who translates sources into it, and when they were heard of: whoever has fallen silent is awaited after a restart too.
+    pub sources: Sources,
+    /// Slices of whose agents it was not told yet whether they can be seen, one bit each.
+    pub untold: u64,
 }
 
 const _: () = assert!(SLICES <= 64, "one bit each");

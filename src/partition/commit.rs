@@ -111,6 +111,8 @@ impl Partition {
             partitions: self.settings.partitions,
             storm: self.engine.storm().clone(),
             last: self.last,
+            sources: self.sources.clone(),
+            untold: self.untold,
         };
         self.pace.copy = self.settings.copies.after(self.pace.copy);
         state.push(self.saved_record(head_key(self.pace.copy), Some(framed(&head)?)));

@@ -9,9 +9,11 @@ use super::canary::is_canary;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
+use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
+use crate::control::Control;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
 use crate::engine::{Output, SLICES};
@@ -94,15 +96,46 @@ impl Partition {
     pub fn pin(&mut self, pin: Pin, versions: &impl Common) -> Result<(), JudgingError> {
         // Slices that were saved as of this very place sleep until something happens behind it: this does.
         self.wake(self.position.offset);
+        // Where it stood before: records that a pin passes over must not be judged when it is repeated.
+        let at = self.position;
         self.happen(&pin, versions)?;
-        self.pins.push_back((self.position, pin));
+        self.pins.push_back((at, pin));
         self.position.pins += 1;
         Ok(())
+    }
+
+    /// Tells of some agents that they cannot be seen any more, or can be again, where that is still to be told: of those of
+    /// one slice after the other, until it was told of so many. Once that was written, others follow.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot happen.
+    pub fn tell_sight(&mut self, at_most: usize, versions: &impl Common) -> Result<(), JudgingError> {
+        let mut slices = 0;
+        let mut agents = 0;
+        for slice in (0..SLICES).filter(|slice| self.untold >> slice & 1 == 1) {
+            if agents > 0 && agents + self.engine.agents_in(slice) > at_most {
+                break;
+            }
+            agents += self.engine.agents_in(slice);
+            slices |= 1 << slice;
+        }
+        if slices == 0 { Ok(()) } else { self.pin(Pin::TellSight(slices), versions) }
     }
 
     /// Whether pins that were decided before wait to happen: no others may be decided until then.
     pub fn has_waiting_pins(&self) -> bool {
         self.pins.back().is_some_and(|(position, _)| position.pins >= self.position.pins)
+    }
+
+    /// The pins happen that stand where it stands, and where they lead.
+    fn happen_here(&mut self, versions: &impl Common) -> Result<(), JudgingError> {
+        let mut before = None;
+        while before != Some(self.position) {
+            before = Some(self.position);
+            self.happen_until(self.position.offset, versions)?;
+        }
+        Ok(())
     }
 
     /// The pins happen that stand before the record at `offset`.
@@ -126,18 +159,36 @@ impl Partition {
         let mut said = std::mem::take(&mut self.said);
         match pin {
             Pin::Version(number) => {
-                let version = versions.version(*number).ok_or(JudgingError::NoVersion(*number))?;
+                let version =
+                    versions.version(*number, self.next_control).ok_or(JudgingError::NoVersion(*number))?;
                 self.engine.adopt(version);
             }
             Pin::Control { at, json } => {
-                self.next_control = self.next_control.max(at + 1);
+                let next = self.next_control.max(at + 1);
                 // Whoever read it from its topic has said so if it is of no use.
                 if let Ok(record) = control::decode(json.as_bytes()) {
+                    if matches!(record.kind, Control::Settings(_)) {
+                        let number = self.version();
+                        let version =
+                            versions.version(number, next).ok_or(JudgingError::NoVersion(number))?;
+                        self.engine.adopt(version);
+                    }
                     self.engine.control(&record, &mut said);
                 }
+                self.next_control = next;
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
-            Pin::Sight(blindness) => self.engine.set_blindness(*blindness, &mut said),
+            Pin::Sight(blindness) => {
+                let changes = self.engine.blindness().is_some() != blindness.is_some();
+                self.engine.set_blindness(*blindness);
+                if changes {
+                    self.untold = u64::MAX;
+                }
+            }
+            Pin::TellSight(slices) => {
+                self.engine.tell_sight(*slices, &mut said);
+                self.untold &= !slices;
+            }
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -343,13 +394,34 @@ impl Partition {
     }
 
     /// Passes over the records from where it stands up to an offset (excluded), which nobody can read: they are one dead
-    /// letter.
+    /// letter. Returns what was passed over for the first time, as the first offset and the one behind the last.
+    ///
+    /// What is repeated was passed over before, and that was told; or it was judged, and cannot be judged again: then what
+    /// is known of agents may differ from what was told, and they count on from beyond that.
     ///
     /// # Errors
     ///
     /// When pins that stand before them cannot happen.
-    pub fn pass_over_unreadable(&mut self, until: i64, versions: &impl Common) -> Result<(), JudgingError> {
+    pub fn pass_over_unreadable(
+        &mut self,
+        until: i64,
+        versions: &impl Common,
+    ) -> Result<Vec<(i64, i64)>, JudgingError> {
+        let mut passed = Vec::new();
+        self.happen_here(versions)?;
+        while self.is_muted() && self.position.offset < until {
+            let from = self.position.offset;
+            let next = self.next_boundary(from).min(until);
+            passed.push((from, next));
+            let beyond = counted(self.muted_until);
+            (0..SLICES).for_each(|slice| self.engine.count_further(slice, beyond));
+            self.position.offset = next;
+            self.happen_here(versions)?;
+        }
         let from = self.position.offset;
+        if from >= until {
+            return Ok(passed);
+        }
         let record = Incoming {
             offset: from,
             timestamp_ms: self.latest_record.unwrap_or_default(),
@@ -361,7 +433,9 @@ impl Partition {
              find out who wrote it"
         );
         self.refuse(&record, &Refusal::new(Reason::Unreadable, detail));
-        self.pin(Pin::Skip(until), versions)
+        self.pin(Pin::Skip(until), versions)?;
+        passed.push((from, until));
+        Ok(passed)
     }
 
     /// From now on it is told what happens: the caps on storms are those of what was told.
@@ -379,7 +453,7 @@ pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
 
 /// No version but the first: where versions are frozen.
 impl Common for Arc<crate::engine::Version> {
-    fn version(&self, number: u64) -> Option<Arc<crate::engine::Version>> {
+    fn version(&self, number: u64, _: i64) -> Option<Arc<crate::engine::Version>> {
         (number == self.number()).then(|| Arc::clone(self))
     }
 

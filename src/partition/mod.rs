@@ -60,8 +60,9 @@ pub struct PartitionSettings {
 
 /// What all partitions have in common: versions of what is normal, and what people decided.
 pub trait Common {
-    /// The version with a number, if it is still there.
-    fn version(&self, number: u64) -> Option<Arc<Version>>;
+    /// The version with a number, if it is still there, under the settings that hold for whoever has seen the control records
+    /// before an offset.
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>>;
 
     /// The control records before an offset of their topic, in its order, as JSON.
     fn control(&self, until: i64) -> Vec<Arc<str>>;
@@ -115,6 +116,8 @@ pub struct Partition {
     last: Option<(i64, i64)>,
     /// Who translates sources into it.
     sources: Sources,
+    /// Slices of whose agents it is still to be told that they cannot be seen any more, or can be again; one bit each.
+    untold: u64,
     /// When it told of a made-up event last.
     sang: Option<EventTime>,
     /// The caps on storms as they follow from what was told, while it is muted.
@@ -167,6 +170,11 @@ impl Partition {
     /// Those who translate sources into this partition, by what they said last.
     pub fn sources(&self) -> &Sources {
         &self.sources
+    }
+
+    /// The hash of the settings by which it judges.
+    pub fn config(&self) -> &str {
+        &self.engine.version().settings.config
     }
 
     /// Agents under watch.

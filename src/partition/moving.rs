@@ -39,6 +39,7 @@ impl Partition {
             latest_record: None,
             last: None,
             sources: Sources::default(),
+            untold: 0,
             sang: None,
             told: None,
             counts: Counts::default(),

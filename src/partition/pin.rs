@@ -26,6 +26,9 @@ pub enum Pin {
     Skip(i64),
     /// From now on what its agents do cannot be seen, because of this; or, with none, it can be again.
     Sight(Option<Blindness>),
+    /// The agents of these slices, one bit each, are told of anew because of that. All at once they could be more than one
+    /// transaction can hold.
+    TellSight(u64),
 }
 
 /// A pin as it is written down.

@@ -9,7 +9,6 @@ use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::pin::{Pin, PinRecord};
 use super::position::Position;
-use super::sources::Sources;
 use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
@@ -110,7 +109,10 @@ pub fn restore(
         said: Vec::new(),
         latest_record: None,
         last: head.as_ref().and_then(|head| head.last),
-        sources: Sources::default(),
+        // Somebody of another topic is not awaited here.
+        sources: head.as_ref().filter(|_| !anew).map(|head| head.sources.clone()).unwrap_or_default(),
+        // Nobody knows of whom it was told: then of all.
+        untold: head.as_ref().map_or(u64::from(told.is_some()).wrapping_neg(), |head| head.untold),
         sang: None,
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),
@@ -169,7 +171,7 @@ pub fn restore(
         partition.position = as_of;
         partition.next_control = next_control;
         partition.engine.set_moment(moment);
-        match common.version(number) {
+        match common.version(number, next_control) {
             Some(version) => partition.engine.adopt(version),
             None => {
                 otherwise = true;
@@ -246,7 +248,7 @@ impl Partition {
 }
 
 /// No agent has counted so far where a partition stands.
-fn counted(stands: Position) -> u64 {
+pub(super) fn counted(stands: Position) -> u64 {
     let before = u64::try_from(stands.offset).unwrap_or_default() + stands.pins + 1;
     before.saturating_mul(TOLD_AT_MOST)
 }

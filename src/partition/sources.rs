@@ -4,19 +4,24 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{DAY_MS, EventTime};
 use crate::wire::progress::Progress;
 
 /// A source of which nothing was heard for so long is not there any more.
 const FORGOTTEN_MS: i64 = DAY_MS;
-/// More are not kept in mind: whoever can write to the partition must not fill the memory.
-const MOST: usize = 4096;
+/// More are not kept in mind, nor longer names: whoever can write to the partition must not fill the memory, nor what is
+/// saved with every commit.
+const MOST: usize = 1024;
+/// The longest name of a topic that Kafka allows. Bytes.
+const LONGEST_NAME: usize = 249;
 
 /// When each partition of a source was last heard of, by the time at which that was recorded.
 ///
 /// How far it had come then is left out of account: events of some sources are minutes old when they are delivered, and
 /// whoever translates them at once would look late.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sources {
     heard: BTreeMap<(String, i32), EventTime>,
 }
@@ -25,9 +30,14 @@ impl Sources {
     /// Notes a progress record.
     pub(super) fn hear(&mut self, progress: &Progress, recorded: EventTime) {
         self.heard.retain(|_, heard| heard.plus_ms(FORGOTTEN_MS) > recorded);
+        if progress.topic.len() > LONGEST_NAME {
+            return;
+        }
         let source = (progress.topic.clone(), progress.partition);
         if self.heard.len() < MOST || self.heard.contains_key(&source) {
-            self.heard.insert(source, recorded);
+            // What is read once more is older than what was heard since.
+            let heard = self.heard.entry(source).or_insert(recorded);
+            *heard = (*heard).max(recorded);
         }
     }
 
@@ -73,6 +83,20 @@ mod tests {
         sources.hear(&progress(1, 1_010_000), EventTime(1_010_000));
         assert_eq!(sources.late(EventTime(1_060_000), 60_000), None);
         assert_eq!(sources.late(EventTime(1_060_001), 60_000), Some(("trail", 0, 60_001)));
+    }
+
+    #[test]
+    fn what_is_read_once_more_makes_nobody_look_late_and_nobody_fills_what_is_saved() {
+        let mut sources = Sources::default();
+        sources.hear(&progress(0, 0), EventTime(2_000_000));
+        sources.hear(&progress(0, 0), EventTime(1_000_000));
+        assert_eq!(sources.late(EventTime(2_000_000), 60_000), None);
+        for partition in 0..10_000 {
+            let topic = "t".repeat(if partition % 2 == 0 { 249 } else { 4000 });
+            sources.hear(&Progress { topic, ..progress(partition, 0) }, EventTime(2_000_000));
+        }
+        assert_eq!(sources.heard.len(), MOST);
+        assert!(postcard::to_allocvec(&sources).unwrap().len() < 300_000);
     }
 
     #[test]

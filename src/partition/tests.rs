@@ -4,6 +4,7 @@
 //! all. What a real broker does is tested elsewhere.
 
 mod damage;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use proptest::test_runner::{Config as TestConfig, TestRunner};
 
 use super::*;
 use crate::config::Config;
-use crate::control::{Control, ControlRecord};
+use crate::control::{Control, ControlRecord, EngineSettings};
 use crate::risk::{Decision, Verdict};
 use crate::simulate::{Scenario, Simulation};
 use crate::time::EventTime;
@@ -27,12 +28,15 @@ const PACE: Pace = Pace { events: 40, every_ms: i64::MAX };
 struct World {
     values: Vec<(i64, Vec<u8>)>,
     versions: Vec<Arc<Version>>,
+    /// The same under other settings.
+    others: Vec<Arc<Version>>,
     agent_ids: Vec<String>,
 }
 
 impl Common for World {
-    fn version(&self, number: u64) -> Option<Arc<Version>> {
-        self.versions.iter().find(|version| version.number() == number).map(Arc::clone)
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>> {
+        let versions = if control > SETTINGS_AT { &self.others } else { &self.versions };
+        versions.iter().find(|version| version.number() == number).map(Arc::clone)
     }
 
     fn control(&self, _: i64) -> Vec<Arc<str>> {
@@ -42,6 +46,28 @@ impl Common for World {
 
 fn engine_settings() -> Settings {
     Config::parse("[levels]\nobserve_first_days = 0", Path::new("")).unwrap().settings().unwrap()
+}
+
+/// Other settings hold for whoever has seen the control record at this offset.
+const SETTINGS_AT: i64 = 1000;
+
+fn other_settings() -> Settings {
+    let text = "[agents]\nmax = 64\n[alerts]\nper_day = 50\n[levels]\nobserve_first_days = 0\n[[rules]]\nname = \"many calls\"\n\
+                level = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
+    Config::parse(text, Path::new("")).unwrap().settings().unwrap()
+}
+
+/// That they hold.
+fn settings_record() -> String {
+    let text = "[alerts]\nper_day = 50".to_owned();
+    let sha256 = "8e2ebd248d9037c723d0f6003151f2f69ee04f2a47f84de0118f8b805e665a10".to_owned();
+    let record = ControlRecord {
+        time: EventTime(1_600_000_000_000),
+        id: "settings".to_owned(),
+        by: "someone".to_owned(),
+        kind: Control::Settings(EngineSettings { sha256, text }),
+    };
+    control::encode(&record).unwrap()
 }
 
 fn settings(copies: Copies) -> PartitionSettings {
@@ -67,7 +93,7 @@ fn world() -> &'static World {
             .iter()
             .map(|simulated| (simulated.event.time.0, serde_json::to_vec(&simulated.event).unwrap()))
             .collect();
-        let mut world = World { values, versions: Vec::new(), agent_ids };
+        let mut world = World { values, versions: Vec::new(), others: Vec::new(), agent_ids };
         let mut version = Version::new(engine_settings());
         world.versions.push(Arc::new(Version::new(engine_settings())));
         let mut engine = Engine::member(engine_settings(), Arc::new(Version::new(engine_settings())));
@@ -80,6 +106,10 @@ fn world() -> &'static World {
                 world.versions.push(Arc::new(Version::restore(engine_settings(), &bytes).unwrap()));
             }
         }
+        for version in &world.versions {
+            let bytes = version.save().unwrap();
+            world.others.push(Arc::new(Version::restore(other_settings(), &bytes).unwrap()));
+        }
         assert!(world.versions.len() > 3, "{}", world.versions.len());
         world
     })
@@ -91,8 +121,12 @@ enum Step {
     Take(usize),
     Version(usize),
     Verdict(usize),
+    /// Other settings hold from now on.
+    Settings,
     Clock,
     Sight(Option<Blindness>),
+    /// Of some agents it is told that they cannot be seen any more, or can be again.
+    TellSight,
     Commit,
     /// The commit is not written, and it is noticed.
     CommitFails,
@@ -109,8 +143,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (1usize..160).prop_map(Step::Take),
         1 => (0usize..100).prop_map(Step::Version),
         1 => (0usize..100).prop_map(Step::Verdict),
+        1 => Just(Step::Settings),
         1 => Just(Step::Clock),
         1 => proptest::option::of(proptest::sample::select(&Blindness::ALL[..])).prop_map(Step::Sight),
+        1 => Just(Step::TellSight),
         4 => Just(Step::Commit),
         1 => Just(Step::CommitFails),
         1 => Just(Step::CommitUnheard),
@@ -253,11 +289,20 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
                 let at = partition.next_control();
                 decide(&mut partition, verdict(*number, at));
             }
+            Step::Settings => {
+                let at = partition.next_control().max(SETTINGS_AT);
+                decide(&mut partition, Pin::Control { at, json: settings_record() });
+            }
             Step::Clock => {
                 let latest = partition.latest_record().unwrap_or_default();
                 decide(&mut partition, Pin::Clock(EventTime(latest + 400_000)));
             }
             Step::Sight(blindness) => decide(&mut partition, Pin::Sight(*blindness)),
+            Step::TellSight => {
+                let (before, at) = (partition.pins.len(), partition.position());
+                partition.tell_sight(2, world()).unwrap();
+                pins.extend(partition.pins.iter().skip(before).map(|(_, pin)| (at, pin.clone())));
+            }
             Step::Commit => {
                 if let Some(commit) = partition.commit(PACE, 0, false).unwrap() {
                     broker.write(&commit);
@@ -365,69 +410,28 @@ fn a_history_that_comes_to_the_last_record_in_another_step_ends_as_any_other() {
 }
 
 #[test]
+fn settings_hold_from_the_pin_on_also_when_it_is_repeated_and_after_it_was_deleted() {
+    use Step::{Commit, Crash, Settings, Take};
+    let mut all = vec![Take(300), Commit, Take(100), Settings, Take(200), Commit, Crash, Take(150), Commit];
+    all.extend((0..40).flat_map(|_| [Take(41), Commit]));
+    all.extend([Crash, Take(100), Commit]);
+    assert_eq!(differs(&all, Flaw::None), None);
+    let (broker, pins, partition) = run(&all, Flaw::None);
+    assert_eq!(partition.config(), other_settings().config);
+    assert!(pins.iter().any(|(_, pin)| matches!(pin, Pin::Control { .. })));
+    let rule = |told: &Outgoing| {
+        told.topic == Topic::Alerts
+            && String::from_utf8_lossy(told.value.as_ref().unwrap()).contains("many calls")
+    };
+    assert!(broker.told.iter().any(rule), "nothing was judged by the new rule");
+}
+
+#[test]
 fn a_verdict_right_after_a_restart_reaches_the_slices_that_were_saved_last() {
     use Step::{Commit, CommitUnheard, Crash, CrashUnheard, Take, Verdict};
     let saved = [Take(41), Commit, Take(40), Commit, Take(40), Commit, Take(57), Commit];
     let restarted = [Crash, CrashUnheard, Verdict(50), CommitUnheard];
     assert_eq!(differs(&[saved.to_vec(), restarted.to_vec()].concat(), Flaw::None), None);
-}
-
-#[test]
-fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
-    use crate::risk::{Level, Monitoring, RiskUpdate};
-    let rule =
-        "[[rules]]\nname = \"many calls\"\nlevel = \"medium\"\ncount = { at_least = 6, within = \"15m\" }";
-    let text = format!("[levels]\nobserve_first_days = 0\n{rule}");
-    let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
-    let version = Arc::new(Version::new(engine.clone()));
-    let settings = PartitionSettings { engine, ..settings(Copies::One) };
-    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
-    let told = |partition: &mut Partition| -> Vec<RiskUpdate> {
-        let commit = partition.commit(PACE, 0, false).unwrap();
-        let outputs = commit.into_iter().flat_map(|commit| commit.outputs);
-        let risks = outputs.filter(|output| output.topic == Topic::Risk);
-        risks.map(|output| serde_json::from_slice(&output.value.unwrap()).unwrap()).collect()
-    };
-    let records: Vec<Incoming<'_>> = (0..)
-        .zip(&world().values)
-        .map(|(offset, (time, value))| Incoming {
-            offset,
-            timestamp_ms: *time,
-            key: None,
-            value: Some(value),
-        })
-        .collect();
-    partition.take(&records, world()).unwrap();
-    let mut levels: BTreeMap<String, (Level, u64)> = BTreeMap::new();
-    for risk in told(&mut partition) {
-        assert_eq!(risk.monitoring, Monitoring::Ok);
-        levels.insert(risk.agent_id, (risk.level_uncapped, risk.seq));
-    }
-    assert!(levels.values().any(|(level, _)| *level > Level::None), "nobody has a level: {levels:?}");
-
-    partition.pin(Pin::Sight(Some(Blindness::DeadLetters)), world()).unwrap();
-    let blind = told(&mut partition);
-    assert_eq!(blind.len(), levels.len(), "everybody of whom a risk was told");
-    for risk in &blind {
-        assert_eq!((risk.monitoring, risk.expires_at), (Monitoring::Blind, None));
-        assert_eq!((risk.level_uncapped, risk.seq - 1), levels[&risk.agent_id]);
-    }
-    let mut latest = partition.latest_record().unwrap();
-    for _ in 0..40 {
-        latest += 30 * 60_000;
-        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
-    }
-    assert_eq!(told(&mut partition), [], "nothing falls in twenty hours in which nobody sees");
-
-    partition.pin(Pin::Sight(None), world()).unwrap();
-    assert!(told(&mut partition).iter().all(|risk| risk.monitoring == Monitoring::Ok
-        && risk.expires_at.is_some() == (risk.level_uncapped > Level::None)));
-    for _ in 0..200 {
-        latest += 30 * 60_000;
-        partition.pin(Pin::Clock(EventTime(latest)), world()).unwrap();
-    }
-    let fallen = told(&mut partition);
-    assert!(fallen.iter().any(|risk| risk.level_uncapped < risk.previous_level), "{fallen:?}");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(super) struct Works {
 impl Works {
     /// Starts them.
     ///
+    /// * `activates`: whether the settings of this file are to hold for the whole group.
+    ///
     /// # Errors
     ///
     /// When one cannot start.
@@ -42,6 +44,7 @@ impl Works {
         clients: &Clients,
         config: &Config,
         engine: &Settings,
+        activates: bool,
         verified: Verified,
         metrics: &Arc<Metrics>,
         parts: Parts<'_>,
@@ -57,7 +60,13 @@ impl Works {
         let identity = config.identity();
         let sinks = tells.then(|| Sinks::start(clients, identity, signs)).transpose()?;
         let webhooks = tells.then(|| Webhooks::start(clients, identity, signs)).transpose()?;
-        let service = Service::start(clients.clone(), engine.clone(), verified, Arc::clone(metrics))?;
+        let service = Service::start(
+            clients.clone(),
+            engine.clone(),
+            (config.own_settings(), activates),
+            verified,
+            Arc::clone(metrics),
+        )?;
         Ok(Self { service, normalising, sinks, webhooks })
     }
 

@@ -20,7 +20,7 @@ use super::read::read_all;
 use super::versions::{self, Manifest, VersionStore};
 use super::writer::{Together, Writer};
 use crate::engine::member::Part;
-use crate::engine::{Output, Version};
+use crate::engine::{Output, Settings, Version};
 use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
@@ -148,6 +148,7 @@ fn merge(shared: &Arc<Shared>, consumer: &BaseConsumer<Membership>, topic: &str)
             }
         }
         while let Some(boundary) = state.ready(shared.verified.partitions as usize) {
+            state.heed(&shared.versions.newest().settings);
             state.merge(boundary);
             state.tell(boundary);
             state.write(shared, writer, consumer)?;
@@ -171,11 +172,12 @@ fn settled(shared: &Shared) -> Result<Writer, Failure> {
 /// The newest version there is, and how far parts are in it.
 fn begin(shared: &Shared) -> Result<State, Failure> {
     // Read anew: the tail of this instance may be behind the one before us.
-    let store = VersionStore::read(&shared.clients, shared.engine.clone(), false)?;
+    let settings = shared.versions.newest().settings.clone();
+    let store = VersionStore::read(&shared.clients, settings.clone(), false)?;
     let Manifest { next, merged, number, .. } = store.manifest();
-    let newest = store.version(number).unwrap_or_else(|| store.newest());
-    let copied = newest.save().ok().and_then(|bytes| Version::restore(shared.engine.clone(), &bytes).ok());
-    let version = copied.unwrap_or_else(|| Version::new(shared.engine.clone()));
+    let newest = store.version(number, 0).unwrap_or_else(|| store.newest());
+    let copied = newest.save().ok().and_then(|bytes| Version::restore(settings.clone(), &bytes).ok());
+    let version = copied.unwrap_or_else(|| Version::new(settings));
     Ok(State {
         version,
         told: Vec::new(),
@@ -251,6 +253,17 @@ impl State {
             self.waiting.keys().map(|(_, partition)| *partition).collect();
         let waited = last - first > LATEST_MS;
         (handed.len() >= partitions || waited).then_some(*first)
+    }
+
+    /// Merges under these settings from now on.
+    fn heed(&mut self, settings: &Settings) {
+        if self.version.settings.config == settings.config {
+            return;
+        }
+        if let Ok(version) = self.version.save().and_then(|bytes| Version::restore(settings.clone(), &bytes))
+        {
+            self.version = version;
+        }
     }
 
     /// Merges all parts until an instant.

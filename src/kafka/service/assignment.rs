@@ -6,13 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::kafka::client::{Context, Hears};
+use crate::kafka::client::With;
 
 /// What the group decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,18 +23,17 @@ pub(super) enum Decided {
 }
 
 /// The context of a consumer of a group.
-pub(super) struct Membership {
-    context: Context,
+pub(super) type Membership = With<Decisions>;
+
+/// What the group decided and nobody has acted on.
+#[derive(Default)]
+pub(super) struct Decisions {
     decided: Mutex<Vec<Decided>>,
     /// Whether nobody acts on decisions any more.
     closes: AtomicBool,
 }
 
-impl Membership {
-    pub fn new(context: Context) -> Self {
-        Self { context, decided: Mutex::default(), closes: AtomicBool::new(false) }
-    }
-
+impl Decisions {
     /// Takes out what was decided, in its order.
     pub fn take(&self) -> Vec<Decided> {
         std::mem::take(&mut *self.decided.lock().unwrap_or_else(PoisonError::into_inner))
@@ -46,30 +42,6 @@ impl Membership {
     /// From now on everything is given up at once: the consumer is about to be dropped, which waits for that.
     pub fn close(&self) {
         self.closes.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Hears for Membership {
-    fn context(&self) -> &Context {
-        &self.context
-    }
-}
-
-impl ClientContext for Membership {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.context.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.context.generate_oauth_token(config)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Knows the audit topic as its producers do, and the topic of status as whoever reads alerts. Must not know how one is
 //! judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -62,22 +62,32 @@ fn sing_and_listen(shared: &Shared) -> Result<(), Failure> {
         {
             figure.with_label_values(&[&partition.to_string()]).set(time_ms as f64 / 1000.0);
         }
-        let ours = shared.partitions();
-        due.retain(|partition, _| ours.contains_key(partition));
-        for (partition, _) in ours.into_iter().filter(|(_, status)| !status.restoring) {
-            let at = due.entry(partition).or_insert_with(|| {
-                // It is there before the first alert, so that one that never comes is missed.
-                figure.with_label_values(&[&partition.to_string()]);
-                Instant::now() + FIRST
-            });
-            if *at <= Instant::now() {
-                *at = Instant::now() + EVERY;
-                sing(shared, &producer, partition)?;
+        let ours = shared.partitions().into_iter().filter(|(_, status)| !status.restoring);
+        let ours: BTreeSet<i32> = ours.map(|(partition, _)| partition).collect();
+        for partition in &ours {
+            // It is there before the first alert, so that one that never comes is missed.
+            figure.with_label_values(&[&partition.to_string()]);
+        }
+        for partition in due_now(&mut due, &ours, Instant::now()) {
+            if let Err(failure) = sing(shared, &producer, partition) {
+                shared.say(Severity::Warning, &format!("made-up events: {failure}; it is tried again"));
+                due.insert(partition, Instant::now() + PAUSE);
             }
         }
         producer.poll(Duration::ZERO);
     }
     Ok(())
+}
+
+/// Partitions whose turn it is; it comes again after an hour.
+///
+/// * `due`: when each is due; those that are not ours any more are forgotten.
+fn due_now(due: &mut BTreeMap<i32, Instant>, ours: &BTreeSet<i32>, now: Instant) -> Vec<i32> {
+    due.retain(|partition, _| ours.contains(partition));
+    let is_due = |partition: &i32| *due.entry(*partition).or_insert(now + FIRST) <= now;
+    let these: Vec<i32> = ours.iter().copied().filter(is_due).collect();
+    due.extend(these.iter().map(|partition| (*partition, now + EVERY)));
+    these
 }
 
 fn sing(shared: &Shared, producer: &BaseProducer<Deliveries>, partition: i32) -> Result<(), Failure> {
@@ -111,4 +121,25 @@ fn listener(shared: &Shared) -> Result<BaseConsumer<Context>, Failure> {
 fn partition_of(key: &[u8]) -> Option<i32> {
     let partition = std::str::from_utf8(key).ok()?.strip_prefix(CANARY)?.strip_prefix('|')?.parse().ok()?;
     (canary_key(partition).as_bytes() == key).then_some(partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_could_not_be_written_to_is_due_again_soon_and_the_others_when_they_were() {
+        let (mut due, ours) = (BTreeMap::new(), BTreeSet::from([0, 1, 2]));
+        let began = Instant::now();
+        let at = |after: Duration, due: &mut BTreeMap<i32, Instant>| due_now(due, &ours, began + after);
+        assert!(at(Duration::ZERO, &mut due).is_empty());
+        assert_eq!(at(FIRST, &mut due), [0, 1, 2]);
+        due.insert(1, began + FIRST + PAUSE);
+        assert!(at(FIRST + PAUSE / 2, &mut due).is_empty());
+        assert_eq!(at(FIRST + PAUSE, &mut due), [1]);
+        assert_eq!(at(FIRST + EVERY, &mut due), [0, 2]);
+        assert_eq!(at(FIRST + PAUSE + EVERY, &mut due), [1]);
+        assert!(due_now(&mut due, &BTreeSet::from([7]), began + EVERY).is_empty());
+        assert_eq!(due.keys().collect::<Vec<_>>(), [&7], "what is not ours is forgotten");
+    }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::Shared;
-use super::read::{Reader, read_all};
+use super::read::{Read, Reader, read_all};
+use super::{Shared, pinned};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
 
@@ -55,18 +55,29 @@ impl ControlTail {
 /// Reads the control topic on.
 pub(super) struct Tail(Reader);
 
+fn add(shared: &Shared, record: Read<'_>) {
+    pinned::heed(shared, record.offset, record.value.unwrap_or_default());
+    shared.control.add(record.offset, record.value);
+}
+
 /// Reads the control topic to its end.
 pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Control);
-    let add = |record: super::read::Read<'_>| shared.control.add(record.offset, record.value);
-    read_all(&shared.clients, topic, 0, || shared.stops(), add).map(Tail)
+    read_all(&shared.clients, topic, 0, || shared.stops(), |record| add(shared, record)).map(Tail)
 }
 
 impl Tail {
     pub fn run(&self, shared: &Shared) -> Result<(), Failure> {
         while !shared.stops() {
-            self.0.read(WAIT, |record| shared.control.add(record.offset, record.value))?;
+            let before = shared.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.read(shared)?;
+            pinned::came(shared, &before)?;
         }
         Ok(())
+    }
+
+    /// Reads on for a moment.
+    pub fn read(&self, shared: &Shared) -> Result<(), Failure> {
+        self.0.read(WAIT, |record| add(shared, record)).map(drop)
     }
 }

@@ -9,9 +9,6 @@ use super::Shared;
 use super::writer::now_ms;
 use crate::engine::Version;
 
-/// Marks of transactions that may stand behind the last record that was taken; nobody takes them.
-pub(super) const MARKS: i64 = 10;
-
 /// Brings the figures of a service up to date.
 pub struct Watcher {
     shared: Arc<Shared>,
@@ -80,8 +77,8 @@ impl Watcher {
             if status.restoring && status.offset == 0 {
                 continue;
             }
-            let waiting = seen.end.saturating_sub(status.offset).max(0);
-            let waits = waiting > MARKS;
+            let waiting = seen.end.saturating_sub(status.read_to).max(0);
+            let waits = waiting > 0;
             let age = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms() - latest);
             figures.lag_records.with_label_values(&label).set(waiting as f64);
             figures.lag_seconds.with_label_values(&label).set(age.max(0) as f64 / 1000.0);

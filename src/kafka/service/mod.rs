@@ -15,6 +15,7 @@ mod deciding;
 mod figures;
 pub mod lookup;
 mod normalise;
+mod pinned;
 mod pulse;
 mod read;
 mod relay;
@@ -46,6 +47,8 @@ use self::control::ControlTail;
 pub use self::deciding::{Decided, Deciding};
 pub use self::figures::Watcher;
 pub use self::normalise::{NormaliseError, Normalising};
+use self::pinned::Held;
+pub use self::pinned::{OwnSettings, ReadSettings};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
 pub use self::sinks::Sinks;
@@ -63,6 +66,10 @@ pub(in crate::kafka::service) struct Shared {
     pub verified: Verified,
     pub versions: VersionStore,
     pub control: ControlTail,
+    /// What the file of this instance says.
+    pub own: OwnSettings,
+    /// Which settings hold.
+    held: Mutex<Held>,
     pub pulse: Pulse,
     pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
@@ -78,6 +85,9 @@ pub struct PartitionStatus {
     pub restoring: bool,
     /// The next record.
     pub offset: i64,
+    /// Everything before it has been read: records, and what is none, such as what aborted transactions left. At least
+    /// `offset`.
+    pub read_to: i64,
     /// The latest record's time. Milliseconds since 1970.
     pub latest_record: Option<i64>,
     /// Agents under watch.
@@ -94,10 +104,18 @@ pub struct PartitionStatus {
 
 impl Shared {
     /// * `engine`: what the engine of one partition is told.
-    fn new(clients: Clients, engine: Settings, verified: Verified, metrics: Arc<Metrics>) -> Self {
+    fn new(
+        clients: Clients,
+        engine: Settings,
+        own: OwnSettings,
+        verified: Verified,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             versions: VersionStore::new(engine.clone()),
             control: ControlTail::default(),
+            own,
+            held: Mutex::default(),
             pulse: Pulse::default(),
             metrics,
             status: Mutex::default(),
@@ -147,8 +165,8 @@ impl Shared {
 }
 
 impl Common for Shared {
-    fn version(&self, number: u64) -> Option<Arc<Version>> {
-        self.versions.version(number)
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>> {
+        self.versions.version(number, control)
     }
 
     fn control(&self, until: i64) -> Vec<Arc<str>> {
@@ -166,25 +184,29 @@ impl Service {
     /// Starts the threads of an instance. Returns once the versions and the control topic have been read to their ends.
     ///
     /// * `engine`: what every partition's engine is told; `max_agents` of all partitions together.
+    /// * `own`: the same as a text, and how those of others are read. They hold where nobody has said which do.
+    /// * `activates`: whether they are to hold for the whole group from now on.
     /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
-    /// When the topics cannot be read.
+    /// When the topics cannot be read, or the settings that hold cannot be judged by here.
     pub fn start(
         clients: Clients,
         engine: Settings,
+        (own, activates): (OwnSettings, bool),
         verified: Verified,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let engine = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine };
-        let shared = Arc::new(Shared::new(clients, engine, verified, metrics));
+        let shared = Arc::new(Shared::new(clients, engine, own, verified, metrics));
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
         let tail = versions::tail(&service.shared)?;
         service.spawn("baselines", move |shared| tail.run(&shared));
         let tail = control::tail(&service.shared)?;
+        pinned::agree(&service.shared, &tail, activates)?;
         service.spawn("control", move |shared| tail.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
         if service.shared.clients.settings().canary {

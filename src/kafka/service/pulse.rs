@@ -10,19 +10,15 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde::Serialize;
 
-use super::figures::MARKS;
 use super::read::Watermarks;
 use super::sight::Lateness;
 use super::writer::now_ms;
 use super::{PartitionStatus, Shared};
-use crate::kafka::client::{self, Context, Hears, Isolation, Severity};
+use crate::kafka::client::{self, Isolation, Severity, With};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::{RecordTime, Topic};
 use crate::risk::Blindness;
@@ -79,6 +75,8 @@ pub(super) enum AlarmKind {
     Blind,
     /// Agents may lie on two partitions.
     Misplaced,
+    /// This instance does not judge by its own file.
+    Settings,
 }
 
 impl AlarmKind {
@@ -91,6 +89,7 @@ impl AlarmKind {
             Self::Panic => "panic",
             Self::Blind => "blind",
             Self::Misplaced => "misplaced",
+            Self::Settings => "settings",
         }
     }
 }
@@ -106,6 +105,17 @@ pub(super) struct Seen {
     pub lateness: Lateness,
     /// Whether too many of its records could not be used for two heartbeats.
     pub dead_letters: bool,
+}
+
+impl Seen {
+    /// What has to be believed of a partition at which nobody has looked yet: it is as blind as it was.
+    fn as_of(blindness: Option<Blindness>) -> Self {
+        Self {
+            lateness: Lateness::as_of(blindness == Some(Blindness::Behind)),
+            dead_letters: blindness == Some(Blindness::DeadLetters),
+            ..Self::default()
+        }
+    }
 }
 
 /// A record for the operator.
@@ -153,8 +163,12 @@ impl Pulse {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(&partition).copied()
     }
 
-    fn see(&self, partition: i32, change: impl FnOnce(&mut Seen)) {
-        change(self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default());
+    /// Notes what is seen of a partition at work.
+    ///
+    /// * `status`: what it does; it begins as blind as it was saved.
+    fn see(&self, partition: i32, status: &PartitionStatus, change: impl FnOnce(&mut Seen)) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        change(seen.entry(partition).or_insert_with(|| Seen::as_of(status.blindness)));
     }
 
     fn put(&self, partition: i32, end: End) {
@@ -188,34 +202,12 @@ struct Beat {
     dead_letters: u64,
 }
 
-/// Notes when the broker says a record was written.
-struct Acknowledged {
-    context: Context,
+/// The context of a producer that notes when the broker says a record was written.
+type Acknowledged = With<Written>;
+
+#[derive(Default)]
+struct Written {
     time_ms: Mutex<Option<i64>>,
-}
-
-impl ClientContext for Acknowledged {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.context.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.context.generate_oauth_token(config)
-    }
-}
-
-impl Hears for Acknowledged {
-    fn context(&self) -> &Context {
-        &self.context
-    }
 }
 
 impl ProducerContext for Acknowledged {
@@ -233,7 +225,7 @@ pub(super) fn run(shared: &Shared) -> Result<(), Failure> {
     let mut config = shared.clients.producer(u32::MAX)?;
     config.remove("transactional.id");
     config.remove("transaction.timeout.ms");
-    let context = Acknowledged { context: shared.clients.context(), time_ms: Mutex::default() };
+    let context = Acknowledged::new(shared.clients.context());
     let producer: BaseProducer<Acknowledged> = client::producer(&config, context)
         .map_err(|error| Failure::new("make the producer of heartbeats", &error, None))?;
     let seen = Watermarks::new(&shared.clients, Isolation::Uncommitted)?;
@@ -275,7 +267,7 @@ fn beat(
     if let Some(time_ms) = time_ms {
         shared.metrics.figures.heartbeat.with_label_values::<&str>(&[]).set(time_ms as f64 / 1000.0);
     }
-    for (partition, status) in &partitions {
+    for (partition, status) in partitions.iter().filter(|(_, status)| !status.restoring) {
         let (_, end) = seen.of(audit, *partition)?;
         if let (RecordTime::Broker, Some(time_ms)) = (settings.record_time, time_ms) {
             shared.pulse.put(*partition, End { offset: end, time_ms });
@@ -286,7 +278,7 @@ fn beat(
         let since = stalled.entry(*partition).or_default();
         *since = if stands && since.0 == stable { (stable, since.1 + 1) } else { (stable, 0) };
         let stalled = stands && since.1 >= STALLED_BEATS;
-        shared.pulse.see(*partition, |seen| (seen.end, seen.stalled) = (end, stalled));
+        shared.pulse.see(*partition, status, |seen| (seen.end, seen.stalled) = (end, stalled));
         if stands && since.1 == STALLED_BEATS {
             shared.alarm(
                 AlarmKind::Stalled,
@@ -320,9 +312,9 @@ fn look_at_ends(shared: &Shared, seen: &Watermarks) {
             return;
         }
         let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { continue };
-        let waits = end.saturating_sub(status.offset) > MARKS;
+        let waits = end > status.read_to;
         let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
-        shared.pulse.see(partition, |seen| {
+        shared.pulse.see(partition, status, |seen| {
             seen.end = end;
             seen.lateness.look(late);
         });
@@ -358,9 +350,14 @@ struct Counted {
 /// Tells of a partition of whose records too many could not be used since the last heartbeat.
 fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
     let (share, least) = DEAD_SHARE;
-    for (partition, status) in shared.partitions() {
+    // What one that is being put back repeats has been counted before.
+    let at_work: BTreeMap<_, _> =
+        shared.partitions().into_iter().filter(|(_, status)| !status.restoring).collect();
+    counted.retain(|partition, _| at_work.contains_key(partition));
+    for (partition, status) in at_work {
         let (events, dead_letters) = (status.counts.events, status.counts.dead_letters);
-        let before = counted.get(&partition).copied().unwrap_or(Counted {
+        let known = counted.get(&partition).copied();
+        let before = known.unwrap_or(Counted {
             events,
             dead_letters,
             misplaced: status.counts.misplaced,
@@ -373,7 +370,12 @@ fn look_at_dead_letters(shared: &Shared, counted: &mut BTreeMap<i32, Counted>) {
         let misplaced = status.counts.misplaced;
         let told = look_at_places(shared, partition, misplaced.saturating_sub(before.misplaced), before.told);
         counted.insert(partition, Counted { events, dead_letters, bad, misplaced, told });
-        shared.pulse.see(partition, |seen| seen.dead_letters = bad >= BAD_BEATS);
+        // One heartbeat alone says nothing, neither that it begins nor that it is over.
+        if known.is_some() {
+            shared.pulse.see(partition, &status, |seen| {
+                seen.dead_letters = bad >= BAD_BEATS || (seen.dead_letters && too_many);
+            });
+        }
         if too_many {
             shared.alarm(
                 AlarmKind::DeadLetters,
@@ -447,4 +449,23 @@ fn send(
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_at_which_nobody_has_looked_yet_is_as_blind_as_it_was() {
+        let pulse = Pulse::default();
+        let status = |blindness| PartitionStatus { blindness, ..PartitionStatus::default() };
+        pulse.see(0, &status(Some(Blindness::Behind)), |seen| seen.lateness.look(60_000));
+        assert!(pulse.seen_of(0).unwrap().lateness.is_behind, "it has not caught up");
+        pulse.see(0, &status(Some(Blindness::Behind)), |seen| seen.lateness.look(0));
+        assert!(!pulse.seen_of(0).unwrap().lateness.is_behind);
+        pulse.see(1, &status(Some(Blindness::DeadLetters)), |seen| seen.end = 7);
+        assert!(pulse.seen_of(1).unwrap().dead_letters);
+        pulse.see(2, &status(None), |seen| seen.end = 7);
+        assert_eq!(pulse.seen_of(2), Some(Seen { end: 7, ..Seen::default() }));
+    }
 }

@@ -19,7 +19,7 @@ use self::taking::Held;
 use self::writing::{Saved, Writes};
 use super::read::Watermarks;
 use super::restoring::committed_of;
-use super::{Shared, control, versions};
+use super::{OwnSettings, Shared, control, versions};
 use crate::engine::{Engine, Holdings, Settings, Version};
 use crate::kafka::client::{self, Clients, Context, Isolation};
 use crate::kafka::failure::Failure;
@@ -69,15 +69,23 @@ impl Resting {
     /// Looks whether nobody works, and reads versions and control records to their ends.
     ///
     /// * `engine`: what one engine for all partitions is told.
+    /// * `own`: how the settings that held are read.
     ///
     /// # Errors
     ///
     /// When somebody works, with who it is; when the topics cannot be read.
-    pub fn open(clients: Clients, engine: Settings, verified: Verified) -> Result<Self, Failure> {
+    pub fn open(
+        clients: Clients,
+        engine: Settings,
+        own: OwnSettings,
+        verified: Verified,
+    ) -> Result<Self, Failure> {
         let partitions = verified.partitions.max(1) as usize;
         let share = Settings { max_agents: engine.max_agents.div_ceil(partitions), ..engine.clone() };
-        let resting =
-            Self { shared: Shared::new(clients, share, verified, std::sync::Arc::default()), whole: engine };
+        let resting = Self {
+            shared: Shared::new(clients, share, own, verified, std::sync::Arc::default()),
+            whole: engine,
+        };
         resting.refuse_members()?;
         drop(versions::tail(&resting.shared)?);
         drop(control::tail(&resting.shared)?);
@@ -154,7 +162,8 @@ impl Resting {
     ///
     /// When there is no such version, or the topics cannot be read or written.
     pub fn revert_version(&self, number: u64, dry_run: bool) -> Result<Change, Failure> {
-        let found = self.shared.versions.version(number).filter(|version| version.number() == number);
+        let found =
+            self.shared.versions.version(number, i64::MAX).filter(|version| version.number() == number);
         let found = found.ok_or_else(|| {
             Failure::set_up(format!(
                 "there is no version {number} in {} any more; the newest is {}",

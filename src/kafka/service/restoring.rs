@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -77,26 +77,46 @@ pub(super) fn read(shared: &Shared, partition: i32) -> Result<(Restored, BTreeSe
 }
 
 /// When the record at an offset was written, in milliseconds since 1970; none where there is none.
+///
+/// # Errors
+///
+/// When nothing comes: that another record stands there would be a guess, and where the partition stood would be forgotten.
 fn time_of(clients: &Clients, topic: &str, partition: i32, offset: i64) -> Result<Option<i64>, Failure> {
     let reader = Reader::new(clients, topic, partition, Offset::Offset(offset))?;
-    let mut found = None;
-    let until = Instant::now() + ANSWER;
-    while found.is_none() && Instant::now() < until {
+    let first = first_of(|| {
+        let mut first = None;
         let at_end = reader.read(LOOK, |record| {
-            found.get_or_insert((record.offset, record.timestamp_ms));
+            first.get_or_insert((record.offset, record.timestamp_ms));
         })?;
-        if at_end {
-            break;
+        Ok((first, at_end))
+    })?;
+    let first = first.ok_or_else(|| {
+        Failure::passing(format!(
+            "cannot read the record at offset {offset} of {topic} [{partition}], by which the topic is known again: nothing \
+             comes; it is tried again"
+        ))
+    })?;
+    Ok(first.filter(|(at, _)| *at == offset).map(|(_, time_ms)| time_ms))
+}
+
+/// The first record that comes, or none where the partition ends before one; nothing where neither comes in time.
+fn first_of<R>(
+    mut look: impl FnMut() -> Result<(Option<R>, bool), Failure>,
+) -> Result<Option<Option<R>>, Failure> {
+    for _ in 0..ANSWER.as_millis() / LOOK.as_millis() {
+        let (first, at_end) = look()?;
+        if first.is_some() || at_end {
+            return Ok(Some(first));
         }
     }
-    Ok(found.filter(|(at, _)| *at == offset).map(|(_, time_ms)| time_ms))
+    Ok(None)
 }
 
 /// What a partition is told.
 pub(super) fn settings(shared: &Shared, partition: i32) -> PartitionSettings {
     let clients = &shared.clients;
     PartitionSettings {
-        engine: shared.engine.clone(),
+        engine: shared.versions.newest().settings.clone(),
         number: partition,
         partitions: i32::try_from(shared.verified.partitions).unwrap_or(i32::MAX),
         topic: clients.settings().topics.of(Topic::Audit).to_owned(),
@@ -139,4 +159,22 @@ pub(super) fn committed_of<C: rdkafka::consumer::ConsumerContext>(
         }
     }
     Ok(positions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_come_in_time_is_not_taken_for_another_record() {
+        assert_eq!(first_of::<i64>(|| Ok((None, false))).unwrap(), None, "nothing is known");
+        assert_eq!(first_of::<i64>(|| Ok((None, true))).unwrap(), Some(None), "the partition ends");
+        let mut looks = 0;
+        let late = first_of(|| {
+            looks += 1;
+            Ok((Some(7).filter(|_| looks > 100), false))
+        });
+        assert_eq!(late.unwrap(), Some(Some(7)));
+        assert!(first_of::<i64>(|| Err(Failure::passing("gone".to_owned()))).is_err());
+    }
 }

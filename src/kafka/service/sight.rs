@@ -3,7 +3,6 @@
 //! Knows how late a partition is, how many of its records are of no use, and who translates sources into it. Must not know
 //! what follows for agents: that is the engine's, from the pin that is decided here.
 
-use super::figures::MARKS;
 use super::pulse::Seen;
 use crate::kafka::settings::RecordTime;
 use crate::partition::Partition;
@@ -27,6 +26,11 @@ pub(super) struct Lateness {
 }
 
 impl Lateness {
+    /// As it was when somebody else looked last: what is behind stays so until it has caught up.
+    pub fn as_of(is_behind: bool) -> Self {
+        Self { looks: 0, is_behind }
+    }
+
     /// Notes a look.
     ///
     /// * `late_ms`: age of the latest record that was judged, if others wait; else 0.
@@ -39,10 +43,12 @@ impl Lateness {
 
 /// Why the agents of a partition cannot be seen now, with a sentence for the operator.
 ///
+/// * `waits`: whether there is anything that it has not read.
 /// * `now_ms`: the host's clock. Milliseconds since 1970. How late something is can be said only where the broker says when
 ///   records came.
 pub(super) fn blindness(
     partition: &Partition,
+    waits: bool,
     seen: Seen,
     record_time: RecordTime,
     now_ms: i64,
@@ -63,7 +69,6 @@ pub(super) fn blindness(
                 .to_owned(),
         ));
     }
-    let waits = seen.end.saturating_sub(partition.next_offset()) > MARKS;
     // While it reads what waits, those who translate have not been heard of for as long as it is behind.
     let now = if waits { partition.latest_record().unwrap_or(now_ms) } else { now_ms };
     let (topic, number, late) = partition.sources().late(EventTime(now), SOURCE_LATE_MS)?;

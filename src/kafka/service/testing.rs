@@ -81,7 +81,7 @@ impl Deciding {
         let mut judged_under = empty.judged_under.clone();
         judged_under.baseline = self.shared.versions.newest().number();
         judged_under.clock = time;
-        judged_under.config.clone_from(&self.shared.engine.config);
+        judged_under.config.clone_from(&self.shared.versions.newest().settings.config);
         Alert {
             alert_id: alert_id.to_owned(),
             state,
@@ -136,7 +136,7 @@ impl Deciding {
             monitoring: Monitoring::Ok,
             maturity: "new".to_owned(),
             baseline: self.shared.versions.newest().number(),
-            config: self.shared.engine.config.clone(),
+            config: self.shared.versions.newest().settings.config.clone(),
         }
     }
 }

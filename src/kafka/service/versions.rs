@@ -42,19 +42,21 @@ pub(super) struct Manifest {
     pub merged: BTreeMap<i32, i64>,
 }
 
-/// Versions by their number.
+/// Versions by their number, each under the settings that hold for whoever asks.
 pub struct VersionStore {
-    settings: Settings,
     known: Mutex<Known>,
 }
 
 struct Known {
+    /// Settings, by one after the offset of the control record from which they hold; those of 0 before any. None where they
+    /// cannot be read here.
+    settings: BTreeMap<i64, Option<Settings>>,
     /// Pieces of versions, whole or not.
     pieces: BTreeMap<(u64, u32), Vec<u8>>,
     /// With when we heard of them.
     manifests: BTreeMap<u64, (Manifest, Instant)>,
-    /// Versions that were put together.
-    ready: BTreeMap<u64, Arc<Version>>,
+    /// Versions that were put together, by their number and since when their settings hold.
+    ready: BTreeMap<(u64, i64), Arc<Version>>,
     newest: Arc<Version>,
     /// When it was written, by the broker's clock; none for what is shipped. Milliseconds since 1970.
     newest_ms: Option<i64>,
@@ -92,11 +94,37 @@ impl VersionStore {
         let known = Known {
             pieces: BTreeMap::new(),
             manifests: BTreeMap::new(),
-            ready: BTreeMap::from([(0, Arc::clone(&newest))]),
+            ready: BTreeMap::from([((0, 0), Arc::clone(&newest))]),
             newest,
             newest_ms: None,
+            settings: BTreeMap::from([(0, Some(settings))]),
         };
-        Self { settings, known: Mutex::new(known) }
+        Self { known: Mutex::new(known) }
+    }
+
+    /// From the control record at an offset on, other settings hold.
+    ///
+    /// * `settings`: none where they cannot be read here. Until others are there, nobody who has seen that record has a
+    ///   version: whoever cannot judge as the others do must not judge.
+    pub fn heed(&self, at: i64, settings: Option<Settings>) {
+        let mut known = self.lock();
+        known.settings.insert(at + 1, settings);
+        let number = known.newest.number();
+        drop(known);
+        if let Some(newest) = self.version(number, i64::MAX) {
+            self.lock().newest = newest;
+        }
+    }
+
+    /// The settings that hold for whoever has seen the control records before an offset, and since when.
+    fn settings(&self, control: i64) -> Option<(i64, Settings)> {
+        let known = self.lock();
+        let mut held = known.settings.range(..=control.max(0)).rev();
+        let is_last = |since: &i64| known.settings.last_key_value().is_some_and(|(last, _)| last == since);
+        if held.clone().next().is_some_and(|(since, settings)| settings.is_none() && is_last(since)) {
+            return None;
+        }
+        held.find_map(|(since, settings)| Some((*since, settings.clone()?)))
     }
 
     /// The newest version that is whole.
@@ -130,13 +158,15 @@ impl VersionStore {
                 let manifest: Manifest = postcard::from_bytes(value).map_err(|error| error.to_string())?;
                 self.lock().manifests.insert(version, (manifest, Instant::now()));
                 // Made here, so that nobody waits for it while judging.
-                let made = self.make(version).ok_or_else(|| format!("version {version} is not whole"))?;
+                let Some((since, settings)) = self.settings(i64::MAX) else { return Ok(()) };
+                let made =
+                    self.make(version, settings).ok_or_else(|| format!("version {version} is not whole"))?;
                 let mut known = self.lock();
                 if version >= known.newest.number() {
                     known.newest = Arc::clone(&made);
                     known.newest_ms = Some(record.timestamp_ms);
                 }
-                known.ready.insert(version, made);
+                known.ready.insert((version, since), made);
                 while known.ready.len() > 3 {
                     known.ready.pop_first();
                 }
@@ -154,7 +184,7 @@ impl VersionStore {
     }
 
     /// Puts a version together.
-    fn make(&self, number: u64) -> Option<Arc<Version>> {
+    fn make(&self, number: u64, settings: Settings) -> Option<Arc<Version>> {
         let packed: Vec<u8> = {
             let known = self.lock();
             let pieces = known.manifests.get(&number)?.0.pieces;
@@ -163,7 +193,7 @@ impl VersionStore {
             found?.into_iter().flatten().copied().collect()
         };
         let bytes = zstd::decode_all(packed.as_slice()).ok()?;
-        Version::restore(self.settings.clone(), &bytes).ok().map(Arc::new)
+        Version::restore(settings, &bytes).ok().map(Arc::new)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -172,15 +202,24 @@ impl VersionStore {
 }
 
 impl Common for VersionStore {
-    fn version(&self, number: u64) -> Option<Arc<Version>> {
-        let ready = self.lock().ready.get(&number).map(Arc::clone);
-        let made = ready.or_else(|| self.make(number));
-        let shipped = || (number == 0).then(|| Arc::new(Version::new(self.settings.clone())));
-        made.or_else(shipped).or_else(|| {
+    fn version(&self, number: u64, control: i64) -> Option<Arc<Version>> {
+        let (since, settings) = self.settings(control)?;
+        if let Some(ready) = self.lock().ready.get(&(number, since)) {
+            return Some(Arc::clone(ready));
+        }
+        let made = self.make(number, settings.clone());
+        let shipped = || (number == 0).then(|| Arc::new(Version::new(settings.clone())));
+        let made = made.or_else(shipped).or_else(|| {
             // Outlived: what came after it holds. One that is not there yet will come.
             let after = self.lock().manifests.range(number..).next().map(|(number, _)| *number)?;
-            self.make(after)
-        })
+            self.make(after, settings.clone())
+        })?;
+        let mut known = self.lock();
+        if known.newest.number() == made.number() {
+            // Other partitions will ask for it as well.
+            known.ready.insert((made.number(), since), Arc::clone(&made));
+        }
+        Some(made)
     }
 
     fn control(&self, _: i64) -> Vec<Arc<str>> {
@@ -252,5 +291,42 @@ impl Tail {
             self.0.read(WAIT, |record| note(shared, record))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn settings(per_day: u32) -> Settings {
+        let text = format!("[alerts]\nper_day = {per_day}");
+        Config::parse(&text, Path::new("")).unwrap().settings().unwrap()
+    }
+
+    #[test]
+    fn whoever_asks_gets_the_settings_that_held_where_he_stands() {
+        let store = VersionStore::new(settings(1));
+        store.heed(10, Some(settings(2)));
+        store.heed(20, Some(settings(3)));
+        let per_day = |control| store.version(0, control).map(|version| version.settings.alerts_per_day);
+        assert_eq!([0, 10, 11, 20, 21, i64::MAX].map(per_day), [1.0, 1.0, 2.0, 2.0, 3.0, 3.0].map(Some));
+        assert_eq!(store.newest().settings.alerts_per_day, 3.0);
+        assert!(
+            Arc::ptr_eq(&store.version(0, 15).unwrap(), &store.version(0, 12).unwrap()),
+            "one for all partitions"
+        );
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_here_stop_whoever_has_come_to_them_until_there_are_others() {
+        let store = VersionStore::new(settings(1));
+        store.heed(10, None);
+        let per_day = |control| store.version(0, control).map(|version| version.settings.alerts_per_day);
+        assert_eq!([10, 11].map(per_day), [Some(1.0), None]);
+        store.heed(20, Some(settings(3)));
+        assert_eq!([10, 11, 21].map(per_day), [1.0, 1.0, 3.0].map(Some));
     }
 }

@@ -2,46 +2,40 @@
 //!
 //! Knows partitions from being assigned until being revoked. Must not judge.
 
+mod committing;
+mod membership;
 mod taking;
 mod tally;
 mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::{Offset, TopicPartitionList};
 
 use self::taking::{Suspect, incoming, pin, take};
 use self::tally::Tally;
 use self::unreadable::is_unreadable;
-use super::assignment::{Decided, Membership};
-use super::pulse::AlarmKind;
-use super::restoring::{self, committed_of};
-use super::writer::{Together, Writer, now_ms};
+use super::assignment::Membership;
+use super::writer::Writer;
 use super::{PartitionStatus, Shared};
 use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
-use crate::partition::{Commit, Incoming, JudgingError, Pace, Partition, Position, Restored};
+use crate::partition::{Incoming, Pace, Partition, Restored};
 
 /// How long a poll waits for the first record.
 const POLL: Duration = Duration::from_millis(50);
 /// Records that are taken at once, and their bytes.
 const BATCH: usize = 4096;
 const BATCH_BYTES: usize = 8 << 20;
-/// Without outputs, offsets are committed this often, and after so many records.
-const COMMIT_EVERY: Duration = Duration::from_millis(250);
-const COMMIT_AFTER: usize = 20_000;
 /// A slice is saved after so many events of a partition; or so that all of them are within the longest replay.
 const SLICE_AFTER: u64 = 1 << 14;
 const SLICES: i64 = crate::engine::SLICES as i64;
-/// A client is asked to seek until it can, for at most this long.
-const SEEK_WITHIN: Duration = Duration::from_secs(10);
 /// Between two tries to write, at first and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// A sentence about what does not work is said this often.
@@ -68,6 +62,10 @@ struct Worker<'s> {
     said: Option<Instant>,
     pace: Pace,
     joined: bool,
+    /// Where the consumer stood when it last had nothing more to hand over: behind what is no record, too.
+    stood: BTreeMap<i32, i64>,
+    /// Whether the consumer has met what cannot be read, and may have gone anywhere since.
+    met_unreadable: bool,
     tally: Tally,
 }
 
@@ -102,6 +100,8 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         said: None,
         pace: Pace { events: SLICE_AFTER, every_ms },
         joined: false,
+        stood: BTreeMap::new(),
+        met_unreadable: false,
         tally: Tally::new(&shared.metrics),
     };
     while !shared.stops() {
@@ -179,6 +179,9 @@ impl Worker<'_> {
             }
         }
         drop(taken);
+        if count == 0 && trouble.is_none() {
+            self.look_where_it_stands();
+        }
         for (number, error) in broken {
             self.mend(number, error);
         }
@@ -191,147 +194,13 @@ impl Worker<'_> {
         self.pin_what_is_new();
         self.commit_if_due()?;
         self.note();
-        let Some(error) = trouble else { return Ok(()) };
-        if is_unreadable(&error) {
-            self.pass_over_unreadable()?;
+        if let Some(error) = trouble {
+            self.tell(&error)?;
         }
-        self.tell(&error)
-    }
-
-    /// What the group decided is done.
-    fn decide(&mut self, decided: Decided) -> Result<(), Failure> {
-        match decided {
-            Decided::Assigned(partitions) => {
-                if !std::mem::replace(&mut self.joined, true) {
-                    self.shared.join();
-                }
-                let mut paused = TopicPartitionList::new();
-                for place in partitions.elements() {
-                    // A number, although it is read from elsewhere: the end would be asked for, and an answer that comes after
-                    // the seek moves the reader there all the same, past records that nobody has judged.
-                    let _ = paused.add_partition_offset(place.topic(), place.partition(), Offset::Offset(0));
-                }
-                let failed = |error: KafkaError| Failure::new("take the partitions assigned", &error, None);
-                self.consumer.incremental_assign(&paused).map_err(failed)?;
-                self.consumer.pause(&paused).map_err(failed)?;
-                for place in partitions.elements() {
-                    let number = place.partition();
-                    self.slots.insert(number, Slot::Restoring(restoring::begin(self.shared, number)));
-                }
-            }
-            Decided::Revoked(partitions) => {
-                if !self.consumer.assignment_lost() {
-                    let numbers: Vec<i32> =
-                        partitions.elements().iter().map(|place| place.partition()).collect();
-                    self.give_up(Some(&numbers))?;
-                }
-                for place in partitions.elements() {
-                    self.slots.remove(&place.partition());
-                    self.suspects.remove(&place.partition());
-                    self.shared.note(place.partition(), None);
-                }
-                let failed = |error: KafkaError| Failure::new("give up the partitions revoked", &error, None);
-                self.consumer.incremental_unassign(&partitions).map_err(failed)?;
-            }
-            Decided::Failed(why) => {
-                self.shared.say(
-                    Severity::Warning,
-                    &format!("the group could not be joined: {why}; it is tried again"),
-                );
-                self.slots.keys().for_each(|number| self.shared.note(*number, None));
-                self.slots.clear();
-                let _ = self.consumer.unassign();
-            }
+        if self.met_unreadable {
+            self.pass_over_unreadable();
         }
         Ok(())
-    }
-
-    /// Partitions that were put back begin to work.
-    fn finish_restoring(&mut self) -> Result<(), Failure> {
-        let mut arrived = Vec::new();
-        for (number, slot) in &self.slots {
-            if let Slot::Restoring(waits) = slot {
-                match waits.try_recv() {
-                    Ok(restored) => arrived.push((*number, restored)),
-                    Err(TryRecvError::Empty) => {}
-                    Err(TryRecvError::Disconnected) => arrived.push((
-                        *number,
-                        Err(Failure::set_up(
-                            "putting a partition back ended in a panic; please report what was printed"
-                                .to_owned(),
-                        )),
-                    )),
-                }
-            }
-        }
-        for (number, restored) in arrived {
-            match restored {
-                Ok(Restored { partition, missing }) => {
-                    for sentence in missing {
-                        self.shared.alarm(AlarmKind::CoverageGap, Some(number), &sentence);
-                    }
-                    if let Err(failure) = self.read_from(number, partition.next_offset()) {
-                        self.say_sometimes(Severity::Warning, &failure.to_string());
-                        self.restore_anew(number);
-                        continue;
-                    }
-                    self.tally.begin(&partition);
-                    self.slots.insert(number, Slot::Running(Box::new(partition)));
-                }
-                Err(failure) if failure.next == Next::Mend => return Err(failure),
-                Err(failure) => {
-                    self.say_sometimes(Severity::Warning, &failure.to_string());
-                    self.slots.insert(number, Slot::Restoring(restoring::begin(self.shared, number)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a partition from an offset on.
-    fn read_from(&self, number: i32, offset: i64) -> Result<(), Failure> {
-        let topic = self.shared.clients.settings().topics.of(Topic::Audit);
-        let doing = format!("read {topic} [{number}] from {offset} on");
-        let mut place = TopicPartitionList::new();
-        let failed = |error: KafkaError| Failure::new(&doing, &error, None);
-        place.add_partition_offset(topic, number, Offset::Offset(offset)).map_err(failed)?;
-        // What is fetched for the first time cannot be moved yet.
-        let until = Instant::now() + SEEK_WITHIN;
-        while let Err(error) = self.consumer.seek(topic, number, Offset::Offset(offset), SEEK_WITHIN) {
-            if Instant::now() > until {
-                return Err(failed(error));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        self.consumer.resume(&place).map_err(failed)
-    }
-
-    /// A partition that cannot go on is put back.
-    fn mend(&mut self, number: i32, error: JudgingError) {
-        let sentence = format!("partition {number}: {error}");
-        match error {
-            JudgingError::Panic { .. } => self.shared.alarm(AlarmKind::Panic, Some(number), &sentence),
-            JudgingError::NoVersion(_) => self.shared.say(Severity::Warning, &sentence),
-        }
-        match error {
-            JudgingError::Panic { suspect: Some(offset), .. } => {
-                self.suspects.insert(number, Suspect::Record(offset));
-            }
-            JudgingError::Panic { from, .. } => {
-                self.suspects.insert(number, Suspect::From(from));
-            }
-            JudgingError::NoVersion(_) => {}
-        }
-        self.restore_anew(number);
-    }
-
-    fn restore_anew(&mut self, number: i32) {
-        self.tally.forget(number);
-        let topic = self.shared.clients.settings().topics.of(Topic::Audit);
-        let mut place = TopicPartitionList::new();
-        place.add_partition(topic, number);
-        let _ = self.consumer.pause(&place);
-        self.slots.insert(number, Slot::Restoring(restoring::begin(self.shared, number)));
     }
 
     /// New versions, control records and the time on idle partitions.
@@ -343,7 +212,8 @@ impl Worker<'_> {
             if partition.is_muted() || partition.has_waiting_pins() {
                 continue;
             }
-            if let Err(error) = pin(partition, newest, self.shared) {
+            let read_to = self.stood.get(number).copied().unwrap_or_default();
+            if let Err(error) = pin(partition, newest, read_to, self.shared) {
                 broken.push((*number, error));
             }
         }
@@ -352,207 +222,9 @@ impl Worker<'_> {
         }
     }
 
-    fn commit_if_due(&mut self) -> Result<(), Failure> {
-        let waits = self.slots.values().any(|slot| match slot {
-            Slot::Running(partition) => partition.has_outputs() && !partition.is_muted(),
-            Slot::Restoring(_) => false,
-        });
-        if waits || self.since_commit >= COMMIT_AFTER || self.last_commit.elapsed() >= COMMIT_EVERY {
-            self.commit(None, false)?;
-        }
-        Ok(())
-    }
-
-    /// Writes everything that some partitions (or all) have to write.
-    fn commit(&mut self, only: Option<&[i32]>, all: bool) -> Result<(), Failure> {
-        self.since_commit = 0;
-        self.last_commit = Instant::now();
-        let mut commits = Vec::new();
-        for (number, slot) in &mut self.slots {
-            let Slot::Running(partition) = slot else { continue };
-            if only.is_some_and(|only| !only.contains(number)) {
-                continue;
-            }
-            let before = partition.committed();
-            match partition.commit(self.pace, now_ms(), all) {
-                Ok(Some(commit)) => commits.push((before, commit)),
-                Ok(None) => {}
-                Err(error) => return Err(Failure::set_up(format!("the state cannot be saved: {error}"))),
-            }
-        }
-        if commits.is_empty() {
-            return Ok(());
-        }
-        match self.write(&commits) {
-            Ok(()) => Ok(()),
-            Err(failure) => self.recover(commits, failure),
-        }
-    }
-
-    fn write(&mut self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
-        if self.writer.is_doubtful() {
-            self.writer = settled(self.shared, self.thread)?;
-        }
-        let began = Instant::now();
-        let written = self.write_together(commits);
-        self.tally.wrote(began.elapsed(), written.is_ok());
-        if written.is_ok() {
-            self.count(commits.iter().map(|(_, commit)| commit));
-        }
-        written
-    }
-
-    /// Counts what was written.
-    fn count<'c>(&mut self, commits: impl Iterator<Item = &'c Commit>) {
-        for commit in commits {
-            let partition = match self.slots.get(&commit.partition) {
-                Some(Slot::Running(partition)) => Some(&**partition),
-                Some(Slot::Restoring(_)) | None => None,
-            };
-            self.tally.committed(commit, partition);
-        }
-    }
-
-    fn write_together(&self, commits: &[(Option<Position>, Commit)]) -> Result<(), Failure> {
-        let topic = self.shared.clients.settings().topics.of(Topic::Audit);
-        let mut offsets = TopicPartitionList::new();
-        for (_, commit) in commits {
-            let mut place = offsets.add_partition(topic, commit.partition);
-            place.set_metadata(commit.position.metadata());
-            place
-                .set_offset(Offset::Offset(commit.position.offset))
-                .map_err(|error| Failure::new("note an offset", &error, None))?;
-        }
-        let together = Together {
-            outputs: commits.iter().flat_map(|(_, commit)| &commit.outputs).collect(),
-            state: commits.iter().flat_map(|(_, commit)| &commit.state).collect(),
-            offsets,
-        };
-        self.writer.write(&together, &self.consumer)
-    }
-
-    /// The one way back: a new producer settles what was open, then the group says where it stands. What was written is
-    /// done, what was not is written again; a partition that stands elsewhere is put back.
-    fn recover(
-        &mut self,
-        mut commits: Vec<(Option<Position>, Commit)>,
-        mut failure: Failure,
-    ) -> Result<(), Failure> {
-        let mut wait = BACK_OFF.0;
-        loop {
-            self.say_sometimes(Severity::Warning, &failure.to_string());
-            if failure.next == Next::Mend {
-                return Err(failure);
-            }
-            self.writer = settled(self.shared, self.thread)?;
-            // The group may have decided otherwise meanwhile. No records are taken.
-            let ours: Vec<i32> = self.keep_membership()?;
-            commits.retain(|(_, commit)| ours.contains(&commit.partition));
-            let numbers: Vec<i32> = commits.iter().map(|(_, commit)| commit.partition).collect();
-            let stands = match committed_of(&self.consumer, self.shared, &numbers) {
-                Ok(stands) => stands,
-                Err(next) => {
-                    failure = next;
-                    std::thread::sleep(wait);
-                    wait = (wait * 2).min(BACK_OFF.1);
-                    continue;
-                }
-            };
-            let is_written = |commit: &Commit| stands.get(&commit.partition) == Some(&commit.position);
-            self.count(commits.iter().map(|(_, commit)| commit).filter(|commit| is_written(commit)));
-            let mut elsewhere = Vec::new();
-            commits.retain(|(before, commit)| {
-                let stands = stands.get(&commit.partition).copied();
-                let written = stands == Some(commit.position);
-                if !written && stands != *before {
-                    elsewhere.push(commit.partition);
-                }
-                !written && stands == *before
-            });
-            for number in elsewhere {
-                self.restore_anew(number);
-            }
-            if commits.is_empty() {
-                return Ok(());
-            }
-            match self.write(&commits) {
-                Ok(()) => return Ok(()),
-                Err(next) => failure = next,
-            }
-            if self.shared.stops() {
-                return Err(failure);
-            }
-            std::thread::sleep(wait);
-            wait = (wait * 2).min(BACK_OFF.1);
-        }
-    }
-
-    /// Polls without taking records, so that the group knows of us; returns which partitions are still ours.
-    ///
-    /// One that was given up and came back is not among them: it is being put back from what was written so far, and what
-    /// was not written is judged again.
-    fn keep_membership(&mut self) -> Result<Vec<i32>, Failure> {
-        let topic = self.shared.clients.settings().topics.of(Topic::Audit).to_owned();
-        if let Ok(assigned) = self.consumer.assignment() {
-            let _ = self.consumer.pause(&assigned);
-        }
-        let mut passed: BTreeMap<i32, i64> = BTreeMap::new();
-        while let Some(polled) = self.consumer.poll(Duration::from_millis(10)) {
-            match polled {
-                Ok(message) => {
-                    passed.entry(message.partition()).or_insert(message.offset());
-                }
-                // For good: without a seat in the group there is nothing to keep.
-                Err(error) => self.tell(&error)?,
-            }
-        }
-        for decided in self.consumer.context().take() {
-            match decided {
-                // Nothing can be written for them now: what was not is judged again by whoever has them next.
-                Decided::Revoked(partitions) => {
-                    for place in partitions.elements() {
-                        self.slots.remove(&place.partition());
-                        self.shared.note(place.partition(), None);
-                    }
-                    let _ = self.consumer.incremental_unassign(&partitions);
-                }
-                other => self.decide(other)?,
-            }
-        }
-        let mut running = TopicPartitionList::new();
-        let mut ours = Vec::new();
-        for (number, slot) in &self.slots {
-            if let Slot::Running(partition) = slot {
-                running.add_partition(&topic, *number);
-                ours.push(*number);
-                if passed.contains_key(number) {
-                    let next = Offset::Offset(partition.next_offset());
-                    let _ = self.consumer.seek(&topic, *number, next, SEEK_WITHIN);
-                }
-            }
-        }
-        let _ = self.consumer.resume(&running);
-        Ok(ours)
-    }
-
-    /// Writes and saves everything of some partitions (or all), because they are given up.
-    fn give_up(&mut self, only: Option<&[i32]>) -> Result<(), Failure> {
-        let written = self.commit(only, true);
-        if let Err(failure) = &written {
-            self.shared.say(Severity::Warning, &format!("{failure}; what was not written is judged again"));
-        }
-        if only.is_none() {
-            self.slots.keys().for_each(|number| self.shared.note(*number, None));
-            self.slots.clear();
-        }
-        match written {
-            Err(failure) if failure.next == Next::Mend => Err(failure),
-            _ => Ok(()),
-        }
-    }
-
     /// Trouble of the consumer: passing, or for good.
     fn tell(&mut self, error: &KafkaError) -> Result<(), Failure> {
+        self.met_unreadable |= is_unreadable(error);
         let topic = self.shared.clients.settings().topics.of(Topic::Audit);
         let trouble = self.consumer.context().context().trouble();
         let failure = Failure::new(&format!("read {topic}"), error, trouble.as_ref());
@@ -570,6 +242,18 @@ impl Worker<'_> {
         }
     }
 
+    fn look_where_it_stands(&mut self) {
+        let Ok(positions) = self.consumer.position() else { return };
+        let known = positions.elements().into_iter();
+        self.stood = known.filter_map(|place| Some((place.partition(), place.offset().to_raw()?))).collect();
+    }
+
+    /// Everything before it has been read.
+    fn read_to(&self, partition: &Partition) -> i64 {
+        let stood = self.stood.get(&partition.number()).copied().unwrap_or_default();
+        stood.max(partition.next_offset())
+    }
+
     fn note(&self) {
         for (number, slot) in &self.slots {
             let status = match slot {
@@ -577,6 +261,7 @@ impl Worker<'_> {
                 Slot::Running(partition) => PartitionStatus {
                     restoring: partition.is_muted(),
                     offset: partition.next_offset(),
+                    read_to: self.read_to(partition),
                     latest_record: partition.latest_record(),
                     agents: partition.agents(),
                     version: partition.version(),

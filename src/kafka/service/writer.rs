@@ -7,8 +7,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::client::{ClientContext, OAuthToken};
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
@@ -16,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
-use crate::kafka::client::{self, Clients, Context, Hears};
+use crate::kafka::client::{self, Clients, Hears, With};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::{Delivery, Topic};
 use crate::partition::Outgoing;
@@ -38,46 +36,20 @@ const POLL_SHARE: u32 = 20;
 /// Without transactions, records that were not acknowledged within this count as not written.
 const ACKNOWLEDGED: Duration = Duration::from_secs(60);
 
-/// Notes what could not be delivered.
-pub(super) struct Deliveries {
-    context: Context,
+/// The context of a producer that notes what could not be delivered.
+pub(super) type Deliveries = With<Undelivered>;
+
+/// What could not be delivered.
+#[derive(Default)]
+pub(super) struct Undelivered {
     /// The last, and the topic it was for.
     failed: Mutex<Option<(KafkaError, String)>>,
 }
 
-impl Deliveries {
-    /// Nothing has failed yet.
-    pub fn new(context: Context) -> Self {
-        Self { context, failed: Mutex::default() }
-    }
-
+impl Undelivered {
     /// The last record that could not be delivered, as the error and its topic; after that none.
     pub fn failed(&self) -> Option<(KafkaError, String)> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientContext for Deliveries {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        self.context.log(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.context.generate_oauth_token(config)
-    }
-}
-
-impl Hears for Deliveries {
-    fn context(&self) -> &Context {
-        &self.context
     }
 }
 
@@ -116,14 +88,14 @@ impl Writer {
     ///
     /// When the broker cannot be reached, or does not let us.
     pub fn new(clients: &Clients, config: &ClientConfig, stops: impl Fn() -> bool) -> Result<Self, Failure> {
-        let context = Deliveries { context: clients.context(), failed: Mutex::default() };
+        let context = Deliveries::new(clients.context());
         let producer: BaseProducer<Deliveries> = client::producer(config, context)
             .map_err(|error| Failure::new("make a producer", &error, None))?;
         if config.get("transactional.id").is_some() {
             let until = Instant::now() + SETTLED;
             while let Err(error) = producer.init_transactions(SETTLING) {
                 producer.poll(POLL);
-                let trouble = producer.context().context.trouble();
+                let trouble = producer.context().context().trouble();
                 let failure =
                     Failure::new("settle the transactions of the producer", &error, trouble.as_ref());
                 if failure.next != Next::Retry || stops() || Instant::now() > until {
@@ -158,7 +130,7 @@ impl Writer {
                 let failed = |doing: &str| {
                     let doing = doing.to_owned();
                     move |error: KafkaError| {
-                        Failure::new(&doing, &error, self.producer.context().context.trouble().as_ref())
+                        Failure::new(&doing, &error, self.producer.context().context().trouble().as_ref())
                     }
                 };
                 self.producer.begin_transaction().map_err(failed("begin a transaction"))?;
@@ -242,14 +214,14 @@ impl Writer {
             let waited = began.elapsed();
             if waited > within {
                 let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-                let trouble = self.producer.context().context.trouble();
+                let trouble = self.producer.context().context().trouble();
                 return Err(Failure::new("write records", &error, trouble.as_ref()));
             }
             self.producer.poll((waited / POLL_SHARE).clamp(POLL, LONGEST_POLL));
         }
-        let failed = self.producer.context().failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failed = self.producer.context().failed();
         failed.map_or(Ok(()), |(error, topic)| {
-            let trouble = self.producer.context().context.trouble();
+            let trouble = self.producer.context().context().trouble();
             Err(Failure::new(&format!("write to {topic}"), &error, trouble.as_ref()))
         })
     }

@@ -191,6 +191,73 @@ fn a_partition_whose_records_were_all_deleted_is_at_work_at_once() {
 }
 
 #[test]
+fn what_was_passed_over_is_passed_over_again_and_told_once_even_if_nothing_comes_after_it() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    let from = partition.next_offset();
+    // Two damaged batches, of which the second was looked through later.
+    for (from, until) in [(from, from + 40), (from + 40, from + 70)] {
+        assert_eq!(partition.pass_over_unreadable(until, world()).unwrap(), [(from, until)]);
+    }
+    broker.write(&partition.commit(PACE, 0, false).unwrap().unwrap());
+    let count = |broker: &Broker| {
+        let letters = broker.told.iter().filter(|record| record.topic == Topic::DeadLetters);
+        letters.filter(|letter| letter.headers.contains(&("reason", "unreadable".to_owned()))).count()
+    };
+    assert_eq!(count(&broker), 2);
+
+    let Restored { partition: mut again, .. } = restored(&broker.state, broker.committed, 0);
+    take_until(&mut again, from);
+    assert!(again.is_muted());
+    assert_eq!(again.pass_over_unreadable(from + 70, world()).unwrap(), []);
+    assert_eq!((again.is_muted(), again.position()), (false, partition.position()), "it is at work");
+    take(&mut again, 300);
+    take(&mut partition, 300);
+    let (commit, expected) =
+        (again.commit(PACE, 0, true).unwrap().unwrap(), partition.commit(PACE, 0, true).unwrap().unwrap());
+    assert_eq!(commit.outputs, expected.outputs);
+    broker.write(&commit);
+    assert_eq!(count(&broker), 2);
+    check_identities(&broker.told);
+}
+
+#[test]
+fn a_record_whose_judging_panicked_is_passed_over_again_and_told_once() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1000);
+    let offset = partition.next_offset();
+    let record = Incoming { offset, timestamp_ms: 0, key: None, value: Some(b"panics") };
+    partition.pass_over(&record, world()).unwrap();
+    broker.write(&partition.commit(PACE, 0, false).unwrap().unwrap());
+    let Restored { partition: mut again, .. } = restored(&broker.state, broker.committed, 0);
+    take_until(&mut again, offset);
+    again.take(&[record], world()).unwrap();
+    assert_eq!(
+        (again.position(), again.is_muted(), again.has_outputs()),
+        (partition.position(), false, false)
+    );
+    assert_eq!(again.counts().dead_letters, 0, "it was not looked at again");
+}
+
+#[test]
+fn what_was_damaged_after_it_had_been_judged_costs_memory_and_no_identity() {
+    let mut broker = Broker::default();
+    let mut partition = broker.restore(Flaw::None);
+    go_on(&mut broker, &mut partition, 1400);
+    let Restored { mut partition, .. } = restored(&broker.state, broker.committed, 0);
+    let stands = broker.committed.unwrap().offset;
+    // All of what would be judged again, and some records behind it.
+    let from = partition.next_offset();
+    let passed = partition.pass_over_unreadable(stands + 20, world()).unwrap();
+    assert_eq!((passed.first().unwrap().0, *passed.last().unwrap()), (from, (stands, stands + 20)));
+    assert!(passed.windows(2).all(|pair| pair[0].1 == pair[1].0), "{passed:?}");
+    go_on(&mut broker, &mut partition, 2300);
+    check_identities(&broker.told);
+}
+
+#[test]
 fn a_slice_that_is_ahead_is_not_saved_as_of_an_earlier_record() {
     let mut broker = Broker::default();
     let mut partition = broker.restore(Flaw::None);

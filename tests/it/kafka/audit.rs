@@ -84,7 +84,11 @@ fn verdicts_of_many_at_once_are_one_chain_and_what_a_stranger_writes_is_named() 
             }
         });
         let (code, whole) = audit(&deployment);
-        let entries = whole["entries"].as_array().unwrap();
+        // Either instance, or both, have said which settings hold, before anybody decided anything.
+        let all = whole["entries"].as_array().unwrap();
+        let is_of_instance = |entry: &&Value| entry["by"].as_str().unwrap().starts_with("instance ");
+        let entries: Vec<&Value> = all.iter().filter(|entry| !is_of_instance(entry)).collect();
+        assert!((1..=2).contains(&(all.len() - entries.len())), "{whole:#}");
         assert_eq!((code, breaks(&whole)), (Some(0), vec![]), "{whole:#}");
         assert_eq!((entries.len(), &entries[0]["before"]), (13, &true.into()), "{whole:#}");
         let of = |by: &str| entries.iter().filter(|entry| entry["by"] == by).count();

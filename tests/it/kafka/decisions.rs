@@ -46,7 +46,8 @@ fn a_verdict_closes_the_alert_of_a_running_service_and_status_says_how_it_is() {
         .command("a", &["verdict", agent, "confirm_safe", "--tenant", tenant, "--by", "ann", "--kafka"]);
     let told = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    assert_eq!(told, format!("written to {} [0] at 0\n", deployment.topic(Topic::Control)));
+    let at = deployment.read(Topic::Control).last().unwrap().1;
+    assert_eq!(told, format!("written to {} [0] at {at}\n", deployment.topic(Topic::Control)));
     let until = Instant::now() + PATIENCE;
     while !alerts(&deployment).iter().any(closes) {
         assert!(instance.is_running() && Instant::now() < until, "{open}; log:\n{}", instance.log());

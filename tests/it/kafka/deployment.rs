@@ -17,6 +17,8 @@ use rdkafka::message::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tiltmeter::config::Config;
+use tiltmeter::control::Control;
+use tiltmeter::engine::Settings;
 use tiltmeter::kafka::client::{Clients, Isolation};
 use tiltmeter::kafka::service::VersionStore;
 use tiltmeter::kafka::settings::{Delivery, Topic};
@@ -43,6 +45,8 @@ pub struct Deployment {
     more: String,
     seats: bool,
     rule: &'static str,
+    /// What stands in its place in the file of one instance.
+    other_rules: BTreeMap<String, &'static str>,
     sources: Vec<(String, String)>,
     /// What stands at the end of the configuration.
     tables: String,
@@ -72,6 +76,7 @@ impl Deployment {
             more: more.to_owned(),
             seats: false,
             rule: RULE,
+            other_rules: BTreeMap::new(),
             sources: Vec::new(),
             tables: String::new(),
             entry: None,
@@ -85,6 +90,12 @@ impl Deployment {
     /// From now on an instance that comes back within its session takes its seat in the group again.
     pub fn with_seats(mut self) -> Self {
         self.seats = true;
+        self
+    }
+
+    /// An instance whose file has another rule.
+    pub fn with_other_rule(mut self, instance: &str, rule: &'static str) -> Self {
+        self.other_rules.insert(instance.to_owned(), rule);
         self
     }
 
@@ -158,7 +169,8 @@ impl Deployment {
     }
 
     fn configuration(&self, instance: &str, entry: Option<&(String, String)>) -> String {
-        let Self { prefix, more, rule, tables, .. } = self;
+        let Self { prefix, more, tables, .. } = self;
+        let rule = self.other_rules.get(instance).unwrap_or(&self.rule);
         let (brokers, security) = entry.map_or((&*self.brokers, ""), |(brokers, table)| (brokers, table));
         let seat = if self.seats { format!("group_instance_id = \"{instance}\"\n") } else { String::new() };
         let topics: String = Topic::ALL
@@ -364,8 +376,18 @@ impl Deployment {
     pub fn expected(&self) -> BTreeMap<(Topic, Vec<u8>), Vec<Vec<u8>>> {
         let engine = self.config("oracle").settings().unwrap();
         let share = engine.max_agents.div_ceil(self.partitions as usize);
-        let engine = tiltmeter::engine::Settings { max_agents: share, ..engine };
+        let engine = Settings { max_agents: share, ..engine };
         let versions = VersionStore::read(&self.clients("oracle"), engine.clone(), true).unwrap();
+        let read = self.config("oracle").own_settings().read;
+        for (_, at, _, _, value) in self.read(Topic::Control) {
+            let record = value.and_then(|value| tiltmeter::wire::control::decode(&value).ok());
+            if let Some(Control::Settings(settings)) = record.map(|record| record.kind) {
+                let settings = read(&settings.text).ok();
+                let max_agents = |engine: Settings| engine.max_agents.div_ceil(self.partitions as usize);
+                versions
+                    .heed(at, settings.map(|all| Settings { max_agents: max_agents(all.clone()), ..all }));
+            }
+        }
         let (events, saved) = (self.read(Topic::Audit), self.read(Topic::Checkpoints));
         let ends = self.committed();
         let mut told = BTreeMap::new();
@@ -383,7 +405,7 @@ impl Deployment {
                 topic: self.topic(Topic::Audit),
                 copies: Copies::One,
             };
-            let first = versions.version(0).unwrap();
+            let first = versions.version(0, 0).unwrap();
             let mut partition = restore(settings, &pins, None, (0, i64::MAX), &versions, first).partition;
             let records: Vec<Incoming<'_>> = events
                 .iter()

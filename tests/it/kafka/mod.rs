@@ -16,6 +16,7 @@ mod faults;
 mod frozen;
 mod mirror;
 mod normalise;
+mod pinned;
 mod policy;
 mod proxy;
 mod rig;

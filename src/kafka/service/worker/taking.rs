@@ -11,6 +11,10 @@ use super::BATCH;
 use crate::kafka::settings::RecordTime;
 use crate::partition::{Incoming, JudgingError, Partition, Pin};
 
+/// Agents of whom is told at once that they cannot be seen any more, or can be again. With a million of them a transaction
+/// would not end in time.
+const TOLD_AT_ONCE: usize = 4096;
+
 /// Where judging ended in a panic.
 #[derive(Clone, Copy)]
 pub(super) enum Suspect {
@@ -62,12 +66,20 @@ pub(super) fn take(
 }
 
 /// What is new is pinned where the partition stands.
-pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Result<(), JudgingError> {
+///
+/// * `read_to`: everything before it has been read, records or not.
+pub(super) fn pin(
+    partition: &mut Partition,
+    newest: u64,
+    read_to: i64,
+    shared: &Shared,
+) -> Result<(), JudgingError> {
     let record_time = shared.clients.settings().record_time;
     // Until somebody has looked at it from outside it is as blind as it was when it was saved.
     if let Some(seen) = shared.pulse.seen_of(partition.number()) {
-        look(partition, seen, record_time, shared)?;
+        look(partition, seen, read_to, record_time, shared)?;
     }
+    partition.tell_sight(TOLD_AT_ONCE, shared)?;
     if newest > partition.version() {
         partition.pin(Pin::Version(newest), shared)?;
     }
@@ -76,7 +88,7 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
     }
     if record_time == RecordTime::Broker
         && let Some(end) = shared.pulse.take(partition.number())
-        && partition.next_offset() >= end.offset
+        && partition.next_offset().max(read_to) >= end.offset
         && partition.latest_record().is_none_or(|latest| latest < end.time_ms)
     {
         partition.pin(Pin::Clock(crate::time::EventTime(end.time_ms)), shared)?;
@@ -88,10 +100,17 @@ pub(super) fn pin(partition: &mut Partition, newest: u64, shared: &Shared) -> Re
 fn look(
     partition: &mut Partition,
     seen: Seen,
+    read_to: i64,
     record_time: RecordTime,
     shared: &Shared,
 ) -> Result<(), JudgingError> {
-    let found = sight::blindness(partition, seen, record_time, now_ms());
+    let found = sight::blindness(
+        partition,
+        seen.end > partition.next_offset().max(read_to),
+        seen,
+        record_time,
+        now_ms(),
+    );
     let blindness = found.as_ref().map(|(blindness, _)| *blindness);
     if blindness == partition.blindness() {
         return Ok(());
