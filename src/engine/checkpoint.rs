@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
 use super::fleet_shift::FleetShifts;
+use super::forgotten::Stub;
 use super::member::Part;
 use super::registry::{Known, Registry};
-use super::slice::{OfType, SLICES, Slice, Stub};
+use super::slice::{OfType, SLICES, Slice};
 use super::storm::Storm;
 use super::version::Version;
 use super::watched::Watched;

@@ -11,6 +11,7 @@ mod closing;
 mod course;
 mod explain;
 mod fleet_shift;
+mod forgotten;
 mod habits;
 mod held_back;
 mod judging;

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::clock::Now;
-use super::closing::teach;
 use super::fleet_shift::Moved;
-use super::output::{ClosedCounts, ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
-use super::registry::{self, KnownAgents, Registry};
+use super::forgotten::Stub;
+use super::output::{ClosedCounts, ClosedUnit, Output};
+use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
@@ -35,9 +35,6 @@ pub const SLICES: usize = 64;
 const REMEMBERED_EVENTS: usize = 1 << 14;
 /// Verdicts that a slice knows when they are given again.
 const REMEMBERED_VERDICTS: usize = 1 << 8;
-
-/// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
-const FEWEST_STUBS: usize = 1024;
 
 /// Something said when time passed, with the instant and the agent: what is said together is put in this order.
 pub(super) type Said = (EventTime, Key, Output);
@@ -112,14 +109,6 @@ pub(super) struct OfType {
     pub moved: Vec<Moved>,
 }
 
-/// What is left of an agent that made room: enough that no alert id and no sequence number is used again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stub {
-    pub alerts_opened: u64,
-    pub seq: u64,
-    pub last_seen: i64,
-}
-
 impl OfType {
     /// A type that has done nothing.
     pub fn new(name: &str) -> Self {
@@ -177,7 +166,7 @@ impl Slice {
             return slot;
         }
         if self.agents.is_full() {
-            self.make_room(version, out);
+            self.make_room(version, now, out);
         }
         let of_type = self.of_type(call.agent_type, event.agent_type());
         if !version.frozen {
@@ -199,6 +188,9 @@ impl Slice {
             watched.monitoring = Monitoring::Degraded;
         }
         watched.blind = self.blind;
+        if stub.is_some_and(|stub| stub.confirmed) {
+            watched.confirm_again(version, now.of(event.time), now.time, out);
+        }
         let slot = self.agents.insert(agent, event.time.0, watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);
@@ -209,43 +201,6 @@ impl Slice {
     /// What the slice keeps of a type.
     pub fn of_type(&mut self, agent_type: Key, name: &str) -> &mut OfType {
         self.types.entry(agent_type).or_insert_with(|| OfType::new(name))
-    }
-
-    /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
-    /// long as there are others.
-    fn make_room(&mut self, version: &Version, out: &mut Vec<Output>) {
-        let capacity = self.agents.len();
-        for (agent, last_seen, mut watched) in self.agents.evict(Watched::is_at_risk) {
-            watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
-            for unit in self.ended.drain(..) {
-                let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
-                teach(version, delta, &mut watched, unit);
-            }
-            self.timers.remove(&(watched.timer, agent));
-            registry::forget(&mut self.known, agent);
-            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
-                watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
-            }
-            watched.close_alerts(EventTime(last_seen), out);
-            self.stubs
-                .insert(agent, Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen });
-            out.push(Output::Eviction(Box::new(Eviction {
-                schema: EVICTION_SCHEMA.to_owned(),
-                agent_id: watched.id.to_string(),
-                tenant: watched.tenant.as_deref().map(str::to_owned),
-                last_seen: EventTime(last_seen),
-                events: watched.events,
-            })));
-        }
-        if self.stubs.len() > 4 * capacity.max(FEWEST_STUBS) {
-            // Half of them go at once, oldest first.
-            let mut ages: Vec<(i64, Key)> =
-                self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
-            ages.sort_unstable();
-            for (_, key) in ages.iter().take(ages.len() / 2) {
-                self.stubs.remove(key);
-            }
-        }
     }
 
     /// Whether an event with this id was judged already; remembers it.

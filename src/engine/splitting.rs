@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::clock::StreamClock;
 use super::member::{Moment, Part};
-use super::slice::{OfType, Slice, Stub};
+use super::slice::{OfType, Slice};
 use super::version::Version;
 use super::watched::NEVER;
 use super::{Engine, Settings, slice_of};
@@ -242,11 +242,7 @@ impl Slice {
         for (agent, stub) in from.stubs {
             if self.agents.find(agent).is_none() {
                 let own = self.stubs.entry(agent).or_insert(stub);
-                *own = Stub {
-                    alerts_opened: own.alerts_opened.max(stub.alerts_opened),
-                    seq: own.seq.max(stub.seq),
-                    last_seen: own.last_seen.max(stub.last_seen),
-                };
+                *own = own.and(stub);
             }
         }
         self.met.meet_all(&from.met);

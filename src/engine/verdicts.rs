@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Now;
+use super::clock::{Instant, Now};
 use super::explain::shown;
 use super::output::Output;
 use super::plain::Plain;
@@ -12,11 +12,11 @@ use super::registry::is_critical;
 use super::second_person::{SecondPerson, Stage, asked};
 use super::slice::Slice;
 use super::version::Version;
-use super::watched::OpenAlert;
+use super::watched::{OpenAlert, Watched};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 use crate::risk::{Cause, Decision, Level, Verdict};
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, EventTime};
 
 /// Name and version of the schema of a verdict's record.
 pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
@@ -116,26 +116,8 @@ impl Slice {
             Decision::ConfirmCompromised => {
                 let by_p = |open: &&OpenAlert| Family::ALL.contains(&open.family);
                 confirmed = watched.open.iter().filter(by_p).count() as u32;
-                watched.risk_mut().confirmed = true;
-                watched.risk_mut().set(Level::High);
-                if watched.open.is_empty() {
-                    let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
-                    let plain = Plain {
-                        family: Family::Verdict,
-                        detector: Detector::Rules,
-                        kind: RiskEventType::AdminConfirmedAgentCompromised,
-                        about: "",
-                        level: Level::High,
-                        p: (1.0, 1.0),
-                        bits: 0.0,
-                        observed: 1.0,
-                        expected: 0.0,
-                        unit: "verdicts",
-                        sentence: format!("{} confirmed that it is compromised", shown(by)),
-                        evidence: None,
-                    };
-                    watched.tell_plain(version, now, now.time, plain, out);
-                }
+                let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
+                watched.confirm(version, now, now.time, by, out);
             }
             Decision::ConfirmSafe | Decision::Dismiss | Decision::Accept => {
                 closed = watched.open.iter().map(|open| open.id.clone()).collect();
@@ -161,6 +143,39 @@ impl Slice {
         }
         Self::set_timer(&mut self.timers, watched);
         Some((agent_type, confirmed))
+    }
+}
+
+impl Watched {
+    /// A person confirmed that it is compromised: high until a person says otherwise, with an alert if none is open.
+    pub(super) fn confirm(
+        &mut self,
+        version: &Version,
+        now: Instant,
+        clock: EventTime,
+        by: &str,
+        out: &mut Vec<Output>,
+    ) {
+        self.risk_mut().confirmed = true;
+        self.risk_mut().set(Level::High);
+        if !self.open.is_empty() {
+            return;
+        }
+        let plain = Plain {
+            family: Family::Verdict,
+            detector: Detector::Rules,
+            kind: RiskEventType::AdminConfirmedAgentCompromised,
+            about: "",
+            level: Level::High,
+            p: (1.0, 1.0),
+            bits: 0.0,
+            observed: 1.0,
+            expected: 0.0,
+            unit: "verdicts",
+            sentence: format!("{} confirmed that it is compromised", shown(by)),
+            evidence: None,
+        };
+        self.tell_plain(version, now, clock, plain, out);
     }
 }
 

@@ -181,11 +181,6 @@ impl Watched {
         self.risk.as_ref().map_or(Level::None, |risk| risk.level())
     }
 
-    /// Whether it is at low or above, or has an open alert: such an agent is not forgotten.
-    pub fn is_at_risk(&self) -> bool {
-        !self.open.is_empty() || self.level() > Level::None
-    }
-
     /// When its level may fall next. Watched milliseconds.
     pub fn due(&self) -> Option<i64> {
         self.risk.as_ref()?.due(self.open.iter().map(|alert| &alert.hold))

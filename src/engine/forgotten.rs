@@ -1,0 +1,124 @@
+//! Agents make room for others: what is told of them, and what is left.
+//!
+//! Knows one slice's agents. Must not know how many there may be in all.
+
+use serde::{Deserialize, Serialize};
+
+use super::clock::{Instant, Now};
+use super::closing::teach;
+use super::output::{EVICTION_SCHEMA, Eviction, Output};
+use super::registry;
+use super::slice::Slice;
+use super::version::Version;
+use super::watched::Watched;
+use crate::identity::Key;
+use crate::risk::{Cause, Level, Monitoring};
+use crate::time::EventTime;
+
+/// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
+const FEWEST_STUBS: usize = 1024;
+
+/// What is left of an agent that made room: enough that no alert id and no sequence number is used again, and what a person
+/// decided until further notice.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Stub {
+    pub alerts_opened: u64,
+    pub seq: u64,
+    pub last_seen: i64,
+    /// Whether a person had confirmed that it is compromised.
+    pub confirmed: bool,
+}
+
+impl Stub {
+    /// What is left of one agent by two accounts.
+    pub fn and(self, other: Self) -> Self {
+        // Of two verdicts the one that was known to whoever saw it last holds.
+        let later = if other.last_seen > self.last_seen { other } else { self };
+        Self {
+            alerts_opened: self.alerts_opened.max(other.alerts_opened),
+            seq: self.seq.max(other.seq),
+            last_seen: later.last_seen,
+            confirmed: later.confirmed,
+        }
+    }
+}
+
+impl Slice {
+    /// Closes the units of the agents seen longest ago and forgets all but their stubs. Those with a level stay as long as
+    /// there are others, the higher the longer; whose level is forgotten is told to be at none.
+    pub(super) fn make_room(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
+        let capacity = self.agents.len();
+        for (agent, last_seen, mut watched) in self.agents.evict(Watched::worth) {
+            watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
+            for unit in self.ended.drain(..) {
+                let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
+                teach(version, delta, &mut watched, unit);
+            }
+            self.timers.remove(&(watched.timer, agent));
+            registry::forget(&mut self.known, agent);
+            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
+                watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
+            }
+            let confirmed = watched.risk.as_ref().is_some_and(|risk| risk.confirmed);
+            watched.let_go(version, now.of(EventTime(last_seen)), out);
+            let stub =
+                Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen, confirmed };
+            self.stubs.insert(agent, stub);
+            out.push(Output::Eviction(Box::new(Eviction {
+                schema: EVICTION_SCHEMA.to_owned(),
+                agent_id: watched.id.to_string(),
+                tenant: watched.tenant.as_deref().map(str::to_owned),
+                last_seen: EventTime(last_seen),
+                events: watched.events,
+            })));
+        }
+        if self.stubs.len() > 4 * capacity.max(FEWEST_STUBS) {
+            self.forget_stubs();
+        }
+    }
+
+    /// Half of the stubs go at once, oldest first.
+    fn forget_stubs(&mut self) {
+        let mut ages: Vec<(i64, Key)> = self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
+        ages.sort_unstable();
+        for (_, key) in ages.iter().take(ages.len() / 2) {
+            self.stubs.remove(key);
+        }
+    }
+}
+
+impl Watched {
+    /// What it is kept for where others have to make room: what a person confirmed before all else, then its level, then open
+    /// alerts.
+    fn worth(&self) -> (bool, Level, bool) {
+        let confirmed = self.risk.as_ref().is_some_and(|risk| risk.confirmed);
+        (confirmed, self.level(), !self.open.is_empty())
+    }
+
+    /// Closes its alerts, and tells that nobody knows any more what is held against it.
+    fn let_go(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
+        self.close_alerts(now.time, out);
+        self.monitoring = Monitoring::Degraded;
+        let Some(risk) = &mut self.risk else { return };
+        risk.clear();
+        if let Some(before) = risk.set(Level::None) {
+            self.tell_level(version, now, before, Cause::Eviction, out);
+        }
+    }
+
+    /// It is back, and a person had confirmed that it is compromised.
+    pub(super) fn confirm_again(
+        &mut self,
+        version: &Version,
+        now: Instant,
+        clock: EventTime,
+        out: &mut Vec<Output>,
+    ) {
+        let before = self.level();
+        self.confirm(version, now, clock, "a person", out);
+        self.tell_level(version, now, before, Cause::Verdict, out);
+    }
+}
+
+#[cfg(test)]
+mod tests;
