@@ -110,6 +110,8 @@ pub struct Risk {
     stepped_down: Option<i64>,
     /// A person confirmed that the agent is compromised: high until a person says otherwise.
     pub confirmed: bool,
+    /// The level that was published last.
+    pub told: Level,
     /// Activity that a person declared safe, until when. Event time.
     safe: Vec<(RiskEventType, Key, EventTime)>,
     /// A verdict that waits for a second person.

@@ -99,6 +99,7 @@ struct SavedSlice<A, T, K> {
     duplicates: u64,
     suppressed: u64,
     count_from: u64,
+    told_under: String,
     held_back: u64,
     actions: Vec<Box<str>>,
     arguments: Vec<Box<str>>,
@@ -159,6 +160,7 @@ impl Engine {
             member: None,
         };
         engine.read_registry();
+        engine.look_at_configuration(0);
         Ok(engine)
     }
 
@@ -283,6 +285,7 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>, &Known> {
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
         count_from: slice.count_from,
+        told_under: slice.told_under.clone(),
         held_back: slice.held_back,
         actions,
         arguments,
@@ -307,6 +310,7 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
     slice.count_from = saved.count_from;
+    slice.told_under = saved.told_under;
     slice.held_back = saved.held_back;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);
     slice

@@ -101,8 +101,8 @@ impl Watched {
         self.monitoring = Monitoring::Degraded;
         let Some(risk) = &mut self.risk else { return };
         risk.clear();
-        if let Some(before) = risk.set(Level::None) {
-            self.tell_level(version, now, before, Cause::Eviction, out);
+        if risk.set(Level::None).is_some() {
+            self.tell_level(version, now, Cause::Eviction, out);
         }
     }
 
@@ -114,9 +114,8 @@ impl Watched {
         clock: EventTime,
         out: &mut Vec<Output>,
     ) {
-        let before = self.level();
         self.confirm(version, now, clock, "a person", out);
-        self.tell_level(version, now, before, Cause::Verdict, out);
+        self.tell_level(version, now, Cause::Verdict, out);
     }
 }
 

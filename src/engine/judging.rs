@@ -220,17 +220,17 @@ impl Slice {
                     fleet_shift::note(&mut of_type.moved, instant.time, &watched.id);
                 }
                 self.suppressed += u64::from(told == Told::Suppressed);
-                Self::set_timer(&mut self.timers, watched);
+                Self::set_timer(&mut self.timers, version, watched);
             }
         }
 
         if !version.settings.rules.is_empty() {
             moment.judge_rules(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched);
         }
         if moment.standing.is_some() {
             moment.judge_registry(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched);
         }
         if let Some(known) = known {
             known.see(call, at);

@@ -82,6 +82,10 @@ pub(super) struct Slice {
     pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
     pub count_from: u64,
+    /// Hash of the configuration under which levels are told.
+    pub told_under: String,
+    /// That it may be another by now, and the number that no risk update was given yet. Not saved.
+    pub look_again: Option<u64>,
 }
 
 /// The keys by which an event is placed.
@@ -149,6 +153,8 @@ impl Slice {
             misses_events: false,
             registry: Arc::default(),
             count_from: 0,
+            told_under: settings.config.clone(),
+            look_again: None,
         }
     }
 
@@ -237,6 +243,7 @@ impl Slice {
 
     /// Lets levels fall whose time has come.
     pub fn fire_timers(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
+        self.tell_again(version, now, said);
         let until = now.watched(now.time);
         while let Some((due, agent)) = self.timers.first().copied().filter(|(due, _)| *due <= until) {
             self.timers.remove(&(due, agent));
@@ -247,14 +254,28 @@ impl Slice {
             let mut out = Vec::new();
             let then = now.instant(due);
             watched.settle(version, then, &mut out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched);
             said.extend(out.into_iter().map(|output| (then.time, agent, output)));
         }
     }
 
-    /// Looks at the level of an agent when it may fall next.
-    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, watched: &mut Watched) {
-        let due = watched.due().unwrap_or(NEVER);
+    /// Tells the levels anew that hold an alert open, if the configuration under which they were told is another by now.
+    fn tell_again(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
+        let Some(count) = self.look_again.take().filter(|_| self.told_under != version.settings.config) else {
+            return;
+        };
+        self.told_under.clone_from(&version.settings.config);
+        let (mut out, then) = (Vec::new(), now.of(now.time));
+        for (agent, watched) in self.agents.iter_mut() {
+            watched.tell_again(version, then, count, &mut out);
+            Self::set_timer(&mut self.timers, version, watched);
+            said.extend(out.drain(..).map(|output| (then.time, agent, output)));
+        }
+    }
+
+    /// Looks at the level of an agent when it may fall next, or when a higher one may be told.
+    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, version: &Version, watched: &mut Watched) {
+        let due = watched.due().into_iter().chain(watched.uncapped_at(version)).min().unwrap_or(NEVER);
         if due == watched.timer {
             return;
         }

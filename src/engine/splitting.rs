@@ -130,6 +130,7 @@ impl Engine {
         whole.minted = minted;
         whole.read_registry();
         whole.look_at_timers();
+        whole.look_at_configuration(0);
         whole
     }
 
@@ -174,6 +175,7 @@ impl Slice {
             part.met.clone_from(&self.met);
             part.decided.clone_from(&self.decided);
             part.count_from = self.count_from;
+            part.told_under.clone_from(&self.told_under);
             part.types = self
                 .types
                 .iter()
@@ -251,6 +253,9 @@ impl Slice {
         self.suppressed += from.suppressed;
         self.held_back += from.held_back;
         self.count_from = self.count_from.max(from.count_from);
+        if from.told_under != self.told_under {
+            self.told_under = from.told_under;
+        }
     }
 }
 

@@ -106,7 +106,7 @@ impl Slice {
             out.push(Output::Verdict(Box::new(waits)));
             if stage == Stage::Proposed {
                 // So that whoever is asked sees it; the level stays.
-                watched.tell_level(version, now, before, Cause::Verdict, out);
+                watched.tell_level(version, now, Cause::Verdict, out);
             }
             return Some((agent_type, 0));
         }
@@ -139,9 +139,9 @@ impl Slice {
         out.push(Output::Verdict(Box::new(done)));
         // What was confirmed no longer falls by itself: that is news even where the level is the same.
         if level != before || verdict.verdict == Decision::ConfirmCompromised {
-            watched.tell_level(version, now, before, Cause::Verdict, out);
+            watched.tell_level(version, now, Cause::Verdict, out);
         }
-        Self::set_timer(&mut self.timers, watched);
+        Self::set_timer(&mut self.timers, version, watched);
         Some((agent_type, confirmed))
     }
 }

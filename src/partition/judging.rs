@@ -9,6 +9,7 @@ use super::canary::is_canary;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
+use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
@@ -368,6 +369,8 @@ impl Partition {
     fn speak(&mut self) {
         if let Some(storm) = self.told.take_if(|_| self.position >= self.muted_until) {
             self.engine.set_storm(storm);
+            // What was told lately under the old one cannot be repeated: it may have had other numbers.
+            self.engine.look_at_configuration(counted(self.position));
         }
     }
 }

@@ -246,7 +246,7 @@ impl Partition {
 }
 
 /// No agent has counted so far where a partition stands.
-fn counted(stands: Position) -> u64 {
+pub(super) fn counted(stands: Position) -> u64 {
     let before = u64::try_from(stands.offset).unwrap_or_default() + stands.pins + 1;
     before.saturating_mul(TOLD_AT_MOST)
 }
