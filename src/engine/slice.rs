@@ -25,13 +25,12 @@ use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
 use crate::risk::{Monitoring, Verdict};
-use crate::stats::key::mix;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
 
 /// Parts of the state.
 pub const SLICES: usize = 64;
-/// Event ids that a slice remembers at least, to know duplicates.
+/// Events that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
 /// Verdicts that a slice knows when they are given again.
 const REMEMBERED_VERDICTS: usize = 1 << 8;
@@ -53,7 +52,7 @@ pub(super) struct Slice {
     pub known: KnownAgents,
     /// Agents whose level may fall, by watched time.
     pub timers: BTreeSet<(i64, Key)>,
-    /// Event ids met lately.
+    /// Events with an id met lately.
     pub met: Recent,
     /// Verdicts that took effect lately: given again, they do nothing.
     pub decided: Recent,
@@ -94,13 +93,8 @@ pub(super) struct Arrival {
     pub agent: Key,
     /// Key of its id, if it has one.
     pub event: Option<Key>,
-}
-
-impl Arrival {
-    /// Key under which the event is known to have been met: ids of two agents are two ids.
-    fn met(self) -> Option<Key> {
-        self.event.map(|event| mix(self.agent, event))
-    }
+    /// Key under which the event is known to have been met, if it has an id.
+    pub met: Option<Key>,
 }
 
 /// What the agents of one type in one slice have done since the last look.
@@ -209,16 +203,16 @@ impl Slice {
         self.types.entry(agent_type).or_insert_with(|| OfType::new(name))
     }
 
-    /// Whether an event with this id was judged already; remembers it.
+    /// Whether this event was judged already; remembers it.
     pub fn is_duplicate(&mut self, arrival: Arrival) -> bool {
-        let duplicate = arrival.met().is_some_and(|key| !self.met.insert(key));
+        let duplicate = arrival.met.is_some_and(|key| !self.met.insert(key));
         self.duplicates += u64::from(duplicate);
         duplicate
     }
 
     /// Fetches where the agent of an event lies, and whether the event was met.
     pub fn fetch_index(&self, arrival: Arrival) {
-        self.met.fetch(arrival.met().into_iter());
+        self.met.fetch(arrival.met.into_iter());
         self.agents.fetch(arrival.agent);
     }
 

@@ -8,10 +8,12 @@
 //! was learned and is in no version yet, and what was counted, goes to the first part: whoever mints the next version adds
 //! up all parts anyway. When parts are joined, it is minted at once, because its votes lie in as many heaps.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::clock::StreamClock;
 use super::member::{Moment, Part};
+use super::registry::Known;
 use super::slice::{OfType, Slice};
 use super::version::Version;
 use super::watched::NEVER;
@@ -228,19 +230,33 @@ impl Slice {
             own.delta.know_voters_of(&of_type.delta);
         }
         self.agents.count_evicted(from.agents.evicted());
+        let mut taken = BTreeSet::new();
         for (agent, last_seen, mut watched) in from.agents.into_entries() {
             watched.shift(by_ms);
             if watched.timer != NEVER {
                 self.timers.insert((watched.timer, agent));
             }
             self.stubs.remove(&agent);
+            // What waited elsewhere was applied where it was watched.
+            self.pending.remove(&agent);
             self.agents.insert(agent, last_seen, watched);
+            taken.insert(agent);
         }
         for (agent, mut of_agent) in from.known {
             of_agent.shift(by_ms);
-            self.known.insert(agent, of_agent);
+            // Who watches an agent knows most of it, then who ever saw it.
+            let is_better = |own: &Known| {
+                taken.contains(&agent) || self.agents.find(agent).is_none() && of_agent.saw_later_than(own)
+            };
+            if self.known.get(&agent).is_none_or(is_better) {
+                self.known.insert(agent, of_agent);
+            }
         }
-        self.pending.extend(from.pending);
+        for (agent, verdicts) in from.pending {
+            if self.agents.find(agent).is_none() {
+                self.pending.entry(agent).or_insert(verdicts);
+            }
+        }
         for (agent, stub) in from.stubs {
             if self.agents.find(agent).is_none() {
                 let own = self.stubs.entry(agent).or_insert(stub);

@@ -25,6 +25,8 @@ pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
 const SAFE_MS: i64 = 30 * DAY_MS;
 /// Verdicts on agents that were never met, in one slice.
 const MOST_PENDING: usize = 1024;
+/// Verdicts on one such agent, the latest.
+const MOST_OF_ONE: usize = 16;
 
 /// What a verdict did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,14 @@ pub struct VerdictRecord {
     pub second_person: Option<SecondPerson>,
 }
 
+#[cfg(test)]
+impl super::Engine {
+    /// Agents that were never met and on which a verdict waits.
+    pub(crate) fn waiting_verdicts(&self) -> usize {
+        self.slices.iter().map(|slice| slice.pending.len()).sum()
+    }
+}
+
 impl Slice {
     /// Applies a verdict; one on an agent that was never met is kept until its first event.
     ///
@@ -65,7 +75,11 @@ impl Slice {
             return self.apply(version, now, agent, verdict, out);
         }
         if self.pending.len() < MOST_PENDING || self.pending.contains_key(&agent) {
-            self.pending.entry(agent).or_default().push(verdict.clone());
+            let waiting = self.pending.entry(agent).or_default();
+            if waiting.len() >= MOST_OF_ONE {
+                waiting.remove(0);
+            }
+            waiting.push(verdict.clone());
         }
         let waits = recorded(version, verdict, false, Level::None, Level::None, Vec::new());
         out.push(Output::Verdict(Box::new(waits)));
@@ -124,7 +138,7 @@ impl Slice {
                 watched.close_alerts(time, out);
                 let risk = watched.risk_mut();
                 if verdict.verdict != Decision::Dismiss {
-                    risk.declare_safe(time.plus_ms(SAFE_MS));
+                    risk.declare_safe(time, time.plus_ms(SAFE_MS));
                 }
                 risk.clear();
                 risk.set(Level::None);

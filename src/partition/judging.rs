@@ -13,6 +13,7 @@ use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
+use crate::control::ControlRecord;
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
 use crate::engine::{Output, SLICES};
@@ -134,7 +135,10 @@ impl Partition {
                 self.next_control = self.next_control.max(at + 1);
                 // Whoever read it from its topic has said so if it is of no use.
                 if let Ok(record) = control::decode(json.as_bytes()) {
-                    self.engine.control(&record, &mut said);
+                    match self.is_others(&record) {
+                        true => self.engine.control_of_groups(&record),
+                        false => self.engine.control(&record, &mut said),
+                    }
                 }
             }
             Pin::Clock(recorded) => self.engine.pass(*recorded, &mut said),
@@ -305,6 +309,15 @@ impl Partition {
         for part in parts {
             self.hand_over(&part);
         }
+    }
+
+    /// Whether a record is about one agent that is not watched here and whose key leads to another partition: kept here too,
+    /// it would wait for ever, and take the room of others.
+    fn is_others(&self, record: &ControlRecord) -> bool {
+        let Some((agent_id, tenant)) = record.one_agent() else { return false };
+        let home = partition_of(agent_id.as_bytes(), self.settings.partitions as u32);
+        i64::from(home) != i64::from(self.settings.number)
+            && !self.engine.watches(tenant.as_deref(), &agent_id)
     }
 
     /// A verdict reaches every partition: where no partition knows the agent, the one that its key leads to tells of it.
