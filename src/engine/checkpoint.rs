@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
 use super::fleet_shift::FleetShifts;
-use super::forgotten::Stub;
+use super::forgotten::{Loss, Stub};
 use super::member::Part;
 use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice};
@@ -99,6 +99,7 @@ struct SavedSlice<A, T, K> {
     duplicates: u64,
     suppressed: u64,
     count_from: u64,
+    lost: Loss,
     told_under: String,
     held_back: u64,
     actions: Vec<Box<str>>,
@@ -285,6 +286,7 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>, &Known> {
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
         count_from: slice.count_from,
+        lost: slice.lost,
         told_under: slice.told_under.clone(),
         held_back: slice.held_back,
         actions,
@@ -310,6 +312,7 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
     slice.count_from = saved.count_from;
+    slice.lost = saved.lost;
     slice.told_under = saved.told_under;
     slice.held_back = saved.held_back;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);

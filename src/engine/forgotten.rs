@@ -10,13 +10,15 @@ use super::output::{EVICTION_SCHEMA, Eviction, Output};
 use super::registry;
 use super::slice::Slice;
 use super::version::Version;
-use super::watched::Watched;
+use super::watched::{NEW, Watched};
 use crate::identity::Key;
 use crate::risk::{Cause, Level, Monitoring};
-use crate::time::EventTime;
+use crate::time::{DAY_MS, EventTime};
 
 /// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
 const FEWEST_STUBS: usize = 1024;
+/// After a loss of state whoever is met may be somebody who was lost; after so long he is taken for new. Watched milliseconds.
+const LOST_FOR_MS: i64 = 7 * DAY_MS;
 
 /// What is left of an agent that made room: enough that no alert id and no sequence number is used again, and what a person
 /// decided until further notice.
@@ -27,6 +29,20 @@ pub(super) struct Stub {
     pub last_seen: i64,
     /// Whether a person had confirmed that it is compromised.
     pub confirmed: bool,
+    /// Whether it was told that it is degraded.
+    pub told: bool,
+}
+
+/// Whether agents of the slice were lost without a stub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub(super) enum Loss {
+    /// None were.
+    #[default]
+    None,
+    /// Some were; whoever is met before this (watched milliseconds) may be one of them.
+    Until(i64),
+    /// Some were, and nobody was met since.
+    Unmet,
 }
 
 impl Stub {
@@ -39,6 +55,7 @@ impl Stub {
             seq: self.seq.max(other.seq),
             last_seen: later.last_seen,
             confirmed: later.confirmed,
+            told: self.told || other.told,
         }
     }
 }
@@ -60,9 +77,9 @@ impl Slice {
                 watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }
             let confirmed = watched.risk.as_ref().is_some_and(|risk| risk.confirmed);
-            watched.let_go(version, now.of(EventTime(last_seen)), out);
+            let told = watched.let_go(version, now.of(EventTime(last_seen)), out);
             let stub =
-                Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen, confirmed };
+                Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen, confirmed, told };
             self.stubs.insert(agent, stub);
             out.push(Output::Eviction(Box::new(Eviction {
                 schema: EVICTION_SCHEMA.to_owned(),
@@ -77,12 +94,27 @@ impl Slice {
         }
     }
 
+    /// Whether an agent that is met at an instant (watched milliseconds) may be one that was lost with the slice.
+    pub(super) fn may_be_lost(&mut self, at: i64) -> bool {
+        match &mut self.lost {
+            Loss::None => false,
+            Loss::Unmet => {
+                self.lost = Loss::Until(at.saturating_add(LOST_FOR_MS));
+                true
+            }
+            Loss::Until(until) => at < *until,
+        }
+    }
+
     /// Half of the stubs go at once, oldest first.
     fn forget_stubs(&mut self) {
         let mut ages: Vec<(i64, Key)> = self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
         ages.sort_unstable();
         for (_, key) in ages.iter().take(ages.len() / 2) {
-            self.stubs.remove(key);
+            if let Some(stub) = self.stubs.remove(key) {
+                // Whoever of them comes back is as good as new, and must not count from the beginning.
+                self.count_from = self.count_from.max(stub.alerts_opened).max(stub.seq);
+            }
         }
     }
 }
@@ -95,14 +127,40 @@ impl Watched {
         (confirmed, self.level(), !self.open.is_empty())
     }
 
-    /// Closes its alerts, and tells that nobody knows any more what is held against it.
-    fn let_go(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
+    /// Closes its alerts, and tells that nobody knows any more what is held against it. Whether there was anything to tell.
+    fn let_go(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) -> bool {
         self.close_alerts(now.time, out);
         self.monitoring = Monitoring::Degraded;
-        let Some(risk) = &mut self.risk else { return };
+        let Some(risk) = &mut self.risk else { return false };
         risk.clear();
-        if risk.set(Level::None).is_some() {
+        let falls = risk.set(Level::None).is_some();
+        if falls {
             self.tell_level(version, now, Cause::Eviction, out);
+        }
+        falls
+    }
+
+    /// It is met, perhaps again.
+    pub(super) fn remember(&mut self, stub: Option<Stub>, count_from: u64, may_be_lost: bool) {
+        self.alerts_opened = stub.map_or(count_from, |stub| stub.alerts_opened);
+        self.seq = stub.map_or(count_from, |stub| stub.seq);
+        if stub.is_some() || may_be_lost {
+            self.monitoring = Monitoring::Degraded;
+        }
+        if stub.is_some_and(|stub| stub.told) {
+            // So that it is told when it is not degraded any more.
+            self.risk_mut();
+        }
+    }
+
+    /// Another call of it was counted: what was forgotten of it matters no more once it is not new any more. That is told
+    /// where something else was told since.
+    pub(super) fn settle_in(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
+        if self.monitoring == Monitoring::Degraded && self.maturity() != NEW {
+            self.monitoring = Monitoring::Ok;
+            if self.risk.is_some() {
+                self.tell_level(version, now, Cause::Monitoring, out);
+            }
         }
     }
 

@@ -163,7 +163,7 @@ impl Slice {
                 risk.hold_low(then.at);
             }
             watched.settle(version, then, &mut out);
-            Self::set_timer(&mut self.timers, version, watched);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (EventTime(then.time.0), key, output)));
         }
     }

@@ -120,6 +120,7 @@ impl Slice {
         watched.events += times;
         let times = u32::try_from(times).unwrap_or(u32::MAX);
         watched.latest = watched.latest.max(time);
+        watched.settle_in(version, instant, out);
         let hour_number = watched.hour_at(watched.latest);
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
@@ -220,17 +221,17 @@ impl Slice {
                     fleet_shift::note(&mut of_type.moved, instant.time, &watched.id);
                 }
                 self.suppressed += u64::from(told == Told::Suppressed);
-                Self::set_timer(&mut self.timers, version, watched);
+                Self::set_timer(&mut self.timers, version, watched, instant.at);
             }
         }
 
         if !version.settings.rules.is_empty() {
             moment.judge_rules(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, version, watched);
+            Self::set_timer(&mut self.timers, version, watched, instant.at);
         }
         if moment.standing.is_some() {
             moment.judge_registry(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, version, watched);
+            Self::set_timer(&mut self.timers, version, watched, instant.at);
         }
         if let Some(known) = known {
             known.see(call, at);

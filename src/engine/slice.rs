@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use super::clock::Now;
 use super::fleet_shift::Moved;
-use super::forgotten::Stub;
+use super::forgotten::{Loss, Stub};
 use super::output::{ClosedCounts, ClosedUnit, Output};
 use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
@@ -24,7 +24,7 @@ use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
-use crate::risk::{Monitoring, Verdict};
+use crate::risk::Verdict;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
 
@@ -81,6 +81,8 @@ pub(super) struct Slice {
     pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
     pub count_from: u64,
+    /// Whether agents were lost of which nothing is left.
+    pub lost: Loss,
     /// Hash of the configuration under which levels are told.
     pub told_under: String,
     /// That it may be another by now, and the number that no risk update was given yet. Not saved.
@@ -147,6 +149,7 @@ impl Slice {
             misses_events: false,
             registry: Arc::default(),
             count_from: 0,
+            lost: Loss::None,
             told_under: settings.config.clone(),
             look_again: None,
         }
@@ -182,11 +185,8 @@ impl Slice {
             now.of(event.time).at,
         );
         let stub = self.stubs.remove(&agent);
-        if stub.is_some() || self.count_from > 0 {
-            watched.alerts_opened = stub.map_or(self.count_from, |stub| stub.alerts_opened);
-            watched.seq = stub.map_or(self.count_from, |stub| stub.seq);
-            watched.monitoring = Monitoring::Degraded;
-        }
+        let may_be_lost = self.may_be_lost(now.of(event.time).at);
+        watched.remember(stub, self.count_from, may_be_lost);
         watched.blind = self.blind;
         if stub.is_some_and(|stub| stub.confirmed) {
             watched.confirm_again(version, now.of(event.time), now.time, out);
@@ -248,7 +248,7 @@ impl Slice {
             let mut out = Vec::new();
             let then = now.instant(due);
             watched.settle(version, then, &mut out);
-            Self::set_timer(&mut self.timers, version, watched);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.into_iter().map(|output| (then.time, agent, output)));
         }
     }
@@ -262,14 +262,22 @@ impl Slice {
         let (mut out, then) = (Vec::new(), now.of(now.time));
         for (agent, watched) in self.agents.iter_mut() {
             watched.tell_again(version, then, count, &mut out);
-            Self::set_timer(&mut self.timers, version, watched);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (then.time, agent, output)));
         }
     }
 
-    /// Looks at the level of an agent when it may fall next, or when a higher one may be told.
-    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, version: &Version, watched: &mut Watched) {
-        let due = watched.due().into_iter().chain(watched.uncapped_at(version)).min().unwrap_or(NEVER);
+    /// Looks at the level of an agent when it may fall next, when an alert may close, or when a higher level may be told.
+    ///
+    /// * `at`: the instant. Watched milliseconds.
+    pub fn set_timer(
+        timers: &mut BTreeSet<(i64, Key)>,
+        version: &Version,
+        watched: &mut Watched,
+        at: i64,
+    ) {
+        let next = [watched.due(), watched.next_lapse(at), watched.uncapped_at(version)];
+        let due = next.into_iter().flatten().min().unwrap_or(NEVER);
         if due == watched.timer {
             return;
         }

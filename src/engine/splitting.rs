@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::clock::StreamClock;
+use super::forgotten::Loss;
 use super::member::{Moment, Part};
 use super::registry::Known;
 use super::slice::{OfType, Slice};
@@ -177,6 +178,7 @@ impl Slice {
             part.met.clone_from(&self.met);
             part.decided.clone_from(&self.decided);
             part.count_from = self.count_from;
+            part.lost = self.lost;
             part.told_under.clone_from(&self.told_under);
             part.types = self
                 .types
@@ -269,6 +271,13 @@ impl Slice {
         self.suppressed += from.suppressed;
         self.held_back += from.held_back;
         self.count_from = self.count_from.max(from.count_from);
+        let lost = match from.lost {
+            Loss::Until(until) => Loss::Until(until.saturating_add(by_ms)),
+            other => other,
+        };
+        if lost > self.lost {
+            self.lost = lost;
+        }
         if from.told_under != self.told_under {
             self.told_under = from.told_under;
         }

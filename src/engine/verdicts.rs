@@ -155,7 +155,7 @@ impl Slice {
         if level != before || verdict.verdict == Decision::ConfirmCompromised {
             watched.tell_level(version, now, Cause::Verdict, out);
         }
-        Self::set_timer(&mut self.timers, version, watched);
+        Self::set_timer(&mut self.timers, version, watched, now.at);
         Some((agent_type, confirmed))
     }
 }

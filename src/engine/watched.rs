@@ -21,6 +21,9 @@ use super::unit::{Spare, Unit, UnitKind};
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
+/// The maturity of an agent that nobody knows yet.
+pub(super) const NEW: &str = "new";
+
 /// After all time. Milliseconds.
 pub(super) const NEVER: i64 = i64::MAX;
 
@@ -181,6 +184,17 @@ impl Watched {
         self.risk.as_ref().map_or(Level::None, |risk| risk.level())
     }
 
+    /// When the first of its open alerts holds nothing any more, after an instant; none where none closes by itself. Watched
+    /// milliseconds.
+    pub fn next_lapse(&self, at: i64) -> Option<i64> {
+        if self.risk.as_ref().is_some_and(|risk| risk.confirmed) {
+            return None;
+        }
+        let lapses = self.open.iter().map(|open| open.hold.until(open.floor.max(Level::Low)));
+        // What has lapsed and is open is the last one, which stays as long as the level does.
+        lapses.filter(|lapse| *lapse > at).min()
+    }
+
     /// When its level may fall next. Watched milliseconds.
     pub fn due(&self) -> Option<i64> {
         self.risk.as_ref()?.due(self.open.iter().map(|alert| &alert.hold))
@@ -189,7 +203,7 @@ impl Watched {
     /// How much is known of it, in one word.
     pub fn maturity(&self) -> &'static str {
         match self.events {
-            0..50 => "new",
+            0..50 => NEW,
             50..1000 => "young",
             _ => "mature",
         }
