@@ -270,6 +270,7 @@ fn judge_novelty(
     let mut bits = 0.0;
     let mut strongest: Option<KeyBits> = None;
     let mut new_resource = None;
+    let (_, new_before) = watched.familiar.this_hour_at(KeySpace::Resource, hour);
     for (space, key) in access::keys(call) {
         let (familiarity, forgotten) = watched.familiar.meet_and_forget(space, key, hour);
         let judged = access::judge(baselines, own, space, key, familiarity);
@@ -278,7 +279,7 @@ fn judge_novelty(
             strongest = Some(judged);
         }
         if space == KeySpace::Resource {
-            new_resource = familiarity.first.then_some(judged.bits);
+            new_resource = Some(judged.bits);
         }
         if let Some(delta) = &mut learn {
             if let Some(forgotten) = forgotten {
@@ -290,7 +291,7 @@ fn judge_novelty(
         }
     }
     let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
-    if let Some(bits) = new_resource {
+    if let Some(bits) = new_resource.filter(|_| new > new_before) {
         watched.familiar.surprise(access::enumeration_bits(used, bits));
     }
     let enumeration = if new > access::EVERYDAY_NEW { watched.familiar.surprised() } else { 0.0 };
