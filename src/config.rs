@@ -384,7 +384,7 @@ fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
         ),
         observe_first_days: from.number(
             "levels.observe_first_days",
-            "first days of a new installation in which all agents are only observed; 0: none",
+            "first days of a new installation in which all agents are only observed, but those that a person confirmed to be compromised; 0: none",
             0.0..=365.0,
             OBSERVE_FIRST_DAYS,
         ),

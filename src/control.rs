@@ -83,6 +83,14 @@ impl ControlRecord {
         }
     }
 
+    /// Id and tenant of the agent, where the record is about one alone; a verdict always is.
+    pub fn one_agent(&self) -> Option<(String, Option<String>)> {
+        match &self.kind {
+            Control::Verdict(verdict) => Some((verdict.agent_id.clone(), verdict.tenant.clone())),
+            _ => self.subject()?.one_agent(),
+        }
+    }
+
     /// What a later record of the same kind must share with this one to take its place: whom a registration is about, the
     /// hash of settings, the id of all others.
     pub fn key(&self) -> String {

@@ -2,7 +2,11 @@
 //!
 //! Knows names and public threat ids. Must not know how anything is computed.
 
+mod shown;
+
 use serde::{Deserialize, Serialize};
+
+pub use self::shown::shown;
 
 /// A group of detectors whose evidence about one call is added, and which is calibrated as one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]

@@ -110,6 +110,8 @@ pub struct Risk {
     stepped_down: Option<i64>,
     /// A person confirmed that the agent is compromised: high until a person says otherwise.
     pub confirmed: bool,
+    /// The level that was published last.
+    pub told: Level,
     /// Activity that a person declared safe, until when. Event time.
     safe: Vec<(RiskEventType, Key, EventTime)>,
     /// A verdict that waits for a second person.
@@ -191,13 +193,18 @@ impl Risk {
         self.low.touch(Level::Low, now);
     }
 
-    /// Declares safe, until an instant, what the findings are about.
-    pub fn declare_safe(&mut self, until: EventTime) {
+    /// Declares safe, from now until an instant, what the findings are about. At the bound, what is over first makes room.
+    pub fn declare_safe(&mut self, now: EventTime, until: EventTime) {
+        self.safe.retain(|(.., until)| now < *until);
         for entry in &self.findings {
             self.safe.retain(|(kind, key, _)| (*kind, *key) != (entry.kind, entry.key));
-            if self.safe.len() < MOST_SAFE {
-                self.safe.push((entry.kind, entry.key, until));
+            if self.safe.len() >= MOST_SAFE {
+                let first = self.safe.iter().enumerate().min_by_key(|(_, (.., until))| *until);
+                if let Some(first) = first.map(|(place, _)| place) {
+                    self.safe.remove(first);
+                }
             }
+            self.safe.push((entry.kind, entry.key, until));
         }
     }
 

@@ -85,6 +85,9 @@ pub struct Familiar {
     running: [(u16, u16); 3],
     /// Surprise of the resources that were new in the running hour, together. Bits.
     surprise: f32,
+    /// Which keys were met in the running hour for the first time, by their hash: one of them that made room since and comes
+    /// back is not new once more. Two in the same place are one: beyond a hundred, some are not counted.
+    new: [u64; 4],
     /// The running hour. Hours since 1970.
     hour: i64,
 }
@@ -168,7 +171,9 @@ impl Familiar {
             }
             None => {
                 first = true;
-                running = (1, 1);
+                if self.is_new_in_hour(short) {
+                    running = (1, 1);
+                }
                 let is_full = usize::from(self.len) == KEYS;
                 let place = self.room(hour);
                 let room = self.cells.len() / 2;
@@ -228,6 +233,11 @@ impl Familiar {
     /// Keys of a space used in the running hour: (all, those of them that were new).
     pub fn this_hour(&self, space: KeySpace) -> (f64, f64) {
         self.running.get(space as usize).map_or((0.0, 0.0), |r| (f64::from(r.0), f64::from(r.1)))
+    }
+
+    /// The same as of an hour, which may be one that has not begun: nothing was used in it.
+    pub fn this_hour_at(&self, space: KeySpace, hour: i64) -> (f64, f64) {
+        if hour == self.hour { self.this_hour(space) } else { (0.0, 0.0) }
     }
 
     /// Adds to the surprise of the running hour's new resources. Bits, ≥ 0.
@@ -301,12 +311,23 @@ impl Familiar {
         len
     }
 
+    /// Whether a key was not met in the running hour before; notes it.
+    fn is_new_in_hour(&mut self, short: u32) -> bool {
+        // The upper bits: which space it is of stands in the lowest.
+        let (place, bit) = ((short >> 30) as usize, 1 << (short >> 24 & 63));
+        let Some(word) = self.new.get_mut(place) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
     fn turn(&mut self, hour: i64) {
         if hour == self.hour {
             return;
         }
         self.hour = hour;
         self.surprise = 0.0;
+        self.new = [0; 4];
         for ((hours, kinds), running) in self.hours.iter_mut().zip(&mut self.kinds).zip(&mut self.running) {
             *hours += u32::from(running.0);
             *kinds += u32::from(running.1);
@@ -401,6 +422,21 @@ mod tests {
         assert_eq!((usize::from(familiar.len), familiar.cells.len()), (KEYS, 2 * KEYS));
         assert_eq!(familiar.look(KeySpace::Resource, 1 << 32).hours, 10.0);
         assert_eq!(familiar.meet(KeySpace::Resource, 1 << 32, 2000).all_hours, 1008.0);
+    }
+
+    #[test]
+    fn who_works_in_more_places_than_are_remembered_meets_each_once_an_hour() {
+        let mut familiar = Familiar::default();
+        let places: Vec<u64> = (0..60).map(|place: u64| place << 58).collect();
+        for hour in 0..5 {
+            for _ in 0..10 {
+                for place in &places {
+                    familiar.meet(KeySpace::Resource, *place, hour);
+                }
+            }
+        }
+        let (used, new) = familiar.this_hour(KeySpace::Resource);
+        assert!(used <= 60.0 && new <= 60.0, "{new} of {used} are new");
     }
 
     #[test]

@@ -160,13 +160,13 @@ impl<T> Store<T> {
         self.slots.into_iter().map(|s| (s.id, s.last_seen, s.value))
     }
 
-    /// Takes out a sixteenth of the entries (at least one): those seen longest ago, ties by id, and those that are
-    /// `protected` only when there are no others. In the order in which they leave. O(n log n).
-    pub fn evict(&mut self, protected: impl Fn(&T) -> bool) -> Vec<(u64, i64, T)> {
+    /// Takes out a sixteenth of the entries (at least one): those of the lowest `worth`, of these the ones seen longest ago,
+    /// ties by id. In the order in which they leave. O(n log n).
+    pub fn evict<W: Ord>(&mut self, worth: impl Fn(&T) -> W) -> Vec<(u64, i64, T)> {
         // Where there are too many, more leave than come; not all at once, for somebody is told of each.
         let least = if self.slots.len() > self.capacity { 2 } else { 1 };
         let leaving = (self.slots.len() / LEAVING).max(least).min(self.slots.len());
-        self.slots.sort_by_cached_key(|s| (protected(&s.value), s.last_seen, s.id));
+        self.slots.sort_by_cached_key(|s| (worth(&s.value), s.last_seen, s.id));
         let gone = self.slots.drain(..leaving).map(|s| (s.id, s.last_seen, s.value)).collect();
         self.evicted += leaving as u64;
         self.index.clear();
@@ -185,7 +185,7 @@ mod tests {
         if store.see(id, seen).is_some() {
             return Vec::new();
         }
-        let gone = if store.is_full() { store.evict(|id| *id == 1) } else { Vec::new() };
+        let gone = if store.is_full() { store.evict(|id| if *id == 1 { 2 } else { u32::from(*id == 2) }) } else { Vec::new() };
         store.insert(id, seen, id);
         gone.into_iter().map(|(id, ..)| id).collect()
     }
@@ -215,9 +215,19 @@ mod tests {
         assert!(store.len() <= 32);
         let kept: Vec<u64> = store.iter().map(|(id, ..)| id).collect();
         assert!(kept.contains(&99) && kept.contains(&3) && !kept.contains(&10));
-        assert!(kept.contains(&1), "it is protected");
+        assert!(kept.contains(&1) && kept.contains(&2), "they are worth more");
         assert!(gone.is_sorted() && !gone.contains(&1));
         assert_eq!(store.evicted() as usize + store.len(), 100);
+    }
+
+    #[test]
+    fn what_is_worth_most_stays_longest_however_long_ago_it_was_seen() {
+        let mut store = Store::new(3);
+        for (id, seen) in [(10, 5), (30, 1), (20, 9)] {
+            store.insert(id, seen, id);
+        }
+        let left = |store: &mut Store<u64>| store.evict(|id| *id).first().map(|(id, ..)| *id);
+        assert_eq!([left(&mut store), left(&mut store), left(&mut store)], [Some(10), Some(20), Some(30)]);
     }
 
     #[test]
@@ -225,7 +235,7 @@ mod tests {
         let mut store = Store::new(4);
         for id in 0..9 {
             if store.is_full() {
-                store.evict(|_| true);
+                store.evict(|_| 1);
             }
             store.insert(id, id as i64, id);
         }

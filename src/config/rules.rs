@@ -12,7 +12,7 @@ use super::reader::{Reader, number, texts, whole};
 use super::spelling::{cut, nearest};
 use crate::detect::rules::condition::{Condition, Test};
 use crate::detect::rules::field::{Field, FieldKind};
-use crate::detect::rules::state::EXACT;
+use crate::detect::rules::state::{EXACT, MOST_ENTRIES, room};
 use crate::detect::rules::{LONGEST_NAME, MOST_RULES, Rule, RuleKind, Threshold};
 use crate::network::Network;
 use crate::pattern::Patterns;
@@ -63,7 +63,22 @@ pub(super) fn read(from: &mut Reader<'_>) -> Vec<Rule> {
                 format!("[[rules]] {place}: another rule has this name: give every rule its own"),
             );
         }
-        rules.push(One { from, place }.rule(table, &item.span()));
+        let rule = One { from: &mut *from, place: place.clone() }.rule(table, &item.span());
+        let of = |rule: &Rule| room(rule.threshold.map_or(1, |threshold| threshold.at_least));
+        let before: usize = rules.iter().map(of).sum();
+        if before <= MOST_ENTRIES && before + of(&rule) > MOST_ENTRIES {
+            from.fault(
+                &item.span(),
+                format!(
+                    "[[rules]] {place}: it would have {} things remembered of every agent that matches, together with the rules \
+                     before: at most {MOST_ENTRIES} are; each count and distinct takes twice its at_least, up to {}: ask for \
+                     less, or leave rules out",
+                    before + of(&rule),
+                    room(EXACT)
+                ),
+            );
+        }
+        rules.push(rule);
     }
     rules
 }

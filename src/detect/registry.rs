@@ -207,10 +207,12 @@ impl<'s> Standing<'s> {
         let (Some(version), Some(before)) = (event.agent_version.as_deref(), before) else { return false };
         version != before
             && registration.version.as_deref() != Some(version)
-            && !self.changes(event).any(|change| {
+            && !self.changes().any(|change| {
                 // Old and new copies may run side by side while the change is on.
                 let goes_back = change.is_on(at) && change.from_version.as_deref() == Some(version);
-                change.from <= at && (change.to_version == version || goes_back)
+                change.from <= at
+                    && (change.to_version == version || goes_back)
+                    && means(&change.subject, event)
             })
     }
 
@@ -222,15 +224,16 @@ impl<'s> Standing<'s> {
     /// The declared change that the agent goes through with this event: its window is open, and the event names the new
     /// version or none.
     pub fn change(&self, event: &AuditEvent<'_>, at: EventTime) -> Option<&'s Dated<DeclaredChange>> {
-        self.changes(event).find(|change| {
+        // Most are over: whom they mean is a matter of patterns, and asked last.
+        self.changes().find(|change| {
             change.is_on(at)
                 && event.agent_version.as_deref().is_none_or(|version| version == change.to_version)
+                && means(&change.subject, event)
         })
     }
 
-    fn changes(&self, event: &AuditEvent<'_>) -> impl Iterator<Item = &'s Dated<DeclaredChange>> {
-        let all = self.records.into_iter().flatten().flat_map(Records::changes);
-        all.filter(|change| means(&change.subject, event))
+    fn changes(&self) -> impl Iterator<Item = &'s Dated<DeclaredChange>> + use<'s> {
+        self.records.into_iter().flatten().flat_map(Records::changes)
     }
 
     fn grants(&self, event: &AuditEvent<'_>, at: EventTime) -> impl Iterator<Item = &'s Dated<Grant>> {

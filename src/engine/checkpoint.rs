@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clock::StreamClock;
 use super::fleet_shift::FleetShifts;
+use super::forgotten::{Loss, Stub};
 use super::member::Part;
 use super::registry::{Known, Registry};
-use super::slice::{OfType, SLICES, Slice, Stub};
+use super::slice::{OfType, SLICES, Slice};
 use super::storm::Storm;
 use super::version::Version;
 use super::watched::Watched;
@@ -98,6 +99,8 @@ struct SavedSlice<A, T, K> {
     duplicates: u64,
     suppressed: u64,
     count_from: u64,
+    lost: Loss,
+    told_under: String,
     held_back: u64,
     actions: Vec<Box<str>>,
     arguments: Vec<Box<str>>,
@@ -158,6 +161,7 @@ impl Engine {
             member: None,
         };
         engine.read_registry();
+        engine.look_at_configuration(0);
         Ok(engine)
     }
 
@@ -282,6 +286,8 @@ fn save_slice(slice: &Slice) -> SavedSlice<&Watched, TypesRef<'_>, &Known> {
         duplicates: slice.duplicates,
         suppressed: slice.suppressed,
         count_from: slice.count_from,
+        lost: slice.lost,
+        told_under: slice.told_under.clone(),
         held_back: slice.held_back,
         actions,
         arguments,
@@ -306,6 +312,8 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     slice.duplicates = saved.duplicates;
     slice.suppressed = saved.suppressed;
     slice.count_from = saved.count_from;
+    slice.lost = saved.lost;
+    slice.told_under = saved.told_under;
     slice.held_back = saved.held_back;
     slice.vocabulary.learn_names(&saved.actions, &saved.arguments);
     slice

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 pub(super) use self::observed::kind_and_key;
+pub(super) use crate::finding::shown;
 use super::clock::Now;
 use super::judging::CallBits;
 use super::registry::Registry;
@@ -25,9 +26,6 @@ use crate::detect::vocabulary::Vocabulary;
 use crate::detect::{Call, provenance, sequence};
 use crate::finding::Family;
 use crate::identity::Key;
-
-/// Longest name that is shown whole. Characters.
-const SHOWN_CHARS: usize = 80;
 
 /// Everything that is known at the moment a call is judged.
 pub(super) struct Moment<'m, 't> {
@@ -133,33 +131,4 @@ pub struct LeadArgument {
     pub origin: Option<(Key, u32)>,
     /// Probability of such an origin for this argument: for the type, for the fleet.
     pub probability: (f64, f64),
-}
-
-/// A name that the agent chose, as a person (or a language model) may see it: quoted, cut, with control, bidi
-/// and zero-width characters escaped.
-pub(super) fn shown(name: &str) -> String {
-    let mut text = String::from("`");
-    for (i, c) in name.chars().enumerate() {
-        if i == SHOWN_CHARS {
-            text.push('…');
-            break;
-        }
-        let hidden = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '`');
-        if hidden { text.extend(c.escape_unicode()) } else { text.push(c) }
-    }
-    text.push('`');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hostile_name_is_shown_escaped_and_cut() {
-        assert_eq!(shown("send_email"), "`send_email`");
-        assert_eq!(shown("a\u{202e}b\n`"), "`a\\u{202e}b\\u{a}\\u{60}`");
-        assert_eq!(shown(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 3);
-    }
 }

@@ -6,7 +6,7 @@ use super::clock::Now;
 use super::fleet_shift;
 use super::held_back::{self, HeldFinding, Whom};
 use super::plain::Plain;
-use super::registry::Known;
+use super::registry::registered_criticality;
 use super::slice::{Said, Slice};
 use super::unit::UnitKind;
 use super::version::Version;
@@ -18,7 +18,7 @@ use crate::baseline::pool::Habits;
 use crate::baseline::rate::{PerScale, Scale};
 use crate::detect::frequency::{self, FrequencyBits};
 use crate::finding::{Detector, Family, RiskEventType};
-use crate::risk::{Criticality, Level};
+use crate::risk::Level;
 use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::stats::rate::Vote;
@@ -109,8 +109,10 @@ impl Slice {
             }
             let alerts = p <= thresholds.alert;
             let known = self.known.get(&key);
-            let registered = known.map_or(Criticality::Low, Known::criticality);
-            let criticality = version.settings.levels.criticality(&watched.type_name).max(registered);
+            // Looked up anew: it has done nothing since, and what was found with its last event is not saved.
+            let registered = registered_criticality(&self.known, &self.registry, watched);
+            let criticality = version.settings.levels.criticality(&watched.type_name);
+            let criticality = registered.map_or(criticality, |registered| registered.max(criticality));
             let level =
                 level::deserves(p, alerts, &[1.0], thresholds.low(), thresholds.calibrated, criticality);
             let then = now.of(now.time);
@@ -162,7 +164,7 @@ impl Slice {
                 risk.hold_low(then.at);
             }
             watched.settle(version, then, &mut out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (EventTime(then.time.0), key, output)));
         }
     }

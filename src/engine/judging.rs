@@ -132,6 +132,7 @@ impl Slice {
             delta.still_active(renewals(watched.latest.hour(), time.hour()));
         }
         watched.latest = watched.latest.max(time);
+        watched.settle_in(version, instant, out);
         let hour_number = watched.hour_at(watched.latest);
         let mut hour = watched.hour.take().unwrap_or_else(|| {
             of_type.counted.units += 1;
@@ -237,17 +238,17 @@ impl Slice {
                     fleet_shift::note(&mut of_type.moved, instant.time, &watched.id);
                 }
                 self.suppressed += u64::from(told == Told::Suppressed);
-                Self::set_timer(&mut self.timers, watched);
+                Self::set_timer(&mut self.timers, version, watched, instant.at);
             }
         }
 
         if !version.settings.rules.is_empty() {
             moment.judge_rules(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched, instant.at);
         }
         if moment.standing.is_some() {
             moment.judge_registry(watched, &mut held, out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched, instant.at);
         }
         if let Some(known) = known {
             known.see(call, at);
@@ -288,6 +289,7 @@ fn judge_novelty(
     let mut bits = 0.0;
     let mut strongest: Option<KeyBits> = None;
     let mut new_resource = None;
+    let (_, new_before) = watched.familiar.this_hour_at(KeySpace::Resource, hour);
     for (space, key) in access::keys(call) {
         let (familiarity, forgotten) = watched.familiar.meet_and_forget(space, key, hour);
         let judged = access::judge(baselines, own, space, key, familiarity);
@@ -296,7 +298,7 @@ fn judge_novelty(
             strongest = Some(judged);
         }
         if space == KeySpace::Resource {
-            new_resource = familiarity.first.then_some(judged.bits);
+            new_resource = Some(judged.bits);
         }
         if let Some(delta) = &mut learn {
             if let Some(forgotten) = forgotten {
@@ -315,7 +317,7 @@ fn judge_novelty(
         }
     }
     let (used, new) = watched.familiar.this_hour(KeySpace::Resource);
-    if let Some(bits) = new_resource {
+    if let Some(bits) = new_resource.filter(|_| new > new_before) {
         watched.familiar.surprise(access::enumeration_bits(used, bits));
     }
     let enumeration = if new > access::EVERYDAY_NEW { watched.familiar.surprised() } else { 0.0 };

@@ -52,7 +52,39 @@ impl Watched {
         }
         if let Some(before) = before {
             let cause = if before > self.level() { Cause::Decay } else { cause };
-            self.tell_level(version, now, before, cause, out);
+            self.tell_level(version, now, cause, out);
+        } else if self.published(version, at) > self.told() {
+            self.tell_level(version, now, Cause::Settings, out);
+        }
+    }
+
+    /// The level to be acted on at an instant (watched milliseconds).
+    fn published(&self, version: &Version, at: i64) -> Level {
+        // The first days are for findings about agents that nobody knows yet: what a person confirmed is certain.
+        let confirmed = self.risk.as_ref().is_some_and(|risk| risk.confirmed);
+        let running = if confirmed { i64::MAX } else { version.running_ms(at) };
+        version.settings.levels.published(self.level(), &self.id, &self.type_name, running)
+    }
+
+    /// The level that was told last.
+    fn told(&self) -> Level {
+        self.risk.as_ref().map_or(Level::None, |risk| risk.told)
+    }
+
+    /// When a higher level than was told may be published because the first days are over. Watched milliseconds.
+    pub(super) fn uncapped_at(&self, version: &Version) -> Option<i64> {
+        let levels = &version.settings.levels;
+        let later = levels.published(self.level(), &self.id, &self.type_name, i64::MAX);
+        version.first_days_end().filter(|_| later > self.told())
+    }
+
+    /// Tells its level anew if an alert is open: the configuration changed since it was told.
+    ///
+    /// * `count`: no update of it has a larger number.
+    pub(super) fn tell_again(&mut self, version: &Version, now: Instant, count: u64, out: &mut Vec<Output>) {
+        if self.level() >= Level::Medium {
+            self.seq = self.seq.max(count);
+            self.tell_level(version, now, Cause::Settings, out);
         }
     }
 
@@ -61,20 +93,15 @@ impl Watched {
         out.extend(self.open.drain(..).map(|open| closed(*open.told, time)));
     }
 
-    /// Tells that the level has changed from `before`.
-    pub(super) fn tell_level(
-        &mut self,
-        version: &Version,
-        now: Instant,
-        before: Level,
-        cause: Cause,
-        out: &mut Vec<Output>,
-    ) {
+    /// Tells the level, and the one that was told before.
+    pub(super) fn tell_level(&mut self, version: &Version, now: Instant, cause: Cause, out: &mut Vec<Output>) {
         self.seq += 1;
         let Instant { at, time } = now;
         let level_uncapped = self.level();
-        let running = version.running_ms(at);
-        let publish = |level| version.settings.levels.published(level, &self.id, &self.type_name, running);
+        let (level, previous_level) = (self.published(version, at), self.told());
+        if let Some(risk) = &mut self.risk {
+            risk.told = level;
+        }
         let (score, reasons) = self.risk.as_ref().map(|risk| risk.score(at)).unwrap_or_default();
         out.push(Output::Risk(Box::new(RiskUpdate {
             schema: RISK_SCHEMA.to_owned(),
@@ -82,8 +109,8 @@ impl Watched {
             tenant: self.tenant.as_deref().map(str::to_owned),
             agent_type: self.type_name.to_string(),
             seq: self.seq,
-            level: publish(level_uncapped),
-            previous_level: publish(before),
+            level,
+            previous_level,
             level_uncapped,
             score,
             reasons: reasons.into_vec(),
@@ -110,3 +137,6 @@ impl Watched {
 fn closed(told: Alert, time: EventTime) -> Output {
     Output::Alert(Box::new(Alert { state: AlertState::Closed, time, ..told }))
 }
+
+#[cfg(test)]
+mod tests;

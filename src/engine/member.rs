@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Now, StreamClock};
+use super::forgotten::Loss;
 use super::output::Output;
 use super::slice::OfType;
 use super::storm::Storm;
@@ -175,6 +176,7 @@ impl Engine {
     pub fn count_from(&mut self, slice: usize, count: u64) {
         if let Some(slice) = self.slices.get_mut(slice) {
             slice.count_from = slice.count_from.max(count);
+            slice.lost = Loss::Unmet;
         }
     }
 

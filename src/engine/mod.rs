@@ -11,6 +11,7 @@ mod closing;
 mod course;
 mod explain;
 mod fleet_shift;
+mod forgotten;
 mod habits;
 mod held_back;
 mod judging;
@@ -139,7 +140,8 @@ impl Engine {
 
     /// Judges an event, then learns from it. What there is to say is pushed to `out`.
     ///
-    /// An event whose id was met lately is dropped and counted: nothing is known against it.
+    /// An event that was met lately, of the same id, time, action and resource, is dropped and counted: nothing is known
+    /// against it.
     pub fn judge(&mut self, event: &AuditEvent<'_>, position: Position, out: &mut Vec<Output>) -> Judgement {
         let arrival = self.arrival(event);
         let now = self.see(arrival.agent, event.time, event.time);
@@ -160,10 +162,10 @@ impl Engine {
     /// does nothing.
     pub fn verdict(&mut self, verdict: &Verdict, out: &mut Vec<Output>) {
         let identity = &self.version.settings.identity;
-        let text = [&*verdict.agent_id, verdict.verdict.name(), &verdict.by, &verdict.reason];
-        let own = identity.of(&verdict.time.to_string());
-        let key = text.iter().fold(own, |key, part| mix(key, identity.of(part)));
+        let text = [verdict.verdict.name(), &verdict.by, &verdict.reason];
         let agent = self.agent(verdict.tenant.as_deref(), &verdict.agent_id);
+        let own = mix(agent, identity.of(&verdict.time.to_string()));
+        let key = text.iter().fold(own, |key, part| mix(key, identity.of(part)));
         let now = self.clock.now().unwrap_or(Now { time: verdict.time, gap_ms: 0 });
         let from = out.len();
         let Some(slice) = self.slices.get_mut(slice_of(agent)).filter(|slice| !slice.asleep) else { return };
@@ -218,6 +220,12 @@ impl Engine {
         &self.version.baselines
     }
 
+    /// Whether it watches an agent.
+    pub fn watches(&self, tenant: Option<&str>, agent_id: &str) -> bool {
+        let agent = self.agent(tenant, agent_id);
+        self.slices.get(slice_of(agent)).is_some_and(|slice| slice.agents.find(agent).is_some())
+    }
+
     /// Agents under watch.
     pub fn agents(&self) -> usize {
         self.slices.iter().map(|slice| slice.agents.len()).sum()
@@ -228,7 +236,7 @@ impl Engine {
         self.slices.iter().map(|slice| slice.agents.evicted()).sum()
     }
 
-    /// Events that were dropped because one with the same id had been judged.
+    /// Events that were dropped because the same one had been judged.
     pub fn duplicates(&self) -> u64 {
         self.slices.iter().map(|slice| slice.duplicates).sum()
     }
@@ -248,10 +256,16 @@ impl Engine {
     /// The keys by which an event is placed.
     fn arrival(&self, event: &AuditEvent<'_>) -> Arrival {
         let identity = &self.version.settings.identity;
-        Arrival {
-            agent: self.agent(event.tenant.as_deref(), &event.agent_id),
-            event: event.event_id.as_deref().map(|id| identity.of(id)),
-        }
+        let agent = self.agent(event.tenant.as_deref(), &event.agent_id);
+        let id = event.event_id.as_deref().map(|id| identity.of(id));
+        // One that is delivered again says the same. An id alone proves nothing: whoever uses one twice must not hide behind
+        // it.
+        let said = |id| {
+            let of = [Some(event.action.as_str()), event.resource.as_deref()];
+            let own = mix(mix(agent, id), event.time.0 as u64);
+            of.into_iter().fold(own, |key, part| mix(key, part.map_or(0, |part| identity.of(part))))
+        };
+        Arrival { agent, event: id, met: id.map(said) }
     }
 
     /// Key of an agent: agents of two tenants are two agents.
@@ -265,3 +279,6 @@ impl Engine {
 fn slice_of(agent: Key) -> usize {
     (agent >> 32) as usize % SLICES
 }
+
+#[cfg(test)]
+mod tests;

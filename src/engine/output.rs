@@ -109,7 +109,7 @@ pub struct Digest {
     pub schema: String,
     /// Type of the agents.
     pub agent_type: String,
-    /// The minute of event time.
+    /// The minute of the stream's clock.
     pub minute: EventTime,
     /// Alerts that were held back, up to now.
     pub held_back: u64,

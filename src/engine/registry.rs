@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use super::clock::Instant;
 use super::explain::Moment;
@@ -30,7 +31,7 @@ use crate::detect::registry::{self, Fact, Standing};
 use crate::finding::{Detector, Family};
 use crate::identity::Key;
 use crate::risk::{Cause, Criticality};
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, EventTime};
 
 /// Records of a kind about groups of agents, at most.
 const MOST_OF_GROUPS: usize = 4096;
@@ -66,8 +67,8 @@ pub(super) struct Known {
     seen: Option<i64>,
     /// The version that it ran then.
     version: Option<Box<str>>,
-    /// Id of the declared change that it went through last.
-    changed: Option<Box<str>>,
+    /// Declared changes that it went through and whose windows are open: their ids, and until when.
+    changed: ThinVec<(Box<str>, EventTime)>,
     /// What was held back of it lately.
     pub held: Held,
     /// Its registration, once it was looked up. Not saved: it follows from the rest.
@@ -204,6 +205,17 @@ impl Known {
         self.found = None;
     }
 
+    /// Whether the agent was ever seen here.
+    #[cfg(test)]
+    pub fn was_seen(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    /// Whether the agent was seen here later than by `other`. In watched time of one clock.
+    pub fn saw_later_than(&self, other: &Self) -> bool {
+        self.seen > other.seen
+    }
+
     /// What the detector is told of the agent.
     ///
     /// * `at`: the instant of the call. Watched milliseconds.
@@ -222,11 +234,6 @@ impl Known {
         self.found.as_ref()?.registration.as_deref().map(|dated| &dated.what)
     }
 
-    /// How much harm the agent could do, as it was registered.
-    pub fn criticality(&self) -> Criticality {
-        self.registration().map_or(Criticality::Low, |registration| registration.criticality)
-    }
-
     /// Begins the agent's own baseline anew when it acts under a declared change for the first time.
     pub fn change(
         &mut self,
@@ -239,11 +246,20 @@ impl Known {
     ) {
         let standing = self.standing(version, registry, now.at);
         let Some(change) = standing.change(call.event, now.time) else { return };
-        if self.changed.as_deref() == Some(change.id.as_str()) {
+        let known = self.changed.iter().position(|(id, _)| **id == *change.id);
+        let (id, ends) = (change.id.as_str().into(), change.until);
+        if let Some(place) = known {
+            if let Some((_, until)) = self.changed.get_mut(place) {
+                *until = ends;
+            }
             return;
         }
         let told = rebaselined(change, standing.expected_version(), watched, call);
-        self.changed = Some(change.id.as_str().into());
+        self.changed.retain(|(_, until)| now.time < *until);
+        if self.changed.len() >= MOST_OF_ONE {
+            self.changed.remove(0);
+        }
+        self.changed.push((id, ends));
         // Who has no past yet has nothing to put behind it.
         if watched.events > 0 {
             let (left, by) = STAYS;
@@ -287,13 +303,22 @@ fn rebaselined(
     }))
 }
 
-/// Whether the registration of an agent says that it can do great harm.
-pub(super) fn is_critical(known: &KnownAgents, registry: &Registry, watched: &Watched) -> bool {
+/// How much harm an agent could do, as it was registered; none: nobody registered it.
+pub(super) fn registered_criticality(
+    known: &KnownAgents,
+    registry: &Registry,
+    watched: &Watched,
+) -> Option<Criticality> {
     let (id, name, tenant) = (&*watched.id, &*watched.type_name, watched.tenant.as_deref());
     // Looked up anew: the agent may have done nothing since it was registered, or since a restart.
     let own = known.get(&watched.key).and_then(|known| known.records.registration(id, name, tenant));
     let found = own.or_else(|| registry.records.registration(id, name, tenant));
-    found.is_some_and(|registration| registration.what.criticality == Criticality::High)
+    found.map(|registration| registration.what.criticality)
+}
+
+/// Whether the registration of an agent says that it can do great harm.
+pub(super) fn is_critical(known: &KnownAgents, registry: &Registry, watched: &Watched) -> bool {
+    registered_criticality(known, registry, watched) == Some(Criticality::High)
 }
 
 /// Forgets an agent that made room for others, but for what people said of it.

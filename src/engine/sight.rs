@@ -62,8 +62,7 @@ impl Slice {
             let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
                 continue;
             };
-            let level = watched.level();
-            watched.tell_level(version, now.of(now.time), level, Cause::Monitoring, out);
+            watched.tell_level(version, now.of(now.time), Cause::Monitoring, out);
         }
     }
 }

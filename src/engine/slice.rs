@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::clock::Now;
-use super::closing::teach;
 use super::fleet_shift::Moved;
-use super::output::{ClosedCounts, ClosedUnit, EVICTION_SCHEMA, Eviction, Output};
-use super::registry::{self, KnownAgents, Registry};
+use super::forgotten::{Loss, Stub};
+use super::output::{ClosedCounts, ClosedUnit, Output};
+use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
@@ -24,20 +24,16 @@ use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
 use crate::identity::Key;
-use crate::risk::{Cause, Monitoring, Verdict};
-use crate::stats::key::mix;
+use crate::risk::Verdict;
 use crate::stats::recent::Recent;
 use crate::time::EventTime;
 
 /// Parts of the state.
 pub const SLICES: usize = 64;
-/// Event ids that a slice remembers at least, to know duplicates.
+/// Events that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
 /// Verdicts that a slice knows when they are given again.
 const REMEMBERED_VERDICTS: usize = 1 << 8;
-
-/// Stubs are kept for four times as many agents as a slice holds; for at least four times this many.
-const FEWEST_STUBS: usize = 1024;
 
 /// Something said when time passed, with the instant and the agent: what is said together is put in this order.
 pub(super) type Said = (EventTime, Key, Output);
@@ -56,7 +52,7 @@ pub(super) struct Slice {
     pub known: KnownAgents,
     /// Agents whose level may fall, by watched time.
     pub timers: BTreeSet<(i64, Key)>,
-    /// Event ids met lately.
+    /// Events with an id met lately.
     pub met: Recent,
     /// Verdicts that took effect lately: given again, they do nothing.
     pub decided: Recent,
@@ -85,6 +81,12 @@ pub(super) struct Slice {
     pub registry: Arc<Registry>,
     /// Where agents that are new begin to count alerts and risk updates.
     pub count_from: u64,
+    /// Whether agents were lost of which nothing is left.
+    pub lost: Loss,
+    /// Hash of the configuration under which levels are told.
+    pub told_under: String,
+    /// That it may be another by now, and the number that no risk update was given yet. Not saved.
+    pub look_again: Option<u64>,
 }
 
 /// The keys by which an event is placed.
@@ -93,13 +95,8 @@ pub(super) struct Arrival {
     pub agent: Key,
     /// Key of its id, if it has one.
     pub event: Option<Key>,
-}
-
-impl Arrival {
-    /// Key under which the event is known to have been met: ids of two agents are two ids.
-    fn met(self) -> Option<Key> {
-        self.event.map(|event| mix(self.agent, event))
-    }
+    /// Key under which the event is known to have been met, if it has an id.
+    pub met: Option<Key>,
 }
 
 /// What the agents of one type in one slice have done since the last look.
@@ -110,14 +107,6 @@ pub(super) struct OfType {
     pub delta: Delta,
     pub counted: Counted,
     pub moved: Vec<Moved>,
-}
-
-/// What is left of an agent that made room: enough that no alert id and no sequence number is used again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Stub {
-    pub alerts_opened: u64,
-    pub seq: u64,
-    pub last_seen: i64,
 }
 
 impl OfType {
@@ -172,6 +161,9 @@ impl Slice {
             misses_events: false,
             registry: Arc::default(),
             count_from: 0,
+            lost: Loss::None,
+            told_under: settings.config.clone(),
+            look_again: None,
         }
     }
 
@@ -212,12 +204,12 @@ impl Slice {
             type_name,
             now.of(seen).at,
         );
-        if stub.is_some() || self.count_from > 0 {
-            watched.alerts_opened = stub.map_or(self.count_from, |stub| stub.alerts_opened);
-            watched.seq = stub.map_or(self.count_from, |stub| stub.seq);
-            watched.monitoring = Monitoring::Degraded;
-        }
+        let may_be_lost = self.may_be_lost(now.of(seen).at);
+        watched.remember(stub, self.count_from, may_be_lost);
         watched.blind = self.blind;
+        if stub.is_some_and(|stub| stub.confirmed) {
+            watched.confirm_again(version, now.of(seen), now.time, out);
+        }
         let slot = self.agents.insert(agent, seen.0, watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);
@@ -230,59 +222,16 @@ impl Slice {
         self.types.entry(agent_type).or_insert_with(|| OfType::new(name))
     }
 
-    /// Closes the units of the agents seen longest ago and forgets all but their counters. Agents at low or above stay, as
-    /// long as there are others. Of those that cannot be seen it is told that they are not watched any more: nobody would say
-    /// so when others can be seen again.
-    fn make_room(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
-        let capacity = self.agents.len();
-        for (agent, last_seen, mut watched) in self.agents.evict(Watched::is_at_risk) {
-            watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
-            for unit in self.ended.drain(..) {
-                let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
-                teach(version, delta, &mut watched, unit);
-            }
-            self.timers.remove(&(watched.timer, agent));
-            registry::forget(&mut self.known, agent);
-            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
-                watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
-            }
-            watched.close_alerts(EventTime(last_seen), out);
-            if std::mem::take(&mut watched.blind) && watched.seq > 0 {
-                watched.monitoring = Monitoring::Degraded;
-                let level = watched.level();
-                watched.tell_level(version, now.of(now.time), level, Cause::Monitoring, out);
-            }
-            self.stubs
-                .insert(agent, Stub { alerts_opened: watched.alerts_opened, seq: watched.seq, last_seen });
-            out.push(Output::Eviction(Box::new(Eviction {
-                schema: EVICTION_SCHEMA.to_owned(),
-                agent_id: watched.id.to_string(),
-                tenant: watched.tenant.as_deref().map(str::to_owned),
-                last_seen: EventTime(last_seen),
-                events: watched.events,
-            })));
-        }
-        if self.stubs.len() > 4 * capacity.max(FEWEST_STUBS) {
-            // Half of them go at once, oldest first.
-            let mut ages: Vec<(i64, Key)> =
-                self.stubs.iter().map(|(key, stub)| (stub.last_seen, *key)).collect();
-            ages.sort_unstable();
-            for (_, key) in ages.iter().take(ages.len() / 2) {
-                self.stubs.remove(key);
-            }
-        }
-    }
-
-    /// Whether an event with this id was judged already; remembers it.
+    /// Whether this event was judged already; remembers it.
     pub fn is_duplicate(&mut self, arrival: Arrival) -> bool {
-        let duplicate = arrival.met().is_some_and(|key| !self.met.insert(key));
+        let duplicate = arrival.met.is_some_and(|key| !self.met.insert(key));
         self.duplicates += u64::from(duplicate);
         duplicate
     }
 
     /// Fetches where the agent of an event lies, and whether the event was met.
     pub fn fetch_index(&self, arrival: Arrival) {
-        self.met.fetch(arrival.met().into_iter());
+        self.met.fetch(arrival.met.into_iter());
         self.agents.fetch(arrival.agent);
     }
 
@@ -307,6 +256,7 @@ impl Slice {
 
     /// Lets levels fall whose time has come.
     pub fn fire_timers(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
+        self.tell_again(version, now, said);
         let until = now.watched(now.time);
         while let Some((due, agent)) = self.timers.first().copied().filter(|(due, _)| *due <= until) {
             self.timers.remove(&(due, agent));
@@ -317,14 +267,36 @@ impl Slice {
             let mut out = Vec::new();
             let then = now.instant(due);
             watched.settle(version, then, &mut out);
-            Self::set_timer(&mut self.timers, watched);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.into_iter().map(|output| (then.time, agent, output)));
         }
     }
 
-    /// Looks at the level of an agent when it may fall next.
-    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, watched: &mut Watched) {
-        let due = watched.due().unwrap_or(NEVER);
+    /// Tells the levels anew that hold an alert open, if the configuration under which they were told is another by now.
+    fn tell_again(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
+        let Some(count) = self.look_again.take().filter(|_| self.told_under != version.settings.config) else {
+            return;
+        };
+        self.told_under.clone_from(&version.settings.config);
+        let (mut out, then) = (Vec::new(), now.of(now.time));
+        for (agent, watched) in self.agents.iter_mut() {
+            watched.tell_again(version, then, count, &mut out);
+            Self::set_timer(&mut self.timers, version, watched, then.at);
+            said.extend(out.drain(..).map(|output| (then.time, agent, output)));
+        }
+    }
+
+    /// Looks at the level of an agent when it may fall next, when an alert may close, or when a higher level may be told.
+    ///
+    /// * `at`: the instant. Watched milliseconds.
+    pub fn set_timer(
+        timers: &mut BTreeSet<(i64, Key)>,
+        version: &Version,
+        watched: &mut Watched,
+        at: i64,
+    ) {
+        let next = [watched.due(), watched.next_lapse(at), watched.uncapped_at(version)];
+        let due = next.into_iter().flatten().min().unwrap_or(NEVER);
         if due == watched.timer {
             return;
         }

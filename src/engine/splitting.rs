@@ -8,11 +8,14 @@
 //! was learned and is in no version yet, and what was counted, goes to the first part: whoever mints the next version adds
 //! up all parts anyway. When parts are joined, it is minted at once, because its votes lie in as many heaps.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::clock::StreamClock;
+use super::forgotten::Loss;
 use super::member::{Moment, Part};
-use super::slice::{OfType, Slice, Stub};
+use super::registry::Known;
+use super::slice::{OfType, Slice};
 use super::version::Version;
 use super::watched::NEVER;
 use super::{Engine, Settings, slice_of};
@@ -130,6 +133,7 @@ impl Engine {
         whole.minted = minted;
         whole.read_registry();
         whole.look_at_timers();
+        whole.look_at_configuration(0);
         whole
     }
 
@@ -174,6 +178,8 @@ impl Slice {
             part.met.clone_from(&self.met);
             part.decided.clone_from(&self.decided);
             part.count_from = self.count_from;
+            part.lost = self.lost;
+            part.told_under.clone_from(&self.told_under);
             part.types = self
                 .types
                 .iter()
@@ -226,27 +232,37 @@ impl Slice {
             own.delta.know_voters_of(&of_type.delta);
         }
         self.agents.count_evicted(from.agents.evicted());
+        let mut taken = BTreeSet::new();
         for (agent, last_seen, mut watched) in from.agents.into_entries() {
             watched.shift(by_ms);
             if watched.timer != NEVER {
                 self.timers.insert((watched.timer, agent));
             }
             self.stubs.remove(&agent);
+            // What waited elsewhere was applied where it was watched.
+            self.pending.remove(&agent);
             self.agents.insert(agent, last_seen, watched);
+            taken.insert(agent);
         }
         for (agent, mut of_agent) in from.known {
             of_agent.shift(by_ms);
-            self.known.insert(agent, of_agent);
+            // Who watches an agent knows most of it, then who ever saw it.
+            let is_better = |own: &Known| {
+                taken.contains(&agent) || self.agents.find(agent).is_none() && of_agent.saw_later_than(own)
+            };
+            if self.known.get(&agent).is_none_or(is_better) {
+                self.known.insert(agent, of_agent);
+            }
         }
-        self.pending.extend(from.pending);
+        for (agent, verdicts) in from.pending {
+            if self.agents.find(agent).is_none() {
+                self.pending.entry(agent).or_insert(verdicts);
+            }
+        }
         for (agent, stub) in from.stubs {
             if self.agents.find(agent).is_none() {
                 let own = self.stubs.entry(agent).or_insert(stub);
-                *own = Stub {
-                    alerts_opened: own.alerts_opened.max(stub.alerts_opened),
-                    seq: own.seq.max(stub.seq),
-                    last_seen: own.last_seen.max(stub.last_seen),
-                };
+                *own = own.and(stub);
             }
         }
         self.met.meet_all(&from.met);
@@ -255,6 +271,16 @@ impl Slice {
         self.suppressed += from.suppressed;
         self.held_back += from.held_back;
         self.count_from = self.count_from.max(from.count_from);
+        let lost = match from.lost {
+            Loss::Until(until) => Loss::Until(until.saturating_add(by_ms)),
+            other => other,
+        };
+        if lost > self.lost {
+            self.lost = lost;
+        }
+        if from.told_under != self.told_under {
+            self.told_under = from.told_under;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows alerts in the order in which they leave. Must not know agents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +10,10 @@ use super::output::{DIGEST_SCHEMA, Digest, Output};
 use crate::alert::AlertState;
 use crate::time::EventTime;
 
-/// New alerts of one type and minute of event time that are told one by one.
+/// New alerts of one type and minute of the stream's clock that are told one by one. What one agent calls the time does not
+/// matter: it could call it otherwise with each event.
 const CAP: u32 = 20;
-/// Alerts held back that are remembered, to be told when there is more to tell; beyond it the oldest ids are let go.
+/// Alerts held back that are remembered, to be told when there is more to tell; beyond it the older half is let go.
 const REMEMBERED: usize = 1 << 16;
 const MINUTE_MS: i64 = 60_000;
 
@@ -21,8 +22,10 @@ const MINUTE_MS: i64 = 60_000;
 pub struct Storm {
     /// Minute and count of each type.
     types: BTreeMap<String, (i64, u32)>,
-    /// Ids of alerts that were never told.
-    held_back: BTreeSet<String>,
+    /// Alerts that were never told: their ids, and the number of each.
+    held_back: BTreeMap<String, u64>,
+    /// Alerts ever held back.
+    numbered: u64,
 }
 
 impl Storm {
@@ -38,7 +41,19 @@ impl Storm {
             let own = self.types.entry(agent_type).or_insert(count);
             *own = (*own).max(count);
         }
-        self.held_back.extend(other.held_back);
+        let before = self.numbered;
+        self.numbered += other.numbered;
+        self.held_back.extend(other.held_back.into_iter().map(|(id, number)| (id, before + number)));
+    }
+
+    /// Remembers an alert that is not told.
+    fn hold_back(&mut self, alert_id: &str) {
+        if self.held_back.len() >= REMEMBERED {
+            let half = self.numbered.saturating_sub(REMEMBERED as u64 / 2);
+            self.held_back.retain(|_, number| *number >= half);
+        }
+        self.held_back.insert(alert_id.to_owned(), self.numbered);
+        self.numbered += 1;
     }
 
     fn tell_at_most(&mut self, cap: u32, out: &mut Vec<Output>, from: usize) {
@@ -53,7 +68,7 @@ impl Storm {
             };
             match alert.state {
                 AlertState::Opened => {
-                    let minute = alert.time.0.div_euclid(MINUTE_MS);
+                    let minute = alert.judged_under.clock.0.div_euclid(MINUTE_MS);
                     let count = match self.types.get_mut(&alert.agent_type) {
                         Some(count) => count,
                         None => self.types.entry(alert.agent_type.clone()).or_default(),
@@ -64,18 +79,18 @@ impl Storm {
                     count.1 = count.1.saturating_add(1);
                     if count.1 > cap {
                         let held_back = u64::from(count.1 - cap);
-                        if self.held_back.len() >= REMEMBERED {
-                            self.held_back.pop_first();
-                        }
-                        self.held_back.insert(alert.alert_id.clone());
+                        let alert_id = alert.alert_id.clone();
+                        let agent_type = alert.agent_type.clone();
+                        let last_agent = alert.subject.id.clone();
+                        self.hold_back(&alert_id);
                         if held_back == 1 || held_back.is_multiple_of(100) {
                             *output = Output::Digest(Box::new(Digest {
                                 schema: DIGEST_SCHEMA.to_owned(),
-                                agent_type: alert.agent_type.clone(),
+                                agent_type,
                                 minute: EventTime(minute * MINUTE_MS),
                                 held_back,
-                                last_agent: alert.subject.id.clone(),
-                                last_alert_id: alert.alert_id.clone(),
+                                last_agent,
+                                last_alert_id: alert_id,
                             }));
                         } else {
                             out.remove(place);
@@ -84,12 +99,12 @@ impl Storm {
                     }
                 }
                 AlertState::Updated => {
-                    if self.held_back.remove(&alert.alert_id) {
+                    if self.held_back.remove(&alert.alert_id).is_some() {
                         alert.state = AlertState::Opened;
                     }
                 }
                 AlertState::Closed => {
-                    if self.held_back.remove(&alert.alert_id) {
+                    if self.held_back.remove(&alert.alert_id).is_some() {
                         out.remove(place);
                         continue;
                     }
@@ -103,7 +118,7 @@ impl Storm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::Alert;
+    use crate::alert::{Alert, JudgedUnder};
     use crate::finding::Family;
 
     fn alert(number: u32, state: AlertState, second: i64) -> Output {
@@ -111,7 +126,12 @@ mod tests {
             alert_id: format!("{number:032x}"),
             agent_type: "t".to_owned(),
             state,
-            time: EventTime(second * 1000),
+            time: EventTime(i64::from(number % 2) * MINUTE_MS),
+            judged_under: JudgedUnder {
+                baseline: 0,
+                clock: EventTime(second * 1000),
+                config: String::new(),
+            },
             ..Alert::empty(Family::Rules)
         }))
     }
@@ -155,6 +175,16 @@ mod tests {
         let mut out = vec![alert(150, AlertState::Updated, 70), alert(525, AlertState::Updated, 70)];
         one.tell(&mut out, 0);
         assert!(out.iter().filter_map(Output::alert).all(|alert| alert.state == AlertState::Opened));
+    }
+
+    #[test]
+    fn of_too_many_the_latest_are_remembered() {
+        let mut storm = Storm::default();
+        let ids: Vec<String> = (0..=REMEMBERED).rev().map(|number| format!("{number:032x}")).collect();
+        ids.iter().for_each(|id| storm.hold_back(id));
+        assert!(storm.held_back.len() <= REMEMBERED);
+        assert!(ids.iter().rev().take(REMEMBERED / 2).all(|id| storm.held_back.contains_key(id)));
+        assert!(!storm.held_back.contains_key(&ids[0]));
     }
 
     #[test]

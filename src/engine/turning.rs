@@ -100,6 +100,17 @@ impl Engine {
         });
     }
 
+    /// Tells anew, as soon as time passes, what was told under another configuration.
+    ///
+    /// * `count`: no risk update has a larger number.
+    pub fn look_at_configuration(&mut self, count: u64) {
+        let config = &self.version.settings.config;
+        for slice in self.slices.iter_mut().filter(|slice| slice.told_under != *config) {
+            slice.look_again = Some(count);
+            self.next_timer = Some(i64::MIN);
+        }
+    }
+
     /// Looks when a level may fall next.
     pub(super) fn look_at_timers(&mut self) {
         self.next_timer = self.slices.iter().filter_map(super::Slice::next_timer).min();

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Now;
+use super::clock::{Instant, Now};
 use super::explain::shown;
 use super::output::Output;
 use super::plain::Plain;
@@ -12,11 +12,11 @@ use super::registry::is_critical;
 use super::second_person::{SecondPerson, Stage, asked};
 use super::slice::Slice;
 use super::version::Version;
-use super::watched::OpenAlert;
+use super::watched::{OpenAlert, Watched};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 use crate::risk::{Cause, Decision, Level, Verdict};
-use crate::time::DAY_MS;
+use crate::time::{DAY_MS, EventTime};
 
 /// Name and version of the schema of a verdict's record.
 pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
@@ -25,6 +25,8 @@ pub const VERDICT_SCHEMA: &str = "tiltmeter.verdict.v1";
 const SAFE_MS: i64 = 30 * DAY_MS;
 /// Verdicts on agents that were never met, in one slice.
 const MOST_PENDING: usize = 1024;
+/// Verdicts on one such agent, the latest.
+const MOST_OF_ONE: usize = 16;
 
 /// What a verdict did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,14 @@ pub struct VerdictRecord {
     pub second_person: Option<SecondPerson>,
 }
 
+#[cfg(test)]
+impl super::Engine {
+    /// Agents that were never met and on which a verdict waits.
+    pub(crate) fn waiting_verdicts(&self) -> usize {
+        self.slices.iter().map(|slice| slice.pending.len()).sum()
+    }
+}
+
 impl Slice {
     /// Applies a verdict; one on an agent that was never met is kept until its first event.
     ///
@@ -65,7 +75,11 @@ impl Slice {
             return self.apply(version, now, agent, verdict, out);
         }
         if self.pending.len() < MOST_PENDING || self.pending.contains_key(&agent) {
-            self.pending.entry(agent).or_default().push(verdict.clone());
+            let waiting = self.pending.entry(agent).or_default();
+            if waiting.len() >= MOST_OF_ONE {
+                waiting.remove(0);
+            }
+            waiting.push(verdict.clone());
         }
         let waits = recorded(version, verdict, false, Level::None, Level::None, Vec::new());
         out.push(Output::Verdict(Box::new(waits)));
@@ -106,7 +120,7 @@ impl Slice {
             out.push(Output::Verdict(Box::new(waits)));
             if stage == Stage::Proposed {
                 // So that whoever is asked sees it; the level stays.
-                watched.tell_level(version, now, before, Cause::Verdict, out);
+                watched.tell_level(version, now, Cause::Verdict, out);
             }
             return Some((agent_type, 0));
         }
@@ -116,33 +130,15 @@ impl Slice {
             Decision::ConfirmCompromised => {
                 let by_p = |open: &&OpenAlert| Family::ALL.contains(&open.family);
                 confirmed = watched.open.iter().filter(by_p).count() as u32;
-                watched.risk_mut().confirmed = true;
-                watched.risk_mut().set(Level::High);
-                if watched.open.is_empty() {
-                    let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
-                    let plain = Plain {
-                        family: Family::Verdict,
-                        detector: Detector::Rules,
-                        kind: RiskEventType::AdminConfirmedAgentCompromised,
-                        about: "",
-                        level: Level::High,
-                        p: (1.0, 1.0),
-                        bits: 0.0,
-                        observed: 1.0,
-                        expected: 0.0,
-                        unit: "verdicts",
-                        sentence: format!("{} confirmed that it is compromised", shown(by)),
-                        evidence: None,
-                    };
-                    watched.tell_plain(version, now, now.time, plain, out);
-                }
+                let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
+                watched.confirm(version, now, now.time, by, out);
             }
             Decision::ConfirmSafe | Decision::Dismiss | Decision::Accept => {
                 closed = watched.open.iter().map(|open| open.id.clone()).collect();
                 watched.close_alerts(time, out);
                 let risk = watched.risk_mut();
                 if verdict.verdict != Decision::Dismiss {
-                    risk.declare_safe(time.plus_ms(SAFE_MS));
+                    risk.declare_safe(time, time.plus_ms(SAFE_MS));
                 }
                 risk.clear();
                 risk.set(Level::None);
@@ -157,10 +153,43 @@ impl Slice {
         out.push(Output::Verdict(Box::new(done)));
         // What was confirmed no longer falls by itself: that is news even where the level is the same.
         if level != before || verdict.verdict == Decision::ConfirmCompromised {
-            watched.tell_level(version, now, before, Cause::Verdict, out);
+            watched.tell_level(version, now, Cause::Verdict, out);
         }
-        Self::set_timer(&mut self.timers, watched);
+        Self::set_timer(&mut self.timers, version, watched, now.at);
         Some((agent_type, confirmed))
+    }
+}
+
+impl Watched {
+    /// A person confirmed that it is compromised: high until a person says otherwise, with an alert if none is open.
+    pub(super) fn confirm(
+        &mut self,
+        version: &Version,
+        now: Instant,
+        clock: EventTime,
+        by: &str,
+        out: &mut Vec<Output>,
+    ) {
+        self.risk_mut().confirmed = true;
+        self.risk_mut().set(Level::High);
+        if !self.open.is_empty() {
+            return;
+        }
+        let plain = Plain {
+            family: Family::Verdict,
+            detector: Detector::Rules,
+            kind: RiskEventType::AdminConfirmedAgentCompromised,
+            about: "",
+            level: Level::High,
+            p: (1.0, 1.0),
+            bits: 0.0,
+            observed: 1.0,
+            expected: 0.0,
+            unit: "verdicts",
+            sentence: format!("{} confirmed that it is compromised", shown(by)),
+            evidence: None,
+        };
+        self.tell_plain(version, now, clock, plain, out);
     }
 }
 

@@ -15,7 +15,7 @@ use crate::assess::calibrate::{Calibration, FleetCalibration};
 use crate::baseline::learning::{self, Delta};
 use crate::baseline::pool::{Baselines, TypeBaseline};
 use crate::identity::Key;
-use crate::time::EventTime;
+use crate::time::{DAY_MS, EventTime};
 
 /// Units of a type from which its calibration is called its own.
 const OWN_CALIBRATION: f64 = 200.0;
@@ -69,6 +69,12 @@ impl Version {
     /// Watched time from the first instant to another (watched milliseconds). Milliseconds.
     pub fn running_ms(&self, at: i64) -> i64 {
         self.began.map_or(0, |began| at - began)
+    }
+
+    /// When the days are over in which all agents are only observed. Watched milliseconds; none before the first instant.
+    pub fn first_days_end(&self) -> Option<i64> {
+        let days_ms = (self.settings.levels.observe_first_days * DAY_MS as f64).ceil();
+        self.began.map(|began| began.saturating_add(days_ms as i64))
     }
 
     /// Forgets how far time has come.

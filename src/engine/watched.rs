@@ -21,10 +21,13 @@ use super::unit::{Spare, Unit, UnitKind};
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
 pub const SESSIONS: usize = 8;
 
+/// The maturity of an agent that nobody knows yet.
+pub(super) const NEW: &str = "new";
+
 /// After all time. Milliseconds.
 pub(super) const NEVER: i64 = i64::MAX;
 
-/// One agent. 544 bytes, without what it points to.
+/// One agent. 576 bytes, without what it points to.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Watched {
     /// Identity hash.
@@ -184,9 +187,15 @@ impl Watched {
         self.risk.as_ref().map_or(Level::None, |risk| risk.level())
     }
 
-    /// Whether it is at low or above, or has an open alert: such an agent is not forgotten.
-    pub fn is_at_risk(&self) -> bool {
-        !self.open.is_empty() || self.level() > Level::None
+    /// When the first of its open alerts holds nothing any more, after an instant; none where none closes by itself. Watched
+    /// milliseconds.
+    pub fn next_lapse(&self, at: i64) -> Option<i64> {
+        if self.risk.as_ref().is_some_and(|risk| risk.confirmed) {
+            return None;
+        }
+        let lapses = self.open.iter().map(|open| open.hold.until(open.floor.max(Level::Low)));
+        // What has lapsed and is open is the last one, which stays as long as the level does.
+        lapses.filter(|lapse| *lapse > at).min()
     }
 
     /// When its level may fall next. Watched milliseconds.
@@ -197,7 +206,7 @@ impl Watched {
     /// How much is known of it, in one word.
     pub fn maturity(&self) -> &'static str {
         match self.events {
-            0..50 => "new",
+            0..50 => NEW,
             50..1000 => "young",
             _ => "mature",
         }

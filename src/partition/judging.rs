@@ -13,7 +13,7 @@ use super::restore::counted;
 use super::told::Told;
 use super::{Common, Partition, partition_of};
 use crate::alert::AlertState;
-use crate::control::Control;
+use crate::control::{Control, ControlRecord};
 use crate::engine::member::Part;
 use crate::engine::unit::Position as Place;
 use crate::engine::{Output, SLICES};
@@ -173,7 +173,10 @@ impl Partition {
                             versions.version(number, next).ok_or(JudgingError::NoVersion(number))?;
                         self.engine.adopt(version);
                     }
-                    self.engine.control(&record, &mut said);
+                    match self.is_others(&record) {
+                        true => self.engine.control_of_groups(&record),
+                        false => self.engine.control(&record, &mut said),
+                    }
                 }
                 self.next_control = next;
             }
@@ -357,6 +360,15 @@ impl Partition {
         }
     }
 
+    /// Whether a record is about one agent that is not watched here and whose key leads to another partition: kept here too,
+    /// it would wait for ever, and take the room of others.
+    fn is_others(&self, record: &ControlRecord) -> bool {
+        let Some((agent_id, tenant)) = record.one_agent() else { return false };
+        let home = partition_of(agent_id.as_bytes(), self.settings.partitions as u32);
+        i64::from(home) != i64::from(self.settings.number)
+            && !self.engine.watches(tenant.as_deref(), &agent_id)
+    }
+
     /// A verdict reaches every partition: where no partition knows the agent, the one that its key leads to tells of it.
     fn is_others_to_tell(&self, output: &Output) -> bool {
         let Output::Verdict(record) = output else { return false };
@@ -442,6 +454,8 @@ impl Partition {
     fn speak(&mut self) {
         if let Some(storm) = self.told.take_if(|_| self.position >= self.muted_until) {
             self.engine.set_storm(storm);
+            // What was told lately under the old one cannot be repeated: it may have had other numbers.
+            self.engine.look_at_configuration(counted(self.position));
         }
     }
 }

@@ -40,6 +40,10 @@ pub enum Cause {
     Verdict,
     /// The agent cannot be seen any more, or can be again; its level is what it was.
     Monitoring,
+    /// It made room for other agents: what was held against it is forgotten.
+    Eviction,
+    /// Another level may be published than before, of what it is: the first days are over, or the configuration changed.
+    Settings,
 }
 
 /// The level of one agent changed. One record an agent is enough: the latest says everything.

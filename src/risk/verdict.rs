@@ -16,7 +16,7 @@ pub enum Decision {
     ConfirmSafe,
     /// It does not matter: none, similar activity is flagged again.
     Dismiss,
-    /// As confirm safe, and what it did is learned as normal.
+    /// As confirm safe, and what it did in units that are still open is learned as normal.
     Accept,
 }
 

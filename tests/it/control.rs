@@ -195,6 +195,26 @@ fn an_agent_is_rebaselined_once_a_change_and_only_if_it_has_a_past() {
 }
 
 #[test]
+fn two_changes_at_the_same_time_are_two_and_not_one_for_every_call() {
+    let change = |id: &str, version: &str| {
+        record(json!({"id": id, "by": "ann", "kind": "declared_change", "agent_id": "twin", "to_version": version,
+            "from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z", "reason": "both run side by side"}))
+    };
+    let (mut engine, mut out) = (engine(), Vec::new());
+    engine.control(&change("1", "2.0"), &mut out);
+    engine.control(&change("2", "3.0"), &mut out);
+    for second in 0..20 {
+        let version = if second % 2 == 0 { "2.0" } else { "3.0" };
+        let line = format!(
+            r#"{{"time":"2026-01-08T09:00:{second:02}Z","agent_id":"twin","agent_type":"t","agent_version":"{version}","action":"read"}}"#
+        );
+        engine.judge(&audit_event::decode(line.as_bytes()).unwrap(), Position::default(), &mut out);
+    }
+    // The first call has no past to put behind it.
+    assert_eq!(out.iter().filter(|o| matches!(o, Output::Rebaselined(_))).count(), 1);
+}
+
+#[test]
 fn a_fact_of_the_registry_holds_its_level_and_says_why() {
     let text = scenario("registry-attack");
     let (mut engine, mut out) = (engine(), Vec::new());

@@ -76,11 +76,26 @@ fn what_is_confirmed_does_not_fall_by_itself() {
 fn what_a_person_declared_safe_is_safe_for_a_while() {
     let mut risk = Risk::default();
     risk.add(&finding(7, 1e-6), 0);
-    risk.declare_safe(EventTime(100));
+    risk.declare_safe(EventTime(0), EventTime(100));
     assert!(risk.is_safe(RiskEventType::AgentLoop, 7, EventTime(99)));
     assert!(!risk.is_safe(RiskEventType::AgentLoop, 7, EventTime(100)));
     assert!(!risk.is_safe(RiskEventType::AgentLoop, 8, EventTime(99)));
     assert!(!risk.is_safe(RiskEventType::MassEnumeration, 7, EventTime(99)));
+}
+
+#[test]
+fn what_was_declared_safe_and_is_over_makes_room() {
+    let mut risk = Risk::default();
+    for unit in 0..=MOST_SAFE as u64 {
+        risk.clear();
+        risk.add(&finding(unit, 1e-6), 0);
+        risk.declare_safe(EventTime(0), EventTime(100 + unit as i64));
+    }
+    let is_safe = |risk: &Risk, unit| risk.is_safe(RiskEventType::AgentLoop, unit, EventTime(1));
+    assert!(is_safe(&risk, MOST_SAFE as u64), "the latest is never ignored");
+    assert!(!is_safe(&risk, 0) && is_safe(&risk, 1), "what ends first has made room");
+    risk.declare_safe(EventTime(10_000), EventTime(20_000));
+    assert_eq!(risk.safe.len(), 1, "what is over is dropped");
 }
 
 /// What may happen to an agent: minutes that pass, then a finding of a level (0: only time passes), of one of two

@@ -19,6 +19,7 @@ use self::condition::{Condition, Joined};
 use self::field::{Field, Value};
 use self::state::{RuleState, Span};
 use crate::event::AuditEvent;
+use crate::finding::shown;
 use crate::identity::{Identity, Key};
 use crate::risk::Level;
 use crate::time::HOUR_MS;
@@ -27,8 +28,6 @@ use crate::time::HOUR_MS;
 pub const MOST_RULES: usize = 1_000;
 /// Longest name of a rule. Characters.
 pub const LONGEST_NAME: usize = 64;
-/// Characters of a name out of an event that a sentence shows.
-const SHOWN_CHARS: usize = 80;
 
 /// What a rule is for: it decides how it is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -255,14 +254,6 @@ impl fmt::Display for Rule {
             }
         }
     }
-}
-
-/// A name that an agent may have chosen: cut, with everything escaped that does not print.
-fn shown(name: &str) -> String {
-    let mut chars = name.chars();
-    let escaped: String = chars.by_ref().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
-    let more = if chars.next().is_some() { "…" } else { "" };
-    format!("`{}{more}`", escaped.replace('`', "\\u{60}"))
 }
 
 /// A span in days, hours, minutes and seconds.

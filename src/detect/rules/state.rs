@@ -2,8 +2,9 @@
 //!
 //! Knows keys of rules, times and hashes. Must not know fields or conditions.
 //!
-//! Bounded: at most 128 entries an agent, and no memory before the first match. Times are those of events; an event
-//! that comes late is counted in whichever span that contains it holds most.
+//! Bounded: at most [`room`] entries a rule, which no other rule can take, at most [`MOST_ENTRIES`] an agent, and no
+//! memory before the first match. Times are those of events; an event that comes late is counted in whichever span that
+//! contains it holds most.
 
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
@@ -11,8 +12,9 @@ use thin_vec::ThinVec;
 use crate::identity::Key;
 use crate::time::EventTime;
 
-/// Entries of one agent, all its rules together. At 32 bytes each, 4 KiB.
-const MOST_ENTRIES: usize = 128;
+/// Entries of one agent, all its rules together. At 32 bytes each, 128 KiB. The configuration sees to it that its rules never
+/// need more, so that none makes another forget.
+pub const MOST_ENTRIES: usize = 4096;
 /// A rule that asks for at most so many is counted exactly, to the millisecond. A count of more is taken in steps
 /// of this part of its span: a call may be forgotten so much too early, and is never counted too long.
 pub const EXACT: u32 = 64;
@@ -66,7 +68,7 @@ impl RuleState {
     /// Records that the rule is told now; counting starts again from nothing.
     pub(super) fn tell(&mut self, rule: Key, at: EventTime, longest_ms: i64) {
         self.entries.retain(|entry| entry.rule != rule);
-        self.push(Entry { rule, at, what: What::Told }, longest_ms);
+        self.push(Entry { rule, at, what: What::Told }, 1, longest_ms);
     }
 
     /// Adds `calls` that matched a rule and returns how many matched within a span around them.
@@ -84,7 +86,7 @@ impl RuleState {
             .find_map(|entry| if let What::Calls(calls) = &mut entry.what { Some(calls) } else { None });
         match open {
             Some(open) => *open = open.saturating_add(calls),
-            None => self.push(Entry { rule, at, what: What::Calls(calls) }, span.longest_ms),
+            None => self.push(Entry { rule, at, what: What::Calls(calls) }, room(span.at_least), span.longest_ms),
         }
         self.most_within(rule, at, span.within_ms)
     }
@@ -96,7 +98,7 @@ impl RuleState {
         let known = |entry: &&mut Entry| entry.rule == rule && entry.what == What::Value(value);
         match self.entries.iter_mut().find(known) {
             Some(known) => known.at = known.at.max(at),
-            None => self.push(Entry { rule, at, what: What::Value(value) }, span.longest_ms),
+            None => self.push(Entry { rule, at, what: What::Value(value) }, room(span.at_least), span.longest_ms),
         }
         self.most_within(rule, at, span.within_ms)
     }
@@ -129,19 +131,36 @@ impl RuleState {
         self.entries.retain(|entry| entry.rule != rule || entry.at > oldest);
     }
 
-    /// Remembers one thing more. At the bound, what is farthest away in time makes room: a rule may then be told
-    /// late or twice.
-    fn push(&mut self, entry: Entry, longest_ms: i64) {
+    /// Remembers one thing more. At the bound of the rule, what is farthest away in time of it makes room.
+    fn push(&mut self, entry: Entry, room: usize, longest_ms: i64) {
         let oldest = entry.at.plus_ms(-longest_ms);
         self.entries.retain(|old| old.at > oldest);
-        if self.entries.len() >= MOST_ENTRIES {
-            let away = |old: &Entry| old.at.0.abs_diff(entry.at.0);
-            let farthest = self.entries.iter().enumerate().max_by_key(|(_, old)| away(old)).map(|(i, _)| i);
-            if let Some(farthest) = farthest {
-                self.entries.swap_remove(farthest);
-            }
+        let of_rule = self.entries.iter().filter(|old| old.rule == entry.rule).count();
+        if of_rule >= room {
+            self.make_room(entry.at, |old| old.rule == entry.rule);
+        } else if self.entries.len() >= MOST_ENTRIES {
+            // Rules that are configured no more.
+            self.make_room(entry.at, |_| true);
         }
         self.entries.push(entry);
+    }
+
+    fn make_room(&mut self, at: EventTime, may_go: impl Fn(&Entry) -> bool) {
+        let all = self.entries.iter().enumerate().filter(|(_, old)| may_go(old));
+        let farthest = all.max_by_key(|(_, old)| old.at.0.abs_diff(at.0)).map(|(place, _)| place);
+        if let Some(farthest) = farthest {
+            self.entries.swap_remove(farthest);
+        }
+    }
+}
+
+/// Entries that a rule needs at most: whatever it asks for, once before and once after the call, which may come late.
+///
+/// * `at_least`: how many it asks for; without a threshold 1.
+pub fn room(at_least: u32) -> usize {
+    match at_least {
+        0 | 1 => 1,
+        _ => 2 * at_least.min(EXACT) as usize,
     }
 }
 

@@ -214,3 +214,36 @@ fn who_is_forgotten_keeps_its_counters() {
     assert!(after.events < before.events);
     assert!(!engine.forget_habits(None, "nobody"));
 }
+
+#[test]
+fn joined_again_an_agent_is_what_its_own_partition_knows() {
+    let agent_id = events()[0].agent_id.to_string();
+    let maintenance = Maintenance {
+        subject: Subject { tenant: None, ..Subject::of_agent(&agent_id, events()[0].tenant.as_deref()) },
+        from: EventTime(0),
+        until: EventTime(1),
+        reason: "moves".to_owned(),
+    };
+    let record = ControlRecord {
+        time: EventTime(0),
+        id: "1".to_owned(),
+        by: "ann".to_owned(),
+        kind: Control::Maintenance(maintenance),
+    };
+    let verdict = Verdict { tenant: events()[0].tenant.as_deref().map(str::to_owned), ..verdict(&agent_id) };
+    let shared = Arc::new(Version::new(settings()));
+    let mut parts: Vec<Engine> = (0..2).map(|_| Engine::member(settings(), Arc::clone(&shared))).collect();
+    // The first watches it; the second only hears of it.
+    for part in &mut parts {
+        part.control(&record, &mut Vec::new());
+    }
+    parts[0].judge_records(&[(events()[0].clone(), Position::default(), events()[0].time)], &mut Vec::new());
+    for part in &mut parts {
+        part.verdict(&verdict, &mut Vec::new());
+    }
+    let whole = Engine::join(settings(), Version::new(settings()), parts);
+    let key = whole.agent(events()[0].tenant.as_deref(), &agent_id);
+    let slice = &whole.slices[slice_of(key)];
+    assert!(slice.known[&key].was_seen(), "when it was seen last is not lost");
+    assert!(slice.pending.is_empty(), "what was applied waits no longer");
+}

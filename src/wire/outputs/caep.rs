@@ -153,8 +153,8 @@ impl Transmitter {
 
 fn initiator(cause: Cause) -> &'static str {
     match cause {
-        Cause::Finding | Cause::Decay | Cause::Monitoring => "system",
-        Cause::Rule | Cause::Registry => "policy",
+        Cause::Finding | Cause::Decay | Cause::Monitoring | Cause::Eviction => "system",
+        Cause::Rule | Cause::Registry | Cause::Settings => "policy",
         Cause::Verdict => "admin",
     }
 }
@@ -167,6 +167,8 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Decay => "decay",
         Cause::Verdict => "verdict",
         Cause::Monitoring => "monitoring",
+        Cause::Eviction => "eviction",
+        Cause::Settings => "settings",
     }
 }
 

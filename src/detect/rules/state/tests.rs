@@ -92,6 +92,24 @@ fn values_are_counted_once_and_by_their_last_time() {
 }
 
 #[test]
+fn rules_on_the_same_calls_do_not_make_each_other_forget() {
+    let mut state = RuleState::default();
+    let mut reached = 0;
+    for value in 0..u64::from(EXACT) {
+        // A cheap rule is flooded all the while.
+        for call in 0..10 {
+            state.count(9, EventTime(1_000 + 10 * value as i64 + call), 1, span(EXACT, 100_000));
+        }
+        for rule in 0..3 {
+            let seen = state.distinct(rule, EventTime(1_000 + 10 * value as i64), value, span(EXACT, 100_000));
+            reached += u32::from(seen == u64::from(EXACT));
+        }
+    }
+    assert_eq!(reached, 3, "each of them has seen as many as it asks for");
+    assert!(state.entries.len() <= 4 * room(EXACT));
+}
+
+#[test]
 fn rules_do_not_see_each_other_and_telling_starts_anew() {
     let mut state = RuleState::default();
     assert!(state.is_empty());
