@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
@@ -43,8 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let shown = parts.extensions.get::<ConnectInfo<Names>>();
-        let names = shown.map(|ConnectInfo(Names(names))| Arc::clone(names)).unwrap_or_default();
+        let Names(names) = parts.extensions.get::<Names>().cloned().unwrap_or_default();
         Ok(Self { headers: parts.headers.clone(), names })
     }
 }

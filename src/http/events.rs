@@ -14,6 +14,7 @@ use futures_util::stream::{Stream, unfold};
 
 use super::Serving;
 use super::access::{Asker, Role};
+use super::connections::{Busy, Connection};
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::kafka::service::lookup::Item;
@@ -39,6 +40,7 @@ struct Follower {
     waiting: std::vec::IntoIter<Item>,
     /// Whether it has to be told that it missed something.
     missed: bool,
+    _busy: Busy,
 }
 
 impl Drop for Follower {
@@ -52,6 +54,7 @@ pub(super) async fn follow(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
     asker: Asker,
+    connection: Connection,
 ) -> Result<Response, Problem> {
     serving.access.check(&asker, Role::Viewer)?;
     Parameters::read(query.as_deref(), &[])?;
@@ -72,6 +75,7 @@ pub(super) async fn follow(
         told: known.unwrap_or(last),
         waiting: Vec::new().into_iter(),
         missed: seen.is_some() && known.is_none(),
+        _busy: connection.busy(),
     };
     let keep = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(events(follower)).keep_alive(keep).into_response())

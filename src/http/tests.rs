@@ -273,7 +273,7 @@ fn a_verdict_is_taken_from_those_who_may_give_it() {
     }
     let large = "Authorization: Bearer analyst-analyst-analyst\r\nContent-Type: application/json\r\n";
     assert_eq!(
-        ask(served.address, "POST", "/v1/verdicts", large, &" ".repeat(LARGEST_BODY_BYTES + 1)).0,
+        ask(served.address, "POST", "/v1/verdicts", large, &" ".repeat(body::LARGEST_BYTES + 1)).0,
         413
     );
     // "any:viewer-viewer-viewer"

@@ -9,18 +9,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::super::access::{Asker, Role, user};
+use super::super::connections::Connection;
 use super::super::problem::{Problem, shown};
 use super::super::query::Parameters;
 use super::super::verdicts::{Asked, taken};
-use super::super::{Serving, agents, now_ms};
+use super::super::{Serving, agents, body, now_ms};
 use super::address::{View, address, path_of};
 use super::text::escaped;
 use crate::risk::Decision;
@@ -77,28 +77,16 @@ pub(in super::super) async fn decide(
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     asker: Asker,
-    body: Result<Bytes, BytesRejection>,
+    connection: Connection,
+    request: Request,
 ) -> Result<Response, Problem> {
     serving.access.check_page(&asker, Role::Analyst)?;
     let id = agents::named(id)?;
     let parameters = Parameters::read(query.as_deref(), &["tenant"])?;
     let tenant = parameters.text("tenant");
     is_from_here(&asker.headers)?;
-    let kind =
-        asker.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.starts_with("application/x-www-form-urlencoded") {
-        let detail = format!(
-            "Content-Type is {}; this route is for the form of the page, POST /v1/verdicts for programs",
-            shown(kind)
-        );
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-form", detail));
-    }
-    let body = body.map_err(|rejection| {
-        Problem::new(rejection.status(), "unreadable-body", format!("{rejection}; a form has at most 64 KiB"))
-    })?;
-    let text =
-        std::str::from_utf8(&body).map_err(|_| Problem::bad("invalid-form", "the form is no UTF-8"))?;
-    let form = Parameters::read(Some(text), &["mark", "key", "verdict", "by", "reason"])?;
+    let text = body::form(request).await?;
+    let form = Parameters::read(Some(&text), &["mark", "key", "verdict", "by", "reason"])?;
     let mark = form.text("mark").unwrap_or_default();
     // Hashes are compared, so that how long it takes says nothing of the mark.
     if Sha256::digest(mark) != Sha256::digest(serving.access.mark(&asker.headers, &about(&id, tenant))) {
@@ -129,7 +117,7 @@ pub(in super::super) async fn decide(
         reason: form.text("reason").unwrap_or_default().to_owned(),
         time: None,
     };
-    taken(serving, asked, key, WAIT).await?;
+    taken(serving, &connection, asked, key, WAIT).await?;
     let back = address(&path_of(&id), tenant, false);
     let place =
         HeaderValue::from_str(&back).map_err(|_| Problem::bad("invalid-agent", "the agent has no page"))?;

@@ -182,10 +182,10 @@ impl Service {
         let shared = Arc::new(Shared::new(clients, engine, verified, metrics));
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
-        let tail = versions::tail(&service.shared)?;
-        service.spawn("baselines", move |shared| tail.run(&shared));
-        let tail = control::tail(&service.shared)?;
-        service.spawn("control", move |shared| tail.run(&shared));
+        // Whatever may fail comes before the first thread: nobody would end it.
+        let (versions, control) = (versions::tail(&service.shared)?, control::tail(&service.shared)?);
+        service.spawn("baselines", move |shared| versions.run(&shared));
+        service.spawn("control", move |shared| control.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
         if service.shared.clients.settings().canary {
             service.spawn("canary", |shared| canary::run(&shared));
