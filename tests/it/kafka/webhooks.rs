@@ -99,7 +99,8 @@ fn take(mut stream: impl Read + Write, answer: u16) -> Option<Request> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    let why = if answer == 400 { r#"{"err":"invalid_audience","description":"no such\u001b name"}"# } else { "" };
+    let why =
+        if answer == 400 { r#"{"err":"invalid_audience","description":"no such\u001b name"}"# } else { "" };
     let length = why.len();
     write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{why}")
         .ok()?;
