@@ -2,8 +2,8 @@
 //!
 //! Knows the form and what shows that it was ours. Must not know what a verdict does.
 //!
-//! A browser sends the password with whatever any page makes it send. So a form bears a mark that follows from the password,
-//! and a request that says that it comes from elsewhere is refused before the mark is looked at.
+//! A browser sends password and certificate with whatever any page makes it send. So a form bears a mark that follows from
+//! what lets its reader in, and a request that says that it comes from elsewhere is refused before the mark is looked at.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -39,16 +39,14 @@ pub(super) fn add(
     tenant: Option<&str>,
     view: &View,
 ) {
-    if serving.access.check_page(asker, Role::Analyst).is_err() {
-        return;
-    }
+    let Ok(mark) = serving.access.mark(asker, Role::Analyst, &about(id, tenant)) else { return };
     *body += "<h2>Verdict</h2>";
     if !view.holds_still {
         let _ = write!(body, "<p><a href=\"{}\">Decide about this agent</a></p>", view.switched());
         return;
     }
     let may_teach = serving.access.check_page(asker, Role::Admin).is_ok();
-    let (mark, key) = (serving.access.mark(&asker.headers, &about(id, tenant)), now_ms());
+    let key = now_ms();
     // The Enter key presses the first button of a form: one that does nothing.
     let path = address(&format!("{}/verdict", path_of(id)), tenant, false);
     let _ = write!(
@@ -89,7 +87,8 @@ pub(in super::super) async fn decide(
     let form = Parameters::read(Some(&text), &["mark", "key", "verdict", "by", "reason"])?;
     let mark = form.text("mark").unwrap_or_default();
     // Hashes are compared, so that how long it takes says nothing of the mark.
-    if Sha256::digest(mark) != Sha256::digest(serving.access.mark(&asker.headers, &about(&id, tenant))) {
+    let expected = serving.access.mark(&asker, Role::Analyst, &about(&id, tenant))?;
+    if Sha256::digest(mark) != Sha256::digest(expected) {
         let detail = "the form is not one that this page showed you; load the page again and decide there";
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail));
     }
