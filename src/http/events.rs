@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, StatusCode};
@@ -23,6 +23,8 @@ use crate::kafka::service::lookup::Item;
 const AT_ONCE: usize = 100;
 /// Between two looks whether there is something new.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks whether whoever follows still may.
+const ACCESS_EVERY: Duration = Duration::from_secs(10);
 /// What is told at one look, at most.
 const MOST: usize = 500;
 /// Names the last event that was seen.
@@ -40,6 +42,9 @@ struct Follower {
     waiting: std::vec::IntoIter<Item>,
     /// Whether it has to be told that it missed something.
     missed: bool,
+    /// Who follows, and when it was looked last whether they still may.
+    asker: Asker,
+    looked: Instant,
     _busy: Busy,
 }
 
@@ -75,6 +80,8 @@ pub(super) async fn follow(
         told: known.unwrap_or(last),
         waiting: Vec::new().into_iter(),
         missed: seen.is_some() && known.is_none(),
+        asker,
+        looked: Instant::now(),
         _busy: connection.busy(),
     };
     let keep = KeepAlive::new().interval(Duration::from_secs(15));
@@ -95,6 +102,11 @@ fn events(follower: Follower) -> impl Stream<Item = Result<Event, std::convert::
                 // A line end would end the event; in JSON it stands between fields alone.
                 let json = item.json.replace(['\r', '\n'], " ");
                 return Some((Ok(Event::default().event(item.kind).id(id).data(json)), follower));
+            }
+            // A token that was taken away is good for nothing from then on.
+            if follower.looked.elapsed() >= ACCESS_EVERY {
+                follower.looked = Instant::now();
+                follower.serving.access.check(&follower.asker, Role::Viewer).ok()?;
             }
             let (items, missed) = follower.serving.lookup.news().after(follower.told, MOST);
             follower.missed = missed;
