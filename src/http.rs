@@ -37,6 +37,7 @@ use self::connections::{Door, Limits, News};
 use self::encrypted::Encrypted;
 pub use self::openapi::document;
 use self::problem::Problem;
+use crate::baseline::agent::KeySpace;
 use crate::config::HttpSettings;
 use crate::engine::Version;
 use crate::kafka::client::Severity;
@@ -116,6 +117,9 @@ pub trait Behind: Send + Sync {
     /// The newest version of what is normal, and when it was written, by the broker's clock; none for what is shipped.
     /// Milliseconds since 1970.
     fn newest(&self) -> (Arc<Version>, Option<i64>);
+
+    /// Names that agents of a type used lately, as far as this instance saw them, by their kind.
+    fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)>;
 }
 
 impl Behind for (Watcher, Deciding) {
@@ -141,6 +145,10 @@ impl Behind for (Watcher, Deciding) {
 
     fn newest(&self) -> (Arc<Version>, Option<i64>) {
         self.1.newest()
+    }
+
+    fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
+        self.1.names(agent_type)
     }
 }
 

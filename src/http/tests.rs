@@ -54,6 +54,12 @@ impl Behind for Nothing {
         version.baselines.types.insert(identity.of(name), own);
         (Arc::new(version), Some(now_ms() - 5_000))
     }
+
+    fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
+        assert_eq!(agent_type, "mailer");
+        let names = ["send_email", "never_learned"];
+        names.map(|name| (KeySpace::Action, name.to_owned())).into()
+    }
 }
 
 fn settings() -> HttpSettings {

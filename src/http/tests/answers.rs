@@ -91,6 +91,9 @@ fn what_is_normal_for_a_type_is_told_in_figures_and_by_the_names_that_are_asked_
         (200, &"mailer".into(), &3.0.into()),
         "{told}"
     );
+    let usual = get(address, "/v1/agent-types/mailer/baseline").1;
+    assert_eq!(usual["names"].as_array().unwrap().len(), 1, "what nobody learned is not usual: {usual}");
+    assert_eq!(usual["names"][0]["name"], "send_email", "without having been asked for");
     assert!((5..60).contains(&told["age_secs"].as_i64().unwrap()), "{told}");
     assert_eq!(told["rates"][1]["window_minutes"], 60);
     let names: Vec<(&str, f64)> = told["names"]

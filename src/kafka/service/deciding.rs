@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::Shared;
 use super::writer::now_ms;
+use crate::baseline::agent::KeySpace;
 use crate::control::{Control, ControlRecord};
 use crate::engine::Version;
 pub use crate::kafka::decision::Written;
@@ -51,6 +52,11 @@ impl Deciding {
     /// Milliseconds since 1970.
     pub fn newest(&self) -> (Arc<Version>, Option<i64>) {
         self.shared.versions.newest_written()
+    }
+
+    /// Names that agents of a type used lately, as this instance saw them, by their kind.
+    pub fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
+        self.shared.names.of(agent_type)
     }
 
     /// The topic of alerts.

@@ -14,6 +14,7 @@ mod control;
 mod deciding;
 mod figures;
 pub mod lookup;
+mod names;
 mod normalise;
 mod pulse;
 mod read;
@@ -45,6 +46,7 @@ use crate::risk::Blindness;
 use self::control::ControlTail;
 pub use self::deciding::{Decided, Deciding};
 pub use self::figures::Watcher;
+use self::names::Names;
 pub use self::normalise::{NormaliseError, Normalising};
 use self::pulse::{AlarmKind, Pulse};
 pub use self::resting::{Change, Resting, Start};
@@ -64,6 +66,7 @@ pub(in crate::kafka::service) struct Shared {
     pub versions: VersionStore,
     pub control: ControlTail,
     pub pulse: Pulse,
+    pub names: Arc<Names>,
     pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
@@ -99,6 +102,7 @@ impl Shared {
             versions: VersionStore::new(engine.clone()),
             control: ControlTail::default(),
             pulse: Pulse::default(),
+            names: Arc::default(),
             metrics,
             status: Mutex::default(),
             stop: AtomicBool::new(false),
