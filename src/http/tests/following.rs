@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use super::*;
+use crate::kafka::secret::SecretPlace;
 
 /// A response whose body has no end is read until a text is in it.
 fn follow(address: SocketAddr, headers: &str, until: &str, meanwhile: impl FnOnce()) -> String {
@@ -48,5 +49,30 @@ fn what_happens_is_told_to_those_who_follow_and_who_missed_something_is_told_so(
     for unknown in ["17-1", "x", &format!("{}9", id)] {
         let told = follow(served.address, &format!("Last-Event-ID: {unknown}\r\n"), "event: gap", || ());
         assert!(!told.contains("event: risk"), "{told}");
+    }
+}
+
+#[test]
+fn whose_token_is_taken_away_follows_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("viewers");
+    std::fs::write(&path, "a-token-of-a-viewer\n").unwrap();
+    let viewers = HttpSettings { viewer_tokens: Some(SecretPlace::File(path.clone())), ..settings() };
+    let lookup = Arc::new(Lookup::default());
+    let served = started(&viewers, &lookup);
+    lookup.read_until(now_ms());
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    let token = "Authorization: Bearer a-token-of-a-viewer";
+    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{token}\r\n\r\n").unwrap();
+    let mut buffer = [0; 1024];
+    assert!(stream.read(&mut buffer).unwrap() > 0, "it is let in");
+    std::fs::write(&path, "another-token-of-a-viewer\n").unwrap();
+    // It says that it is there still until it ends.
+    let mut told = String::new();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(120);
+    while !told.ends_with("0\r\n\r\n") {
+        let read = stream.read(&mut buffer).unwrap();
+        told += &String::from_utf8_lossy(&buffer[..read]);
+        assert!(std::time::Instant::now() < until, "it follows for ever: {told}");
     }
 }
