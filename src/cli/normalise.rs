@@ -46,7 +46,7 @@ impl Normalise {
         }
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
         let ends = told_to_end()?;
-        let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
+        let Some(verified) = reached(&clients, &log, &ends, &|| ())? else { return Ok(ExitCode::SUCCESS) };
         let names: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
         let line = format!(
             "tiltmeter {} translates {} in group {}-normalise as {}; {}",
@@ -71,7 +71,7 @@ impl Normalise {
                         return Ok(ExitCode::SUCCESS);
                     }
                     let line = format!("nothing is translated: {error}; it is started anew until it does");
-                    patience.wait(&line, &log, &ends);
+                    patience.wait(&line, &log, &ends, &|| ());
                     verified = renewal.due().unwrap_or(verified);
                     continue;
                 }

@@ -143,7 +143,14 @@ impl Run {
             }
         };
         let ends = told_to_end()?;
-        let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
+        let tell_news = || {
+            for (severity, line) in served.iter().flat_map(Served::news) {
+                log(severity, &line);
+            }
+        };
+        let Some(verified) = reached(&clients, &log, &ends, &tell_news)? else {
+            return Ok(ExitCode::SUCCESS);
+        };
         let kafka = clients.settings();
         log(
             Severity::Info,
@@ -179,7 +186,7 @@ impl Run {
                     }
                     readiness.set(Some(format!("it cannot be started anew: {error}")));
                     let line = format!("nothing works: {error:#}; it is started anew until it does");
-                    patience.wait(&line, &log, &ends);
+                    patience.wait(&line, &log, &ends, &tell_news);
                     verified = renewal.due().unwrap_or(verified);
                     continue;
                 }
@@ -195,9 +202,7 @@ impl Run {
                     break Some(verified);
                 }
                 readiness.set(works.service.why_not_ready());
-                for (severity, line) in served.iter().flat_map(Served::news) {
-                    log(severity, &line);
-                }
+                tell_news();
                 thread::sleep(LOOK);
             };
             let Some(found) = renewed else {

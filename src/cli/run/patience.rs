@@ -27,13 +27,16 @@ impl Patience {
     }
 
     /// Says what is in the way, unless that was said within the last minute, and waits; less long once `ends`.
-    pub fn wait(&mut self, line: &str, log: &Log, ends: &AtomicBool) {
+    ///
+    /// * `meanwhile`: done again and again.
+    pub fn wait(&mut self, line: &str, log: &Log, ends: &AtomicBool, meanwhile: &dyn Fn()) {
         if self.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
             log(Severity::Warning, line);
             self.said = Some(Instant::now());
         }
         let until = Instant::now() + self.wait;
         while Instant::now() < until && !ends.load(Ordering::Relaxed) {
+            meanwhile();
             thread::sleep(LOOK);
         }
         self.wait = (self.wait * 2).min(BACK_OFF.1);
@@ -41,17 +44,20 @@ impl Patience {
 }
 
 /// Waits for a broker and looks at the topics; none if it was told to end before.
+///
+/// * `meanwhile`: done again and again while it waits.
 pub(in crate::cli) fn reached(
     clients: &Clients,
     log: &Log,
     ends: &AtomicBool,
+    meanwhile: &dyn Fn(),
 ) -> Result<Option<Verified>, VerifyError> {
     let mut patience = Patience::new();
     while !ends.load(Ordering::Relaxed) {
         match verify(clients) {
             Ok(verified) => return Ok(Some(verified)),
             Err(VerifyError::Failed(failure)) if failure.next != Next::Mend => {
-                patience.wait(&format!("{failure}; it is tried again"), log, ends);
+                patience.wait(&format!("{failure}; it is tried again"), log, ends, meanwhile);
             }
             Err(error) => return Err(error),
         }
