@@ -48,6 +48,7 @@ use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
 use crate::tls::TlsError;
 use crate::wire::outputs::caep::{JWKS_PATH, METADATA_PATH, Transmitter};
+use crate::wire::outputs::json::to_vec;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, Default)]
@@ -370,9 +371,9 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail)
 }
 
-/// An answer in JSON.
+/// An answer in JSON, in which no name acts on whoever looks at its bytes.
 fn json(status: StatusCode, answer: &impl Serialize) -> Response {
-    match serde_json::to_vec(answer) {
+    match to_vec(answer) {
         Ok(body) => {
             let kind = HeaderValue::from_static("application/json");
             let keep = HeaderValue::from_static("private, no-cache");

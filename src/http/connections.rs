@@ -34,7 +34,8 @@ use crate::metrics::Metrics;
 pub(super) struct Limits {
     /// Connections at once. Far more than those that are answered at once, and each costs at most 100 KiB.
     pub most: usize,
-    /// The head of a request is there within this, counted from the answer before: so long may a connection rest, too.
+    /// The head of a request is there within this, counted from the answer before: so long may a connection rest, too. Longer
+    /// than those pause who ask every minute: a connection that is closed while they ask is an error to many.
     pub head_within: Duration,
     /// Whoever takes nothing of an answer for so long does not want it.
     pub taken_within: Duration,
@@ -42,7 +43,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { most: 512, head_within: Duration::from_secs(30), taken_within: Duration::from_secs(60) }
+        Self { most: 512, head_within: Duration::from_secs(75), taken_within: Duration::from_secs(60) }
     }
 }
 

@@ -62,6 +62,11 @@ fn an_agent_that_is_not_known_is_unknown_and_not_none() {
     let (status, told) = get(full().address, "/v1/agents/nobody/risk");
     assert_eq!((status, &told["level"], &told["agent_id"]), (404, &"unknown".into(), &"nobody".into()));
     assert!(told["detail"].as_str().unwrap().contains("\"nobody\" has never had a risk level"), "{told}");
+    let (_, _, body) = ask(full().address, "GET", "/v1/agents/%E2%80%AE%3Cb%3E/risk", "", "");
+    assert!(
+        body.contains(r#""agent_id":"\u202e\u003cb\u003e""#),
+        "no name acts on whoever looks at it: {body}"
+    );
 }
 
 #[test]

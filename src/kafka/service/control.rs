@@ -136,8 +136,8 @@ mod tests {
         for written in ["2098-12-31T23:56:00Z", "2099-01-01T00:00:00Z", "2099-06-01T00:00:00Z"] {
             assert_eq!(taken(VERDICT, written), (VERDICT.to_owned(), None), "{written}");
         }
-        let planned =
-            r#"{"time":"2099-01-01T00:00:00Z","id":"x","by":"ann","kind":"declared_change","agent_id":"a"}"#;
+        let planned = r#"{"time":"2099-01-01T00:00:00Z","id":"x","by":"ann","kind":"declared_change","agent_id":"a","to_version":"2","from":"2099-01-01T00:00:00Z","until":"2099-01-02T00:00:00Z"}"#;
+        control::decode(planned.as_bytes()).unwrap();
         assert_eq!(taken(planned, "2026-01-05T09:00:00Z"), (planned.to_owned(), None));
     }
 }
