@@ -15,8 +15,10 @@ const MOST_TYPES: usize = 200;
 const MOST_NAMES: usize = 64;
 /// The longest name that is kept. Bytes.
 const LONGEST_BYTES: usize = 256;
-/// Events of a batch that are looked at: it must cost nothing beside judging.
+/// Events of a batch that are looked at, and after so many events one of so many: it must cost nothing beside judging.
 const OF_A_BATCH: usize = 4;
+const ALL_OF: u64 = 10_000;
+const ONE_OF: i64 = 32;
 
 /// Names with how often they were seen. Where there is no room, the rarest gives way and leaves its count (Metwally et al.,
 /// *Efficient Computation of Frequent and Top-k Elements in Data Streams*, ICDT 2005): frequent names stay.
@@ -52,18 +54,24 @@ struct Used {
 
 /// Names of all types.
 #[derive(Debug, Default)]
-pub(super) struct Names(Mutex<BTreeMap<Box<str>, Used>>);
+pub(super) struct Names(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    types: BTreeMap<Box<str>, Used>,
+    /// Events that were looked at.
+    events: u64,
+}
 
 impl Names {
     /// Looks at some events of a batch.
     pub fn see(&self, records: &[Incoming<'_>]) {
-        let step = records.len().div_ceil(OF_A_BATCH).max(1);
-        // What follows at equal distances may all be of one agent: where it begins differs.
-        let from = records.first().map_or(0, |first| usize::try_from(first.offset).unwrap_or(0) % step);
-        let values = records.iter().skip(from).step_by(step).filter_map(|record| record.value);
-        let events = values.filter_map(|value| audit_event::decode(value).ok());
-        let mut types = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Seen { types, events } = &mut *seen;
+        let one_of = if *events < ALL_OF { 1 } else { ONE_OF };
+        let looked_at = records.iter().filter(|record| record.offset % one_of == 0).take(OF_A_BATCH);
+        for event in looked_at.filter_map(|record| audit_event::decode(record.value?).ok()) {
+            *events += 1;
             let agent_type = event.agent_type();
             if !types.contains_key(agent_type) {
                 if types.len() >= MOST_TYPES || agent_type.len() > LONGEST_BYTES {
@@ -80,8 +88,8 @@ impl Names {
 
     /// What agents of a type used, by kind of name.
     pub fn of(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
-        let types = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Used { actions, resources }) = types.get(agent_type) else { return Vec::new() };
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Used { actions, resources }) = seen.types.get(agent_type) else { return Vec::new() };
         let of = |space: KeySpace, names: &Frequent| -> Vec<(KeySpace, String)> {
             names.0.keys().map(|name| (space, name.to_string())).collect()
         };
@@ -112,7 +120,7 @@ mod tests {
         assert!(known.contains(&(KeySpace::Action, "send_email".to_owned())));
         assert!(known.contains(&(KeySpace::Resource, "inbox".to_owned())));
         assert_eq!(known.len(), 2 * MOST_NAMES);
-        assert_eq!(names.0.lock().unwrap().len(), MOST_TYPES);
+        assert_eq!(names.0.lock().unwrap().types.len(), MOST_TYPES);
         see(&names, "mail", &"x".repeat(LONGEST_BYTES + 1), "inbox");
         assert!(names.of("mail").iter().all(|(_, name)| name.len() <= LONGEST_BYTES));
         assert_eq!(names.of("nobody"), []);
@@ -140,5 +148,11 @@ mod tests {
             .collect();
         names.see(&records);
         assert!((1..=OF_A_BATCH).contains(&names.of("t").len()), "{:?}", names.of("t"));
+        // Later it is one in many.
+        names.0.lock().unwrap().events = ALL_OF;
+        names.see(&records[1..ONE_OF as usize]);
+        assert_eq!(names.0.lock().unwrap().events, ALL_OF);
+        names.see(&records);
+        assert_eq!(names.0.lock().unwrap().events, ALL_OF + 4, "of 100 the 0th, 32nd, 64th and 96th");
     }
 }
