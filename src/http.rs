@@ -6,6 +6,8 @@
 mod access;
 mod agents;
 mod baseline;
+mod body;
+mod connections;
 mod encrypted;
 mod events;
 mod openapi;
@@ -31,9 +33,11 @@ use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 
 pub use self::access::{Access, AccessError, Asker, Role};
-use self::encrypted::{Connections, Encrypted, Names};
+use self::connections::{Door, Limits, News};
+use self::encrypted::Encrypted;
 pub use self::openapi::document;
 use self::problem::Problem;
+use crate::baseline::agent::KeySpace;
 use crate::config::HttpSettings;
 use crate::engine::Version;
 use crate::kafka::client::Severity;
@@ -44,9 +48,7 @@ use crate::metrics::{Metrics, monitoring};
 use crate::risk::{Level, Monitoring, Verdict};
 use crate::tls::TlsError;
 use crate::wire::outputs::caep::{JWKS_PATH, METADATA_PATH, Transmitter};
-
-/// The largest body. Bytes.
-const LARGEST_BODY_BYTES: usize = 64 << 10;
+use crate::wire::outputs::json::to_vec;
 
 /// What an instance says of itself.
 #[derive(Clone, Debug, Default)]
@@ -116,6 +118,9 @@ pub trait Behind: Send + Sync {
     /// The newest version of what is normal, and when it was written, by the broker's clock; none for what is shipped.
     /// Milliseconds since 1970.
     fn newest(&self) -> (Arc<Version>, Option<i64>);
+
+    /// Names that agents of a type used lately, as far as this instance saw them, by their kind.
+    fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)>;
 }
 
 impl Behind for (Watcher, Deciding) {
@@ -141,6 +146,10 @@ impl Behind for (Watcher, Deciding) {
 
     fn newest(&self) -> (Arc<Version>, Option<i64>) {
         self.1.newest()
+    }
+
+    fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
+        self.1.names(agent_type)
     }
 }
 
@@ -171,7 +180,8 @@ pub struct Served {
     /// Where it listens, with the port that was chosen if none was named.
     pub address: SocketAddr,
     serving: Arc<Serving>,
-    encrypted: Option<Arc<Encrypted>>,
+    is_encrypted: bool,
+    news: Arc<News>,
 }
 
 impl Served {
@@ -187,12 +197,12 @@ impl Served {
 
     /// `http`, or `https` where it is encrypted.
     pub fn scheme(&self) -> &'static str {
-        if self.encrypted.is_some() { "https" } else { "http" }
+        if self.is_encrypted { "https" } else { "http" }
     }
 
-    /// What there is to say of certificates since the last time, for the log.
+    /// What there is to say of certificates and connections since the last time, for the log.
     pub fn news(&self) -> Vec<(Severity, String)> {
-        self.encrypted.as_ref().map(|encrypted| encrypted.news()).unwrap_or_default()
+        self.news.take()
     }
 
     /// Whether anybody is let in to `/v1`: there are tokens, or it listens at a loopback address.
@@ -233,20 +243,20 @@ pub fn serve(
         following: events::Following::new(0),
         began: now_ms(),
     });
-    let routes = router(&serving);
-    let encrypted = settings.encryption.as_ref().map(Encrypted::new).transpose()?.map(Arc::new);
-    let shown = encrypted.clone();
-    let answers = move || {
-        let routes = routes.into_make_service_with_connect_info::<Names>();
-        runtime.block_on(async {
-            match shown {
-                None => axum::serve(listener, routes).await,
-                Some(shown) => axum::serve(Connections::new(listener, bound, shown), routes).await,
-            }
-        })
+    let news = Arc::new(News::default());
+    let encrypted = settings.encryption.as_ref();
+    let encrypted = encrypted.map(|encryption| Encrypted::new(encryption, Arc::clone(&news))).transpose()?;
+    let is_encrypted = encrypted.is_some();
+    let door = Door {
+        limits: Limits::default(),
+        routes: router(&serving),
+        encrypted: encrypted.map(Arc::new),
+        metrics: Arc::clone(&serving.metrics),
+        news: Arc::clone(&news),
     };
-    thread::Builder::new().name("http".to_owned()).spawn(answers).map_err(failed)?;
-    Ok(Served { address: bound, serving, encrypted })
+    let lets_in = move || runtime.block_on(door.open(listener));
+    thread::Builder::new().name("http".to_owned()).spawn(lets_in).map_err(failed)?;
+    Ok(Served { address: bound, serving, is_encrypted, news })
 }
 
 /// Every route: method, path, and who answers.
@@ -284,7 +294,7 @@ fn router(serving: &Arc<Serving>) -> Router {
     router
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY_BYTES))
+        .layer(DefaultBodyLimit::max(body::LARGEST_BYTES))
         .layer(from_fn_with_state(Arc::clone(serving), counted))
         .with_state(Arc::clone(serving))
 }
@@ -361,9 +371,9 @@ async fn wrong_method(request: Request) -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", detail)
 }
 
-/// An answer in JSON.
+/// An answer in JSON, in which no name acts on whoever looks at its bytes.
 fn json(status: StatusCode, answer: &impl Serialize) -> Response {
-    match serde_json::to_vec(answer) {
+    match to_vec(answer) {
         Ok(body) => {
             let kind = HeaderValue::from_static("application/json");
             let keep = HeaderValue::from_static("private, no-cache");

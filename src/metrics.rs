@@ -76,6 +76,7 @@ impl Metrics {
             &figures.lost_slices,
             &figures.state_saved,
             &figures.restores,
+            &figures.http_cut,
         ] {
             counter.with_label_values(&none);
         }

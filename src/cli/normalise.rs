@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use super::run::{LOOK, LogArguments, Renewal, reached, told_to_end};
+use super::run::{LOOK, LogArguments, Patience, Renewal, reached, told_to_end};
 use crate::config::Config;
 use crate::kafka::client::{Clients, Severity};
+use crate::kafka::failure::Next;
 use crate::kafka::service::{NormaliseError, Normalising};
 
 /// Translate the sources of [[sources]] to audit events, for ever.
@@ -45,7 +46,7 @@ impl Normalise {
         }
         let clients = Clients::new(config.kafka(), Arc::clone(&log))?;
         let ends = told_to_end()?;
-        let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
+        let Some(verified) = reached(&clients, &log, &ends, &|| ())? else { return Ok(ExitCode::SUCCESS) };
         let names: Vec<&str> = sources.iter().map(|source| source.topic.as_str()).collect();
         let line = format!(
             "tiltmeter {} translates {} in group {}-normalise as {}; {}",
@@ -56,11 +57,25 @@ impl Normalise {
             config.kafka().delivery.name(),
         );
         log(Severity::Info, &line);
-        let renewal = Renewal::start(&clients, &log)?;
+        let renewal = Renewal::start(&clients, &log, false)?;
         let mut verified = verified;
+        // At the first start somebody looks on, who mends what is wrong; later it goes on by itself.
+        let mut again: Option<Patience> = None;
         loop {
             let (partitions, key) = (verified.partitions, config.identity_key());
-            let normalising = Normalising::start(&clients, sources, partitions, &key, &Arc::default())?;
+            let normalising = match Normalising::start(&clients, sources, partitions, &key, &Arc::default()) {
+                Ok(normalising) => normalising,
+                Err(error) => {
+                    let Some(patience) = &mut again else { return Err(error.into()) };
+                    if ends.load(Ordering::Relaxed) {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    let line = format!("nothing is translated: {error}; it is started anew until it does");
+                    patience.wait(&line, &log, &ends, &|| ());
+                    verified = renewal.due().unwrap_or(verified);
+                    continue;
+                }
+            };
             let renewed = loop {
                 if ends.load(Ordering::Relaxed) || normalising.has_failed() {
                     break None;
@@ -73,9 +88,17 @@ impl Normalise {
             if renewed.is_none() {
                 log(Severity::Info, "ends: what was taken is written, partitions are given up");
             }
-            normalising.stop()?;
-            let Some(found) = renewed else { return Ok(ExitCode::SUCCESS) };
+            let stopped = normalising.stop();
+            let Some(found) = renewed else { return stopped.map(|()| ExitCode::SUCCESS).map_err(Into::into) };
+            match stopped {
+                Err(failure) if failure.next == Next::Mend => return Err(failure.into()),
+                Err(failure) => {
+                    log(Severity::Warning, &format!("{failure}; what was not written is translated again"));
+                }
+                Ok(()) => {}
+            }
             verified = found;
+            again = Some(Patience::new());
         }
     }
 }

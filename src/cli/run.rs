@@ -2,6 +2,7 @@
 //!
 //! Knows options, signals and what is logged. Must not know a broker.
 
+mod patience;
 mod renewal;
 mod works;
 
@@ -12,10 +13,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+pub(super) use self::patience::{Patience, reached};
 pub(super) use self::renewal::Renewal;
 use self::works::{Parts, Works};
 use crate::config::Config;
@@ -23,14 +25,11 @@ use crate::http::{self, Readiness, Served};
 use crate::kafka::client::{Clients, Log, Severity};
 use crate::kafka::failure::Next;
 use crate::kafka::service::lookup::{Lookup, Reading};
-use crate::kafka::verify::{Verified, VerifyError, verify};
 use crate::metrics::Metrics;
 use crate::time::EventTime;
 
 /// Between two looks whether the service ends.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
-/// Between two tries to reach a broker, at first and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A sentence about what does not work is said this often.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -149,7 +148,14 @@ impl Run {
             }
         };
         let ends = told_to_end()?;
-        let Some(verified) = reached(&clients, &log, &ends)? else { return Ok(ExitCode::SUCCESS) };
+        let tell_news = || {
+            for (severity, line) in served.iter().flat_map(Served::news) {
+                log(severity, &line);
+            }
+        };
+        let Some(verified) = reached(&clients, &log, &ends, &tell_news)? else {
+            return Ok(ExitCode::SUCCESS);
+        };
         let kafka = clients.settings();
         log(
             Severity::Info,
@@ -169,11 +175,28 @@ impl Run {
             Some(_) => Some(Reading::start(clients.clone(), lookup)?),
             None => None,
         };
-        let renewal = Renewal::start(&clients, &log)?;
+        let tells = !self.without_sinks;
+        let renewal = Renewal::start(&clients, &log, tells)?;
         let (mut verified, mut activates) = (verified, self.activate_config);
+        // At the first start somebody looks on, who mends what is wrong; later it goes on by itself.
+        let mut again: Option<Patience> = None;
         loop {
-            let parts = Parts { sources, tells: !self.without_sinks, signs: transmitter.as_ref() };
-            let works = Works::start(&clients, &config, &engine, activates, verified, &metrics, parts)?;
+            let parts = Parts { sources, tells, signs: transmitter.as_ref() };
+            let started = Works::start(&clients, &config, &engine, activates, verified.clone(), &metrics, parts);
+            let works = match started {
+                Ok(works) => works,
+                Err(error) => {
+                    let Some(patience) = &mut again else { return Err(error) };
+                    if ends.load(Ordering::Relaxed) {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    readiness.set(Some(format!("it cannot be started anew: {error}")));
+                    let line = format!("nothing works: {error:#}; it is started anew until it does");
+                    patience.wait(&line, &log, &ends, &tell_news);
+                    verified = renewal.due().unwrap_or(verified);
+                    continue;
+                }
+            };
             // Once: whatever holds after that was said later.
             activates = false;
             if let Some(served) = &served {
@@ -187,9 +210,7 @@ impl Run {
                     break Some(verified);
                 }
                 readiness.set(works.service.why_not_ready());
-                for (severity, line) in served.iter().flat_map(Served::news) {
-                    log(severity, &line);
-                }
+                tell_news();
                 thread::sleep(LOOK);
             };
             let Some(found) = renewed else {
@@ -213,36 +234,9 @@ impl Run {
                 reading.renew();
             }
             verified = found;
+            again = Some(Patience::new());
         }
     }
-}
-
-/// Waits for a broker and looks at the topics; none if it was told to end before.
-pub(super) fn reached(
-    clients: &Clients,
-    log: &Log,
-    ends: &AtomicBool,
-) -> Result<Option<Verified>, VerifyError> {
-    let mut wait = BACK_OFF.0;
-    let mut said: Option<Instant> = None;
-    while !ends.load(Ordering::Relaxed) {
-        match verify(clients) {
-            Ok(verified) => return Ok(Some(verified)),
-            Err(VerifyError::Failed(failure)) if failure.next != Next::Mend => {
-                if said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-                    log(Severity::Warning, &format!("{failure}; it is tried again"));
-                    said = Some(Instant::now());
-                }
-            }
-            Err(error) => return Err(error),
-        }
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !ends.load(Ordering::Relaxed) {
-            thread::sleep(LOOK);
-        }
-        wait = (wait * 2).min(BACK_OFF.1);
-    }
-    Ok(None)
 }
 
 fn write(form: LogForm, severity: Severity, message: &str) {

@@ -99,6 +99,7 @@ impl Slice {
         let time = now.time;
         let before = watched.level();
         let agent_type = watched.agent_type;
+        let waited = watched.risk.as_ref().is_some_and(|risk| risk.proposed.is_some());
         let levels = &version.settings.levels;
         let second_person = match levels.second_person_ms.filter(|_| verdict.verdict.releases()) {
             Some(within_ms) if is_critical(&self.known, &self.registry, watched) => {
@@ -151,8 +152,9 @@ impl Slice {
         let level = watched.level();
         let done = VerdictRecord { second_person, ..recorded(version, verdict, true, before, level, closed) };
         out.push(Output::Verdict(Box::new(done)));
-        // What was confirmed no longer falls by itself: that is news even where the level is the same.
-        if level != before || verdict.verdict == Decision::ConfirmCompromised {
+        // What was confirmed no longer falls by itself, and what waited for a second person does so no longer: that is news even
+        // where the level is the same.
+        if level != before || waited || verdict.verdict == Decision::ConfirmCompromised {
             watched.tell_level(version, now, Cause::Verdict, out);
         }
         Self::set_timer(&mut self.timers, version, watched, now.at);

@@ -2,8 +2,8 @@
 //!
 //! Knows figures and what they are called. Must not know how they were learned.
 //!
-//! A baseline holds names as hashes only. So whoever wants to know of a name has to give it; names in the alerts of the type
-//! are looked up by themselves.
+//! A baseline holds names as hashes only. So names are looked up in it: those that are asked for, those that this instance saw
+//! in events of the type since it began, and those in the last alerts of the type.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::access::{Asker, Role};
 use super::problem::{Problem, shown};
 use super::query::Parameters;
-use super::{Serving, json, now_ms};
+use super::{Behind, Serving, json, now_ms};
 use crate::alert::Alert;
 use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::{Baselines, TypeBaseline};
@@ -26,7 +26,7 @@ use crate::engine::Version;
 use crate::identity::Identity;
 use crate::time::EventTime;
 
-/// Alerts in which names are looked for, and names that are told.
+/// Alerts in which names are looked for, and names that are told without having been asked for.
 const ALERTS: usize = 1000;
 const NAMES: usize = 50;
 
@@ -115,16 +115,28 @@ pub(super) async fn of_type(
     for space in [KeySpace::Action, KeySpace::Resource] {
         asked.extend(parameters.text(space.name()).map(|text| (space.name(), text.to_owned())));
     }
-    let latest = serving.lookup.alerts().latest(ALERTS);
-    let alerts = latest.iter().filter_map(|json| serde_json::from_str::<Alert>(json).ok());
-    for alert in alerts.filter(|alert| alert.agent_type == name) {
-        let actions = alert.evidence.into_iter().map(|evidence| (KeySpace::Action.name(), evidence.action));
-        asked.extend(actions.take(NAMES.saturating_sub(asked.len())));
-    }
-    let mut names: Vec<Name> =
-        asked.into_iter().map(|(kind, name)| usual(&version.baselines, own, identity, kind, name)).collect();
+    let usual = |(kind, name)| usual(&version.baselines, own, identity, kind, name);
+    let mut names: Vec<Name> = known(&serving, &*behind, &name)
+        .into_iter()
+        .filter(|known| !asked.contains(known))
+        .map(usual)
+        .filter(|name| name.agents > 0.0)
+        .collect();
+    names.sort_by(|a, b| b.share.total_cmp(&a.share));
+    names.truncate(NAMES);
+    names.extend(asked.iter().cloned().map(usual));
     names.sort_by(|a, b| b.share.total_cmp(&a.share));
     Ok(json(StatusCode::OK, &told(&version, own, written, names)))
+}
+
+/// Names that the type may use: from what this instance saw, and from the last alerts of the type.
+fn known(serving: &Serving, behind: &dyn Behind, agent_type: &str) -> BTreeSet<(&'static str, String)> {
+    let seen = behind.names(agent_type).into_iter().map(|(space, name)| (space.name(), name));
+    let latest = serving.lookup.alerts().latest(ALERTS);
+    let alerts = latest.iter().filter_map(|json| serde_json::from_str::<Alert>(json).ok());
+    let alerts = alerts.filter(|alert| alert.agent_type == agent_type);
+    let told = alerts.flat_map(|alert| alert.evidence).map(|seen| (KeySpace::Action.name(), seen.action));
+    seen.chain(told).collect()
 }
 
 fn told(version: &Version, own: &TypeBaseline, written: Option<i64>, names: Vec<Name>) -> Told {

@@ -5,25 +5,21 @@
 //! The files are looked at every ten seconds: connections made after that get the new certificate, those that are open
 //! stay as they are. Files that cannot be used change nothing but the log.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
-use rustls::{RootCertStore, ServerConfig};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
 
+use super::connections::News;
 use crate::config::Encryption;
 use crate::kafka::client::Severity;
 use crate::tls::{self, TlsError, Watched};
@@ -31,13 +27,7 @@ use crate::tls::{self, TlsError, Watched};
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Who has not finished a handshake by then is cut off.
-const SHAKEN_WITHIN: Duration = Duration::from_secs(10);
-/// Handshakes at once; more wait. Each costs a signature, and some KiB until it ends.
-const HANDSHAKES: usize = 256;
-/// After the operating system has given no connection, for want of descriptors most likely.
-const REFUSED_PAUSE: Duration = Duration::from_millis(200);
-/// Lines that wait for whoever writes the log.
-const LINES: usize = 16;
+const SHAKEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is shown and believed, as the files say it now.
 pub(super) struct Encrypted {
@@ -46,16 +36,18 @@ pub(super) struct Encrypted {
     watched: Mutex<Watched>,
     /// Whether the files could not be used when they had changed last.
     untried: AtomicBool,
-    news: Mutex<Vec<(Severity, String)>>,
+    news: Arc<News>,
 }
 
 impl Encrypted {
     /// Reads the files.
     ///
+    /// * `news`: is told when they change.
+    ///
     /// # Errors
     ///
     /// When one cannot be used.
-    pub fn new(settings: &Encryption) -> Result<Self, TlsError> {
+    pub fn new(settings: &Encryption, news: Arc<News>) -> Result<Self, TlsError> {
         let Encryption { certificate_file, key_file, client_ca_file } = settings;
         // Watched first: what is exchanged while it is read is read again.
         let files = [certificate_file, key_file].into_iter().chain(client_ca_file);
@@ -65,13 +57,25 @@ impl Encrypted {
             current: RwLock::new(read(settings)?),
             watched: Mutex::new(watched),
             untried: AtomicBool::new(false),
-            news: Mutex::default(),
+            news,
         })
     }
 
-    /// What was said since the last time, for the log.
-    pub fn news(&self) -> Vec<(Severity, String)> {
-        std::mem::take(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Shakes hands: the connection, and what whoever asks is called. None if they do not within three seconds, or if they
+    /// are not believed.
+    pub async fn shake(&self, stream: TcpStream) -> Option<(TlsStream<TcpStream>, Names)> {
+        let acceptor = TlsAcceptor::from(self.current());
+        let stream = tokio::time::timeout(SHAKEN_WITHIN, acceptor.accept(stream)).await.ok()?.ok()?;
+        let names = names(stream.get_ref().1);
+        Some((stream, names))
+    }
+
+    /// Looks at the files for ever.
+    pub async fn keep_looking(&self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.look();
+        }
     }
 
     fn current(&self) -> Arc<ServerConfig> {
@@ -100,10 +104,7 @@ impl Encrypted {
                 (Severity::Warning, format!("[http] {error}; what was read before is used until then"))
             }
         };
-        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        if news.len() < LINES {
-            news.push((severity, line));
-        }
+        self.news.tell(severity, line);
     }
 }
 
@@ -152,82 +153,15 @@ fn believed(file: &std::path::Path) -> Result<Arc<dyn ClientCertVerifier>, TlsEr
 }
 
 /// What the certificate of whoever asks says they are called: DNS names and URIs. Nothing where none was shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Names(pub Arc<[String]>);
 
-impl Connected<IncomingStream<'_, TcpListener>> for Names {
-    fn connect_info(_: IncomingStream<'_, TcpListener>) -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl Connected<IncomingStream<'_, Connections>> for Names {
-    fn connect_info(stream: IncomingStream<'_, Connections>) -> Self {
-        let (_, connection) = stream.io().get_ref();
-        let shown = connection.peer_certificates().and_then(<[_]>::first);
-        let names = shown.and_then(|shown| {
-            let shown = EndEntityCert::try_from(shown).ok()?;
-            Some(shown.valid_dns_names().chain(shown.valid_uri_names()).map(str::to_owned).collect())
-        });
-        Self(names.unwrap_or_default())
-    }
-}
-
-/// Connections whose handshakes are done.
-pub(super) struct Connections {
-    done: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl Connections {
-    /// Takes connections from a listener. To be called on the runtime that serves them: it starts tasks there.
-    pub fn new(listener: TcpListener, address: SocketAddr, encrypted: Arc<Encrypted>) -> Self {
-        let (give, done) = mpsc::channel(1);
-        let own = Arc::clone(&encrypted);
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(LOOK_EVERY).await;
-                own.look();
-            }
-        });
-        tokio::spawn(async move {
-            let permits = Arc::new(Semaphore::new(HANDSHAKES));
-            // Somebody who never says a word must hold up nobody: each handshake has a task of its own.
-            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-                let (stream, from) = match listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(_) => {
-                        tokio::time::sleep(REFUSED_PAUSE).await;
-                        continue;
-                    }
-                };
-                let (acceptor, give) = (TlsAcceptor::from(encrypted.current()), give.clone());
-                tokio::spawn(async move {
-                    let shaken = tokio::time::timeout(SHAKEN_WITHIN, acceptor.accept(stream)).await;
-                    if let Ok(Ok(stream)) = shaken {
-                        // Nobody takes it any more when the process ends.
-                        let _ = give.send((stream, from)).await;
-                    }
-                    drop(permit);
-                });
-            }
-        });
-        Self { done, address }
-    }
-}
-
-impl Listener for Connections {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.done.recv().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
+/// What the certificate that was shown on a connection says.
+fn names(connection: &ServerConnection) -> Names {
+    let shown = connection.peer_certificates().and_then(<[_]>::first);
+    let names = shown.and_then(|shown| {
+        let shown = EndEntityCert::try_from(shown).ok()?;
+        Some(shown.valid_dns_names().chain(shown.valid_uri_names()).map(str::to_owned).collect())
+    });
+    Names(names.unwrap_or_default())
 }

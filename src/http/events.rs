@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderName, StatusCode};
@@ -14,6 +14,7 @@ use futures_util::stream::{Stream, unfold};
 
 use super::Serving;
 use super::access::{Asker, Role};
+use super::connections::{Busy, Connection};
 use super::problem::Problem;
 use super::query::Parameters;
 use crate::kafka::service::lookup::Item;
@@ -22,6 +23,8 @@ use crate::kafka::service::lookup::Item;
 const AT_ONCE: usize = 100;
 /// Between two looks whether there is something new.
 const LOOK: Duration = Duration::from_millis(200);
+/// Between two looks whether whoever follows still may.
+const ACCESS_EVERY: Duration = Duration::from_secs(10);
 /// What is told at one look, at most.
 const MOST: usize = 500;
 /// Names the last event that was seen.
@@ -39,6 +42,10 @@ struct Follower {
     waiting: std::vec::IntoIter<Item>,
     /// Whether it has to be told that it missed something.
     missed: bool,
+    /// Who follows, and when it was looked last whether they still may.
+    asker: Asker,
+    looked: Instant,
+    _busy: Busy,
 }
 
 impl Drop for Follower {
@@ -52,6 +59,7 @@ pub(super) async fn follow(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
     asker: Asker,
+    connection: Connection,
 ) -> Result<Response, Problem> {
     serving.access.check(&asker, Role::Viewer)?;
     Parameters::read(query.as_deref(), &[])?;
@@ -72,6 +80,9 @@ pub(super) async fn follow(
         told: known.unwrap_or(last),
         waiting: Vec::new().into_iter(),
         missed: seen.is_some() && known.is_none(),
+        asker,
+        looked: Instant::now(),
+        _busy: connection.busy(),
     };
     let keep = KeepAlive::new().interval(Duration::from_secs(15));
     Ok(Sse::new(events(follower)).keep_alive(keep).into_response())
@@ -91,6 +102,11 @@ fn events(follower: Follower) -> impl Stream<Item = Result<Event, std::convert::
                 // A line end would end the event; in JSON it stands between fields alone.
                 let json = item.json.replace(['\r', '\n'], " ");
                 return Some((Ok(Event::default().event(item.kind).id(id).data(json)), follower));
+            }
+            // A token that was taken away is good for nothing from then on.
+            if follower.looked.elapsed() >= ACCESS_EVERY {
+                follower.looked = Instant::now();
+                follower.serving.access.check(&follower.asker, Role::Viewer).ok()?;
             }
             let (items, missed) = follower.serving.lookup.news().after(follower.told, MOST);
             follower.missed = missed;

@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
+use crate::wire::outputs::json::to_vec;
+
 /// Characters of a wrong value that are shown.
 const SHOWN_CHARS: usize = 64;
 
@@ -61,7 +63,7 @@ impl IntoResponse for Problem {
         members.insert("title".to_owned(), self.name.replace('-', " ").into());
         members.insert("status".to_owned(), self.status.as_u16().into());
         members.insert("detail".to_owned(), self.detail.into());
-        let mut response = (self.status, Value::Object(members).to_string()).into_response();
+        let mut response = (self.status, to_vec(&Value::Object(members)).unwrap_or_default()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -4,18 +4,17 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Asker, Role};
+use super::connections::Connection;
 use super::problem::Problem;
 use super::query::Parameters;
-use super::verdicts::{json_body, key};
-use super::{Serving, json, now_ms};
+use super::verdicts::{Seat, key};
+use super::{Serving, body, json, now_ms};
 use crate::kafka::service::{TEST_AGENT, Tested, test_id};
 use crate::risk::Level;
 
@@ -48,12 +47,13 @@ pub(super) async fn test(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
     asker: Asker,
-    body: Result<Bytes, BytesRejection>,
+    connection: Connection,
+    request: Request,
 ) -> Result<Response, Problem> {
     serving.access.check(&asker, Role::Admin)?;
     Parameters::read(query.as_deref(), &[])?;
     let key = key(&asker.headers)?;
-    let body = json_body(&asker.headers, body, "a test")?;
+    let body = body::json(request, "a test").await?;
     let Asked { level } = serde_json::from_slice(&body).map_err(|error| {
         let error: String = error.to_string().chars().take(200).collect();
         let detail = format!(
@@ -63,7 +63,9 @@ pub(super) async fn test(
     })?;
     let key = key.unwrap_or_else(|| format!("at {} ms", now_ms()));
     let unavailable = |detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-written", detail);
+    let seat = Seat::take(serving, &connection)?;
     let done = tokio::task::spawn_blocking(move || {
+        let serving = &seat.serving;
         let behind = serving
             .behind()
             .ok_or_else(|| unavailable("the broker is waited for; try again in a moment".to_owned()))?;

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Asker, Role};
 use super::agents::Told;
+use super::connections::{Busy, Connection};
 use super::problem::{Problem, shown};
 use super::query::Parameters;
-use super::{Serving, json, now_ms};
+use super::{Serving, body, json, now_ms};
 use crate::kafka::service::Decided;
 use crate::risk::{Cause, Decision, Proposal, Verdict};
 use crate::time::EventTime;
@@ -64,12 +63,31 @@ struct Taken {
     risk: Option<Told>,
 }
 
-/// Counts down when it is dropped.
-struct Seat(Arc<Serving>);
+/// One of those that are written at once; free again when it is dropped.
+pub(super) struct Seat {
+    pub serving: Arc<Serving>,
+    _busy: Busy,
+}
+
+impl Seat {
+    /// Takes one.
+    ///
+    /// # Errors
+    ///
+    /// When all are taken.
+    pub fn take(serving: Arc<Serving>, connection: &Connection) -> Result<Self, Problem> {
+        if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
+            serving.deciding.fetch_sub(1, Ordering::AcqRel);
+            let detail = format!("{AT_ONCE} verdicts and tests are being written; try again in a moment");
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-verdicts", detail));
+        }
+        Ok(Self { serving, _busy: connection.busy() })
+    }
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.deciding.fetch_sub(1, Ordering::AcqRel);
+        self.serving.deciding.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -81,33 +99,30 @@ pub(super) async fn give(
     State(serving): State<Arc<Serving>>,
     RawQuery(query): RawQuery,
     asker: Asker,
-    body: Result<Bytes, BytesRejection>,
+    connection: Connection,
+    request: Request,
 ) -> Result<Response, Problem> {
     serving.access.check(&asker, Role::Analyst)?;
     let wait = waited(&Parameters::read(query.as_deref(), &["wait"])?)?;
     let key = key(&asker.headers)?;
-    let asked = asked(&asker.headers, body)?;
+    let asked = asked(&body::json(request, "a verdict").await?)?;
     if asked.verdict == Decision::Accept {
         // It teaches what is normal.
         serving.access.check(&asker, Role::Admin)?;
     }
-    taken(serving, asked, key, wait).await
+    taken(serving, &connection, asked, key, wait).await
 }
 
 /// Writes a verdict for whoever may give it, and waits until it took effect, or for so long.
 pub(super) async fn taken(
     serving: Arc<Serving>,
+    connection: &Connection,
     asked: Asked,
     key: Option<String>,
     wait: Duration,
 ) -> Result<Response, Problem> {
-    if serving.deciding.fetch_add(1, Ordering::AcqRel) >= AT_ONCE {
-        serving.deciding.fetch_sub(1, Ordering::AcqRel);
-        let detail = format!("{AT_ONCE} verdicts are being written; try again in a moment");
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-verdicts", detail));
-    }
-    let seat = Seat(serving);
-    let done = tokio::task::spawn_blocking(move || decide(&seat.0, asked, key.as_deref(), wait)).await;
+    let seat = Seat::take(serving, connection)?;
+    let done = tokio::task::spawn_blocking(move || decide(&seat.serving, asked, key.as_deref(), wait)).await;
     done.unwrap_or_else(|_| {
         let detail = "writing the verdict ended in a panic; please report what was printed";
         Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-written", detail))
@@ -182,33 +197,7 @@ fn decide(serving: &Serving, asked: Asked, key: Option<&str>, wait: Duration) ->
     Ok(json(StatusCode::ACCEPTED, &taken))
 }
 
-/// A body that is called JSON and may be a JSON object.
-///
-/// * `what`: what it should be, for messages: `a verdict`.
-pub(super) fn json_body(
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-    what: &str,
-) -> Result<Bytes, Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    // A form in a page of somebody else cannot say this.
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let detail = format!("Content-Type is {}; send application/json", shown(kind));
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-json", detail));
-    }
-    let body = body.map_err(|rejection| {
-        Problem::new(rejection.status(), "unreadable-body", format!("{rejection}; {what} has at most 64 KiB"))
-    })?;
-    // Fields in a list would be taken in their order: whoever sends one means something else.
-    if !body.trim_ascii_start().starts_with(b"{") {
-        return Err(Problem::bad("no-object", format!("the body is no JSON object, which {what} is")));
-    }
-    Ok(body)
-}
-
-fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Asked, Problem> {
-    let body = json_body(headers, body, "a verdict")?;
+fn asked(body: &[u8]) -> Result<Asked, Problem> {
     let refused = |error: &str| {
         let error: String = error.chars().take(200).collect();
         let detail = format!(
@@ -217,7 +206,7 @@ fn asked(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Ask
         );
         Problem::bad("invalid-verdict", detail)
     };
-    let asked: Asked = serde_json::from_slice(&body).map_err(|error| refused(&error.to_string()))?;
+    let asked: Asked = serde_json::from_slice(body).map_err(|error| refused(&error.to_string()))?;
     match asked.by.trim() {
         "" => Err(refused("`by` is empty, and must say who decides")),
         _ => Ok(asked),

@@ -97,20 +97,45 @@ pub fn audit(clients: &Clients) -> Result<Audit, Failure> {
     Ok(Audit { topic, entries, head: walk.last().to_string() })
 }
 
-/// The link behind which the next record stands. Reads the last records only, where there is a link among them.
-pub(super) fn head(clients: &Clients, topic: &str) -> Result<(ChainKey, Link), Failure> {
+/// Where the next record of the chain is written.
+pub(super) struct Head {
+    /// The key of the chain.
+    pub chain: ChainKey,
+    /// The link behind which it stands.
+    pub last: Link,
+    /// The record that was looked for, if it is there: its offset and value.
+    pub found: Option<(i64, Vec<u8>)>,
+    /// The end of the topic. Offset.
+    pub end: i64,
+}
+
+/// Reads the last records only, where there is a link among them.
+///
+/// * `since`: where the topic ended before; what was written since is read in any case.
+/// * `sought`: tells by its key a record that is looked for; of several the first is told.
+pub(super) fn head(
+    clients: &Clients,
+    topic: &str,
+    since: Option<i64>,
+    sought: impl Fn(&[u8]) -> bool,
+) -> Result<Head, Failure> {
     let key = key(clients)?;
     let reader = Reader::new(clients, topic)?;
-    let mut near = NEAR;
+    let mut near = NEAR.max(since.map_or(0, |since| reader.end.saturating_sub(since)));
     loop {
         let from = reader.begin.max(reader.end.saturating_sub(near));
         let mut last = (from == reader.begin).then_some(Link::START);
+        let mut found = None;
         reader.read(from, |message| {
-            let linked = |before| key.link(before, message.key().unwrap_or_default(), message.payload());
+            let own = message.key().unwrap_or_default();
+            if found.is_none() && sought(own) {
+                found = message.payload().map(|value| (message.offset(), value.to_vec()));
+            }
+            let linked = |before| key.link(before, own, message.payload());
             last = header(message).and_then(Link::read).or_else(|| last.map(linked));
         })?;
         match last {
-            Some(last) => return Ok((key, last)),
+            Some(last) => return Ok(Head { chain: key, last, found, end: reader.end }),
             None => near = near.saturating_mul(8),
         }
     }

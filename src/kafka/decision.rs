@@ -52,25 +52,55 @@ impl ProducerContext for Acknowledged {
     }
 }
 
+/// What became of a record that is to be written once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// It was written now.
+    Now(Written),
+    /// One with its id was there before, with this value.
+    Before(Written, Vec<u8>),
+}
+
 /// Writes one control record; returns once all replicas have it.
 ///
 /// With transactions it is a link of the chain ([`super::chain`]): whoever writes has the one transactional id of those who
-/// do, so that of two at once one is fenced, and begins anew behind the other.
+/// do, so that of two at once one is fenced, and begins anew behind the other. Where the answer to a commit was lost, the
+/// record is looked for before it is written again.
 ///
-/// * `key`: its own, so that it is kept when the topic is compacted (`wire::control::key`).
+/// * `key`: its own, so that it is kept when the topic is compacted (`wire::control::topic_key`).
 /// * `json`: the record, as `wire::control::encode` makes it.
 ///
 /// # Errors
 ///
 /// When it is not known to have been written. Written twice it is still one decision.
 pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
+    match written(clients, key, json, key)? {
+        Once::Now(written) | Once::Before(written, _) => Ok(written),
+    }
+}
+
+/// The same, unless a record of its kind with its id is among the last of the topic, whoever wrote it: then that one is told.
+/// Without transactions (`at_least_once`) none is looked for.
+///
+/// # Errors
+///
+/// When it is not known to have been written.
+pub fn write_once(clients: &Clients, key: &str, json: &str) -> Result<Once, Failure> {
+    // What follows the last stroke is new each time.
+    let start = key.rfind('|').and_then(|stroke| key.get(..=stroke)).unwrap_or(key);
+    written(clients, key, json, start)
+}
+
+/// * `sought`: how the key of a record begins that makes this one needless.
+fn written(clients: &Clients, key: &str, json: &str, sought: &str) -> Result<Once, Failure> {
     if clients.settings().delivery == Delivery::AtLeastOnce {
-        return alone(clients, Topic::Control, key, json);
+        return alone(clients, Topic::Control, key, json).map(Once::Now);
     }
     let until = Instant::now() + ACKNOWLEDGED;
     let mut wait = BACK_OFF;
+    let mut since = None;
     loop {
-        let failure = match chained(clients, key, json) {
+        let failure = match chained(clients, key, json, sought, &mut since) {
             Ok(written) => return Ok(written),
             Err(failure) => failure,
         };
@@ -85,8 +115,16 @@ pub fn write(clients: &Clients, key: &str, json: &str) -> Result<Written, Failur
     }
 }
 
-/// Writes it behind the last link, if nobody else has written since it was read.
-fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure> {
+/// Writes it behind the last link, if nobody else has written since it was read, and if what is sought is not there.
+///
+/// * `since`: where the topic ended at the first try.
+fn chained(
+    clients: &Clients,
+    key: &str,
+    json: &str,
+    sought: &str,
+    since: &mut Option<i64>,
+) -> Result<Once, Failure> {
     let topic = clients.settings().topics.of(Topic::Control);
     let mut config = clients.producer(u32::MAX)?;
     config.set("transactional.id", clients.control_id());
@@ -98,15 +136,19 @@ fn chained(clients: &Clients, key: &str, json: &str) -> Result<Written, Failure>
     };
     // First whoever writes is fenced, then the end is read: what is there then stays the end until we commit.
     producer.init_transactions(ACKNOWLEDGED).map_err(failed("begin to write to"))?;
-    let (chain, last) = super::audit::head(clients, topic)?;
-    let link = chain.link(last, key.as_bytes(), Some(json.as_bytes())).to_string();
+    let head = super::audit::head(clients, topic, *since, |key| key.starts_with(sought.as_bytes()))?;
+    if let Some((offset, value)) = head.found {
+        return Ok(Once::Before(Written { partition: 0, offset }, value));
+    }
+    since.get_or_insert(head.end);
+    let link = head.chain.link(head.last, key.as_bytes(), Some(json.as_bytes())).to_string();
     producer.begin_transaction().map_err(failed("begin to write to"))?;
     let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: HEADER, value: Some(&link) });
     let record = BaseRecord::to(topic).partition(0).key(key).payload(json).headers(headers);
     producer.send(record).map_err(|(error, _)| failed("write to")(error))?;
     let written = acknowledged(&producer, topic)?;
     producer.commit_transaction(ACKNOWLEDGED).map_err(failed("write to"))?;
-    Ok(written)
+    Ok(Once::Now(written))
 }
 
 /// Writes one record to a topic, without a transaction and without a chain; returns once all replicas have it.

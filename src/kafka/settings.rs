@@ -59,9 +59,12 @@ impl KafkaSettings {
             SecretPlace::File(file) => Some(file),
             SecretPlace::Environment(_) => None,
         });
-        let trusted = self.webhooks.iter().filter_map(|webhook| webhook.ca_file.as_ref());
-        let files = [ca_file, certificate_file, key_file].into_iter().flatten().chain(secrets).chain(trusted);
-        files.cloned().collect()
+        [ca_file, certificate_file, key_file].into_iter().flatten().chain(secrets).cloned().collect()
+    }
+
+    /// Files that say whom webhooks trust; they are read once, too.
+    pub fn trusted_files(&self) -> Vec<PathBuf> {
+        self.webhooks.iter().filter_map(|webhook| webhook.ca_file.clone()).collect()
     }
 }
 

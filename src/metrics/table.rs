@@ -197,6 +197,8 @@ metrics! {
 
     /// Answers over HTTP, by route and status.
     http_requests: IntCounterVec = "tiltmeter_http_requests_total", ["route", "status"];
+    /// Connections over HTTP that were cut off because more than 512 were open and they said nothing.
+    http_cut: IntCounterVec = "tiltmeter_http_connections_cut_total", [];
     /// 1 once the topic of risk levels has been read to its end, so that `/v1` answers; otherwise 0.
     risk_read: GaugeVec = "tiltmeter_risk_topic_read", [];
 }

@@ -345,6 +345,21 @@ fn a_critical_agent_is_released_by_two_people_and_not_by_one_who_asks_twice() {
 }
 
 #[test]
+fn what_two_people_said_no_longer_waits_though_it_changes_no_level() {
+    let (mut engine, _) = critical(&[CRITICAL]);
+    let told = |stage: &str, level| (Some(stage.to_owned()), level);
+    for (by, stage, level, hour) in [
+        ("ann", "proposed", Level::High, 0),
+        ("bob", "completed", Level::None, 1),
+        ("ann", "proposed", Level::None, 2),
+        // Its update says that nothing is proposed any more.
+        ("bob", "completed", Level::None, 3),
+    ] {
+        assert_eq!(decided(&mut engine, by, Decision::ConfirmSafe, hour), told(stage, level));
+    }
+}
+
+#[test]
 fn one_person_is_enough_for_agents_that_nobody_called_critical() {
     let normal = CRITICAL.replace("high", "normal");
     for records in [&[][..], &[normal.as_str()]] {

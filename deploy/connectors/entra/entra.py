@@ -6,18 +6,23 @@
 
 high        -> riskyAgents/confirmCompromised, the only call of Graph that raises an agent's risk
 below high  -> riskyAgents/dismiss (confirmSafe where a person took the level away and the configuration says so), of those
-               agents only that this program confirmed itself: what a person confirmed in Entra is theirs to take back
+               agents only that this program confirmed itself and nobody touched since: what a person confirmed in Entra is
+               theirs to take back, so Entra is asked before anything is confirmed or taken back
 any level   -> a custom security attribute with the level, where one is configured: the gentler way, for policies that
                filter by it, and the only one for medium
 
-A webhook is answered with 204 once Graph has taken everything that follows from it, with 503 where it should be sent again.
+A webhook is answered with 204 once Graph has taken everything that follows from it, with 422 where the message itself is of no
+use, and with 503, so that it is sent again, whatever else is in the way: also answers that are not Graph's, such as the page
+of a proxy where somebody should log in.
 Python's standard library only. README.md says what it needs in Entra; entra_test.py runs it against a double.
 """
 
 import argparse
 import base64
+import datetime
 import hashlib
 import hmac
+import http.client
 import http.server
 import json
 import logging
@@ -36,6 +41,8 @@ LARGEST_BODY_BYTES = 1 << 20
 TOLERANCE_SECONDS = 300
 # A token is renewed so long before it ends.
 RENEW_SECONDS = 300
+# Entra notes a confirmation later than it takes it, and clocks differ. What changed later than this after ours is another's.
+SETTLES_SECONDS = 300
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 LEVELS = ("none", "low", "medium", "high")
 KEYS = {"tenant", "client_id", "client_secret_file", "webhook_secret_file", "state_file", "listen", "graph", "login",
@@ -65,36 +72,79 @@ class Graph:
             })
             url = f"{self.config['login']}/{self.config['tenant']}/oauth2/v2.0/token"
             status, body = send("POST", url, form.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
-            if status != 200:
-                raise Later(f"no token: the login answers {status}")
-            answer = json.loads(body)
-            self.token, self.until = answer["access_token"], self.clock() + int(answer["expires_in"]) - RENEW_SECONDS
+            answer = json_object(body)
+            if status != 200 or not isinstance(answer.get("access_token"), str):
+                raise Later(f"no token: the login answers {status}" + ("" if answer else ", and no JSON"))
+            try:
+                lasts = int(answer.get("expires_in"))
+            except (TypeError, ValueError):
+                lasts = 0
+            self.token, self.until = answer["access_token"], self.clock() + lasts - RENEW_SECONDS
         return self.token
 
     def call(self, method, path, value):
         """Whether Graph has taken it; False where it knows no such agent."""
+        status, answer = self.ask(method, path, json.dumps(value).encode())
+        # Graph says 204 to each of these calls. Another 2xx is a stranger's, such as a page where somebody should log in.
+        if status == 204:
+            return True
+        if status == 404 and "error" in answer:
+            return False
+        raise Later(f"{method} {path.split('?')[0]} answers {status}")
+
+    def risk(self, agent):
+        """What Entra has of an agent's risk: its state, and when it changed (seconds since 1970). None where there is none."""
+        status, answer = self.ask("GET", f"/beta/identityProtection/riskyAgents/{agent}", None)
+        if status == 404 and "error" in answer:
+            return None
+        if status != 200 or not isinstance(answer.get("riskState"), str):
+            raise Later(f"GET riskyAgents/{agent} answers {status}" + ("" if answer else ", and no JSON"))
+        try:
+            # Whole seconds: it has seven digits behind them.
+            moment = datetime.datetime.fromisoformat(answer["riskLastModifiedDateTime"][:19])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Later(f"GET riskyAgents/{agent} does not say when the risk changed") from error
+        return answer["riskState"], moment.replace(tzinfo=datetime.timezone.utc).timestamp()
+
+    def ask(self, method, path, body):
+        """Status, and what was answered as JSON, empty where it is none."""
         for again in (True, False):
             headers = {"Authorization": f"Bearer {self.bearer()}", "Content-Type": "application/json"}
-            status, _ = send(method, self.config["graph"] + path, json.dumps(value).encode(), headers)
-            if status == 401 and again:
-                self.token = None  # revoked before its time
-                continue
-            if 200 <= status < 300:
-                return True
-            if status == 404:
-                return False
-            raise Later(f"{method} {path.split('?')[0]} answers {status}")
-        raise Later("unreachable")
+            status, answer = send(method, self.config["graph"] + path, body, headers)
+            if status != 401 or not again:
+                break
+            self.token = None  # revoked before its time
+        return status, json_object(answer)
+
+
+def json_object(body):
+    """An object in JSON; an empty one where it is something else."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class Straight(urllib.request.HTTPRedirectHandler):
+    """Goes nowhere else: neither Graph nor its login sends anybody on, and a token is for who was named."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(Straight)
 
 
 def send(method, url, body, headers):
     request = urllib.request.Request(url, body, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        with OPENER.open(request, timeout=ANSWER_SECONDS) as answer:
             return answer.status, answer.read(LARGEST_BODY_BYTES)
     except urllib.error.HTTPError as error:
-        return error.code, b""
-    except (OSError, ValueError) as error:
+        with error:
+            return error.code, error.read(LARGEST_BODY_BYTES)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise Later(f"{urllib.parse.urlsplit(url).hostname} cannot be reached: {error}") from error
 
 
@@ -105,27 +155,23 @@ class Connector:
         self.config, self.graph, self.act, self.clock = config, graph, act, clock
         self.lock = threading.Lock()
         self.confirmed_at = []
-        # Agents that we confirmed compromised, and the last update of each agent.
-        self.state = {"confirmed": [], "seq": {}, "attribute": {}}
+        # Agents that we confirmed compromised, when, and whether Graph is known to have taken it; the last update of each agent.
+        self.state = {"confirmed": {}, "seq": {}, "attribute": {}}
         try:
             with open(config["state_file"], encoding="utf-8") as file:
                 self.state.update(json.load(file))
         except FileNotFoundError:
             pass
+        if isinstance(self.state["confirmed"], list):  # written before there were times
+            self.state["confirmed"] = {agent: {"at": clock(), "taken": True} for agent in self.state["confirmed"]}
 
     def take(self, update):
-        """Does what follows from a risk update; says what. Raises Later where it has to come again."""
-        if not isinstance(update, dict):
-            raise ValueError("the body is no JSON object")
-        if "schema" not in update:
-            raise ValueError("the body says no schema")
-        if update["schema"] != "tiltmeter.agent-risk.v1":
-            return "not a risk update: nothing to do"
-        agent, level, seq = update["agent_id"], update["level"], int(update["seq"])
-        if level not in LEVELS:
-            raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
-        if not OBJECT_ID.match(agent):
-            return f"{shown(agent)} is no object id of Entra: nothing to do"
+        """Does what follows from a risk update; says what. Raises Later where it has to come again, ValueError where it is of
+        no use."""
+        read = read_update(update)
+        if isinstance(read, str):
+            return read
+        agent, level, seq = read
         with self.lock:
             if seq < self.state["seq"].get(agent, 0):
                 return f"{agent}: an update that is older than the last: nothing to do"
@@ -140,24 +186,45 @@ class Connector:
         return f"{agent} {level}: {', '.join(done) or 'nothing to do'}"
 
     def confirm(self, agent, done):
-        if agent in self.state["confirmed"]:
+        ours = self.state["confirmed"].get(agent)
+        if ours and ours["taken"]:
             return
         now = self.clock()
+        risk = self.graph.risk(agent) if self.act else None
+        if risk and risk[0] == "confirmedCompromised":
+            if ours and risk[1] >= ours["at"] - SETTLES_SECONDS:
+                ours["taken"] = True  # Graph took it, and we were not told
+                self.save()
+                return
+            self.state["confirmed"].pop(agent, None)
+            done.append("somebody confirmed it compromised in Entra: theirs to take back")
+            return
         self.confirmed_at = [at for at in self.confirmed_at if at > now - 3600]
         if len(self.confirmed_at) >= self.config["most_an_hour"]:
             # A storm is more likely our fault than the agents'.
             raise Later(f"{agent} is not confirmed compromised: {len(self.confirmed_at)} were within an hour, and most_an_hour "
                         "says that a person should look first")
+        # Noted before: whatever happens to us or to the answer, it is known that it may be ours.
+        if self.act:
+            self.state["confirmed"][agent] = {"at": now, "taken": False}
+            self.save()
         if self.ask("POST", "/beta/identityProtection/riskyAgents/confirmCompromised", {"agentIds": [agent]}, done):
             self.confirmed_at.append(now)
-            self.state["confirmed"].append(agent)
-            self.save()
+            self.state["confirmed"][agent]["taken"] = True
+        else:
+            self.state["confirmed"].pop(agent, None)
+        self.save()
 
     def release(self, agent, cause, done):
         action = self.config["on_verdict"] if cause == "verdict" else "dismiss"
-        self.ask("POST", f"/beta/identityProtection/riskyAgents/{action}", {"agentIds": [agent]}, done)
-        # One that Entra does not know any more is not confirmed there either.
-        self.state["confirmed"].remove(agent)
+        ours, risk = self.state["confirmed"][agent], self.graph.risk(agent) if self.act else None
+        if risk is None or risk[0] != "confirmedCompromised":
+            done.append("it is not confirmed compromised in Entra any more")
+        elif risk[1] > ours["at"] + SETTLES_SECONDS:
+            done.append("its risk was changed in Entra after we confirmed it: theirs to take back")
+        else:
+            self.ask("POST", f"/beta/identityProtection/riskyAgents/{action}", {"agentIds": [agent]}, done)
+        self.state["confirmed"].pop(agent)
         self.save()
 
     def attribute(self, agent, level, done):
@@ -186,6 +253,24 @@ class Connector:
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(self.state, file)
         os.replace(file.name, self.config["state_file"])
+
+
+def read_update(update):
+    """Agent, level and number of a risk update; a sentence where there is nothing to do. Raises ValueError."""
+    if not isinstance(update, dict):
+        raise ValueError("the body is no JSON object")
+    if "schema" not in update:
+        raise ValueError("the body says no schema")
+    if update["schema"] != "tiltmeter.agent-risk.v1":
+        return "not a risk update: nothing to do"
+    agent, level, seq = (update.get(name) for name in ("agent_id", "level", "seq"))
+    if not isinstance(agent, str) or not isinstance(seq, int):
+        raise ValueError("agent_id is no text, or seq no number")
+    if level not in LEVELS:
+        raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
+    if not OBJECT_ID.match(agent):
+        return f"{shown(agent)} is no object id of Entra: nothing to do"
+    return agent, level, seq
 
 
 def is_signed(secret, headers, body, now):
@@ -223,14 +308,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not is_signed(secret, self.headers, body, time.time()):
                 log.warning("a request without our signature, or an old one")
                 return self.answer(401)
-            log.info("%s", self.server.connector.take(json.loads(body)))
-            return self.answer(204)
-        except Later as why:
+            update = json.loads(body)
+        except OSError as why:
             log.error("%s; it is sent again", why)
             return self.answer(503)
-        except (ValueError, KeyError, TypeError) as why:
+        except ValueError as why:
             log.error("a message that cannot be used: %s", shown(why))
             return self.answer(422)
+        try:
+            log.info("%s", self.server.connector.take(update))
+            return self.answer(204)
+        except ValueError as why:
+            log.error("a message that cannot be used: %s", shown(why))
+            return self.answer(422)
+        except (Later, OSError) as why:
+            log.error("%s; it is sent again", why)
+            return self.answer(503)
 
     def answer(self, status):
         self.send_response(status)

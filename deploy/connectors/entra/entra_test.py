@@ -26,9 +26,22 @@ class Double(http.server.BaseHTTPRequestHandler):
 
     do_PATCH = do_POST
 
+    def do_GET(self):
+        double, agent = self.server, self.path.rsplit("/", 1)[1]
+        double.looked.append(agent)
+        if double.page:
+            return self.reply(200, None, b"<html>Please log in</html>")
+        risk = double.risk.get(agent)
+        if risk is None:
+            return self.reply(404, {"error": {"code": "Request_ResourceNotFound"}})
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S.1234567Z", time.gmtime(risk[1]))
+        self.reply(200, {"id": agent, "riskState": risk[0], "riskLastModifiedDateTime": moment})
+
     def answer(self):
         double = self.server
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if double.page in ("everywhere", "sends on"):
+            return self.reply(302 if double.page == "sends on" else 200, None, b"<html>Please log in</html>")
         if self.path == "/tenant/oauth2/v2.0/token":
             form = dict(part.split("=") for part in body.decode().split("&"))
             assert form["grant_type"] == "client_credentials" and form["client_secret"] == "s3cret", form
@@ -39,11 +52,20 @@ class Double(http.server.BaseHTTPRequestHandler):
             double.answers = double.answers[1:]
             return self.reply(401, {"error": {"code": "InvalidAuthenticationToken"}})
         status = double.answers.pop(0) if double.answers else 204
+        if status == 204 and self.path.startswith(RISKY):
+            state = {"confirmCompromised": "confirmedCompromised"}.get(self.path.rsplit("/", 1)[1], "dismissed")
+            for agent in json.loads(body)["agentIds"]:
+                double.risk[agent] = (state, time.time())
+        if double.loses:  # taken, and nobody is told
+            double.loses = False
+            return self.reply(500, {"error": {}})
         return self.reply(status, None if status == 204 else {"error": {}})
 
-    def reply(self, status, value):
-        body = b"" if value is None else json.dumps(value).encode()
+    def reply(self, status, value, body=b""):
+        body = body if value is None else json.dumps(value).encode()
         self.send_response(status)
+        if status == 302:
+            self.send_header("Location", f"http://127.0.0.1:{self.server.server_address[1]}/login/page")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -64,6 +86,7 @@ class Connected(unittest.TestCase):
         self.addCleanup(self.folder.cleanup)
         self.double = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Double)
         self.double.calls, self.double.answers, self.double.tokens = [], [], 0
+        self.double.looked, self.double.risk, self.double.page, self.double.loses = [], {}, None, False
         self.addCleanup(self.double.server_close)
         self.addCleanup(self.double.shutdown)
         url = started(self.double)
@@ -125,7 +148,7 @@ class Connected(unittest.TestCase):
         self.start(act=False)
         for level in ("medium", "high", "none"):
             self.assertEqual(self.tell(level), 204)
-        self.assertEqual((self.double.calls, self.double.tokens), ([], 0))
+        self.assertEqual((self.double.calls, self.double.looked, self.double.tokens), ([], [], 0))
         self.assertFalse(os.path.exists(self.path("state")))
 
     def test_what_somebody_else_confirmed_is_not_taken_back_and_what_we_did_is_even_after_a_restart(self):
@@ -136,6 +159,50 @@ class Connected(unittest.TestCase):
         self.start()
         self.assertEqual(self.tell("low", cause="decay"), 204)
         self.assertEqual(self.called()[-1], ("POST", RISKY + "dismiss", [AGENT]))
+
+    def test_whom_a_person_confirmed_is_left_to_that_person_before_and_after_us(self):
+        self.start()
+        self.double.risk[AGENT] = ("confirmedCompromised", time.time() - 60)
+        for level in ("high", "none"):
+            self.assertEqual(self.tell(level), 204)
+        self.assertEqual(self.called(), [], "confirmed by hand before us")
+        self.tell("high", agent=OTHER)
+        self.double.risk[OTHER] = ("confirmedCompromised", time.time() + entra.SETTLES_SECONDS + 60)
+        self.assertEqual(self.tell("none", agent=OTHER), 204)
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [OTHER])], "confirmed by hand after us")
+        self.assertEqual(self.double.risk[OTHER][0], "confirmedCompromised")
+
+    def test_what_a_person_took_away_in_entra_is_not_dismissed_again(self):
+        self.start()
+        self.tell("high")
+        self.double.risk[AGENT] = ("confirmedSafe", time.time())
+        self.assertEqual(self.tell("none"), 204)
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [AGENT])])
+
+    def test_what_was_taken_without_an_answer_is_ours_even_after_a_restart(self):
+        self.start()
+        self.double.loses = True
+        self.assertEqual(self.tell("high", seq=1), 503)
+        self.start()
+        self.assertEqual(self.tell("high", seq=1), 204)
+        self.assertEqual(self.tell("none", seq=2), 204)
+        self.assertEqual([path for _, path, _ in self.called()], [RISKY + "confirmCompromised", RISKY + "dismiss"])
+
+    def test_a_page_where_somebody_should_log_in_is_no_answer_and_loses_no_message(self):
+        self.start()
+        for page in ("everywhere", "sends on"):
+            self.double.page = page
+            self.assertEqual(self.tell("high", seq=1), 503, "the login")
+        self.double.page = None
+        self.assertEqual(self.tell("medium", seq=1), 204)
+        self.double.page = "of risk"
+        self.assertEqual(self.tell("high", seq=2), 503)
+        self.double.page = None
+        for status in (200, 302, 400, 422):
+            self.double.answers = [status]
+            self.assertEqual(self.tell("high", seq=2), 503, status)
+        self.assertEqual(self.tell("high", seq=2), 204)
+        self.assertEqual(self.double.risk[AGENT][0], "confirmedCompromised")
 
     def test_medium_is_an_attribute(self):
         self.more = {"attribute_set": "Risk", "attribute": "level"}

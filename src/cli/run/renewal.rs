@@ -1,9 +1,10 @@
-//! Notices that files which open Kafka to us have been exchanged, and whether the new ones do.
+//! Notices that files which open Kafka to us, or say whom webhooks trust, have been exchanged, and whether the new ones do.
 //!
 //! Knows files and when to look at them. Must not know what works with the clients.
 //!
 //! A client of librdkafka reads its files once, when it is made (librdkafka 2.12, issue 2868): whoever wants it to have new
-//! ones makes it anew. That costs as much as a restart, and is done only when the broker lets the new ones in.
+//! ones makes it anew. That costs as much as a restart, and is done only when the broker lets the new ones in and every file
+//! can be read.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::{LOOK, SAID_EVERY};
 use crate::kafka::client::{Clients, Log, Severity};
+use crate::kafka::service::Webhooks;
 use crate::kafka::verify::{Verified, verify};
 use crate::tls::Watched;
 
@@ -28,15 +30,27 @@ pub(in crate::cli) struct Renewal {
 impl Renewal {
     /// Begins to look.
     ///
+    /// * `tells`: whether this instance serves webhooks, so that their files have to be there.
+    ///
     /// # Errors
     ///
     /// When the operating system starts no thread.
-    pub fn start(clients: &Clients, log: &Log) -> io::Result<Self> {
+    pub fn start(clients: &Clients, log: &Log, tells: bool) -> io::Result<Self> {
         let renewal = Self { stop: Arc::default(), due: Arc::default() };
         let (stop, due) = (Arc::clone(&renewal.stop), Arc::clone(&renewal.due));
         let (clients, log) = (clients.clone(), Arc::clone(log));
-        let watched = Watched::new(clients.settings().files());
-        let look = move || look(&clients, &log, watched, &stop, &due);
+        let mut files = clients.settings().files();
+        if tells {
+            files.extend(clients.settings().trusted_files());
+        }
+        let watched = Watched::new(files);
+        let tried = move || {
+            if tells {
+                Webhooks::tried(&clients.settings().webhooks).map_err(|error| error.to_string())?;
+            }
+            verify(&clients).map_err(|error| error.to_string())
+        };
+        let look = move || look(tried, &log, watched, &stop, &due);
         thread::Builder::new().name("renewal".to_owned()).spawn(look)?;
         Ok(renewal)
     }
@@ -53,8 +67,9 @@ impl Drop for Renewal {
     }
 }
 
+/// * `tried`: what is found with clients and files as they are now, or what is wrong with them.
 fn look(
-    clients: &Clients,
+    tried: impl Fn() -> Result<Verified, String>,
     log: &Log,
     mut watched: Watched,
     stop: &AtomicBool,
@@ -72,11 +87,11 @@ fn look(
             try_at = Instant::now();
         }
         let Some(file) = untried.as_ref().filter(|_| Instant::now() >= try_at) else { continue };
-        match verify(clients) {
+        match tried() {
             Ok(verified) => {
                 log(
                     Severity::Info,
-                    &format!("{file:?} has changed and opens Kafka: every client is made anew"),
+                    &format!("{file:?} has changed and can be used: every client is made anew"),
                 );
                 *due.lock().unwrap_or_else(PoisonError::into_inner) = Some(verified);
                 untried = None;

@@ -13,7 +13,7 @@ pub(super) fn of_type() -> Value {
     json!({
         "operationId": "baseline",
         "summary": "What is normal for the agents of a type. Role viewer.",
-        "description": "Names are kept as hashes: those in the alerts of the type are looked up, and those that are asked for.",
+        "description": "Names are kept as hashes: those that are asked for are looked up, those that this instance saw in events of the type since it began, and those in the last alerts of the type.",
         "parameters": [
             parameter("type", "path", "The type, percent-encoded.", text.clone()),
             parameter("action", "query", "How usual is this action?", text.clone()),

@@ -42,6 +42,7 @@ pub(super) fn verdict() -> Value {
             "400": problem("The request cannot be understood."),
             "401": problem("No token, or an unknown one."),
             "403": problem("The token's role is too low, or no tokens are configured."),
+            "408": problem("The body was not sent within 15 s."),
             "409": problem("Another verdict was given with this key, or the one who proposed it cannot complete it."),
             "413": problem("The body is larger than 64 KiB."),
             "415": problem("The body is not called JSON."),
@@ -77,8 +78,10 @@ pub(super) fn test() -> Value {
             "400": problem("The request cannot be understood."),
             "401": problem("No token, or an unknown one."),
             "403": problem("The token's role is too low, or no tokens are configured."),
+            "408": problem("The body was not sent within 15 s."),
             "413": problem("The body is larger than 64 KiB."),
             "415": problem("The body is not called JSON."),
+            "429": problem("Many verdicts and tests are being written."),
             "503": problem("It is not known to be written: send it again with the same key.")
         }
     })
@@ -107,6 +110,7 @@ pub(super) fn form() -> Value {
             "400": problem("The request cannot be understood."),
             "401": problem("No token, or an unknown one."),
             "403": problem("The form is not one that the page showed, the token's role is too low, or no tokens are configured."),
+            "408": problem("The form was not sent within 15 s."),
             "409": problem("The one who proposed it cannot complete it."),
             "413": problem("The body is larger than 64 KiB."),
             "415": problem("The body is no form."),

@@ -2,25 +2,25 @@
 //!
 //! Knows the form and what shows that it was ours. Must not know what a verdict does.
 //!
-//! A browser sends the password with whatever any page makes it send. So a form bears a mark that follows from the password,
-//! and a request that says that it comes from elsewhere is refused before the mark is looked at.
+//! A browser sends password and certificate with whatever any page makes it send. So a form bears a mark that follows from
+//! what lets its reader in, and a request that says that it comes from elsewhere is refused before the mark is looked at.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
 use super::super::access::{Asker, Role, user};
+use super::super::connections::Connection;
 use super::super::problem::{Problem, shown};
 use super::super::query::Parameters;
 use super::super::verdicts::{Asked, taken};
-use super::super::{Serving, agents, now_ms};
+use super::super::{Serving, agents, body, now_ms};
 use super::address::{View, address, path_of};
 use super::text::escaped;
 use crate::risk::Decision;
@@ -55,16 +55,14 @@ pub(super) fn add(
     tenant: Option<&str>,
     view: &View,
 ) {
-    if serving.access.check_page(asker, Role::Analyst).is_err() {
-        return;
-    }
+    let Ok(mark) = serving.access.mark(asker, Role::Analyst, &about(id, tenant)) else { return };
     *body += "<h2>Verdict</h2>";
     if !view.holds_still {
         let _ = write!(body, "<p><a href=\"{}\">Decide about this agent</a></p>", view.switched());
         return;
     }
     let may_teach = serving.access.check_page(asker, Role::Admin).is_ok();
-    let (mark, key) = (serving.access.mark(&asker.headers, &about(id, tenant)), now_ms());
+    let key = now_ms();
     // The Enter key presses the first button of a form: one that does nothing.
     let path = address(&format!("{}/verdict", path_of(id)), tenant, false);
     let _ = write!(
@@ -89,31 +87,20 @@ pub(in super::super) async fn decide(
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     asker: Asker,
-    body: Result<Bytes, BytesRejection>,
+    connection: Connection,
+    request: Request,
 ) -> Result<Response, Problem> {
     serving.access.check_page(&asker, Role::Analyst)?;
     let id = agents::named(id)?;
     let parameters = Parameters::read(query.as_deref(), &["tenant"])?;
     let tenant = parameters.text("tenant");
     is_from_here(&asker.headers)?;
-    let kind =
-        asker.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.starts_with("application/x-www-form-urlencoded") {
-        let detail = format!(
-            "Content-Type is {}; this route is for the form of the page, POST /v1/verdicts for programs",
-            shown(kind)
-        );
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "no-form", detail));
-    }
-    let body = body.map_err(|rejection| {
-        Problem::new(rejection.status(), "unreadable-body", format!("{rejection}; a form has at most 64 KiB"))
-    })?;
-    let text =
-        std::str::from_utf8(&body).map_err(|_| Problem::bad("invalid-form", "the form is no UTF-8"))?;
-    let form = Parameters::read(Some(text), &["mark", "key", "verdict", "by", "reason"])?;
+    let text = body::form(request).await?;
+    let form = Parameters::read(Some(&text), &["mark", "key", "verdict", "by", "reason"])?;
     let mark = form.text("mark").unwrap_or_default();
     // Hashes are compared, so that how long it takes says nothing of the mark.
-    if Sha256::digest(mark) != Sha256::digest(serving.access.mark(&asker.headers, &about(&id, tenant))) {
+    let expected = serving.access.mark(&asker, Role::Analyst, &about(&id, tenant))?;
+    if Sha256::digest(mark) != Sha256::digest(expected) {
         let detail = "the form is not one that this page showed you; load the page again and decide there";
         return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-form", detail));
     }
@@ -141,7 +128,7 @@ pub(in super::super) async fn decide(
         reason: form.text("reason").unwrap_or_default().to_owned(),
         time: None,
     };
-    taken(serving, asked, key, WAIT).await?;
+    taken(serving, &connection, asked, key, WAIT).await?;
     let back = address(&path_of(&id), tenant, false);
     let place =
         HeaderValue::from_str(&back).map_err(|_| Problem::bad("invalid-agent", "the agent has no page"))?;

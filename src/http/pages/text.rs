@@ -3,6 +3,7 @@
 //! Knows markup and characters that cannot be seen. Must not know what a page is about.
 
 use crate::time::EventTime;
+use crate::wire::outputs::json::is_hidden;
 
 /// Characters of a name, and of a sentence with several names in it, that are shown.
 const NAME_CHARS: usize = 256;
@@ -87,16 +88,9 @@ fn cut(text: &str, most: usize) -> String {
     shown
 }
 
-/// Whether a character shows nothing, looks like a space, or turns what stands around it: control characters, spaces but for
-/// the common one, and Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt).
+/// Whether a character shows nothing, looks like a space, or turns what stands around it.
 fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || (c.is_whitespace() && c != ' ')
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    is_hidden(c) || (c.is_whitespace() && c != ' ') || c == '\u{2800}'
 }
 
 #[cfg(test)]

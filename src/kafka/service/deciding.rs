@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 
 use super::Shared;
 use super::writer::now_ms;
+use crate::baseline::agent::KeySpace;
 use crate::control::{Control, ControlRecord};
 use crate::engine::Version;
-use crate::kafka::decision;
 pub use crate::kafka::decision::Written;
+use crate::kafka::decision::{self, Once};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Topic;
 use crate::risk::Verdict;
@@ -53,6 +54,11 @@ impl Deciding {
         self.shared.versions.newest_written()
     }
 
+    /// Names that agents of a type used lately, as this instance saw them, by their kind.
+    pub fn names(&self, agent_type: &str) -> Vec<(KeySpace, String)> {
+        self.shared.names.of(agent_type)
+    }
+
     /// The topic of alerts.
     pub fn alerts_topic(&self) -> &str {
         self.shared.clients.settings().topics.of(Topic::Alerts)
@@ -66,7 +72,7 @@ impl Deciding {
     /// Writes a verdict; returns once all replicas have it. May take half a minute where the broker is slow.
     ///
     /// * `key`: an idempotency key. Whatever instance is given the same verdict with the same key, it is written once, for as
-    ///   long as the control topic keeps it; but for two instances that are given it in the same moment.
+    ///   long as the control topic keeps it; but for two that are given it in the same moment, where there are no transactions.
     ///
     /// # Errors
     ///
@@ -101,7 +107,18 @@ impl Deciding {
         let json = control::encode(&record).map_err(|error| failed(error.to_string()))?;
         let now = u64::try_from(now_ms()).unwrap_or_default();
         let topic_key = control::topic_key(&record, now).map_err(|error| failed(error.to_string()))?;
-        let written = decision::write(&self.shared.clients, &topic_key, &json)?;
+        let once = match key {
+            Some(_) => decision::write_once(&self.shared.clients, &topic_key, &json)?,
+            None => Once::Now(decision::write(&self.shared.clients, &topic_key, &json)?),
+        };
+        let written = match once {
+            Once::Now(written) => written,
+            // Another instance wrote it, or we did and were not told: it had not been read yet.
+            Once::Before(written, value) => match control::decode(&value) {
+                Ok(before) if is_same(&before, &record) => written,
+                _ => return Ok(Decided::Differs),
+            },
+        };
         let id = record.id.clone();
         last.push_back((record, written));
         if last.len() > REMEMBERED {

@@ -14,6 +14,7 @@ mod control;
 mod deciding;
 mod figures;
 pub mod lookup;
+mod names;
 mod normalise;
 mod pinned;
 mod pulse;
@@ -46,6 +47,7 @@ use crate::risk::Blindness;
 use self::control::ControlTail;
 pub use self::deciding::{Decided, Deciding};
 pub use self::figures::Watcher;
+use self::names::Names;
 pub use self::normalise::{NormaliseError, Normalising};
 use self::pinned::Held;
 pub use self::pinned::{OwnSettings, ReadSettings};
@@ -71,6 +73,7 @@ pub(in crate::kafka::service) struct Shared {
     /// Which settings hold.
     held: Mutex<Held>,
     pub pulse: Pulse,
+    pub names: Arc<Names>,
     pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
@@ -117,6 +120,7 @@ impl Shared {
             own,
             held: Mutex::default(),
             pulse: Pulse::default(),
+            names: Arc::default(),
             metrics,
             status: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -203,11 +207,11 @@ impl Service {
         let shared = Arc::new(Shared::new(clients, engine, own, verified, metrics));
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
-        let tail = versions::tail(&service.shared)?;
-        service.spawn("baselines", move |shared| tail.run(&shared));
-        let tail = control::tail(&service.shared)?;
-        pinned::agree(&service.shared, &tail, activates)?;
-        service.spawn("control", move |shared| tail.run(&shared));
+        // Whatever may fail comes before the first thread: nobody would end it.
+        let (versions, control) = (versions::tail(&service.shared)?, control::tail(&service.shared)?);
+        pinned::agree(&service.shared, &control, activates)?;
+        service.spawn("baselines", move |shared| versions.run(&shared));
+        service.spawn("control", move |shared| control.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
         if service.shared.clients.settings().canary {
             service.spawn("canary", |shared| canary::run(&shared));

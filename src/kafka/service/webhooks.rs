@@ -41,6 +41,10 @@ const TOO_OLD_MS: i64 = 24 * 3_600_000;
 const LONGEST_REFUSAL_BYTES: u64 = 16 << 10;
 const SHOWN_CHARS: usize = 200;
 
+/// Errors of RFC 8935 §2.4 that speak of the sender and not of the token: a login that is to be renewed, a right that is to be
+/// given, a key that the receiver has not fetched yet. The same token is taken once somebody has seen to that.
+const MENDABLE: [&str; 3] = ["authentication_failed", "access_denied", "invalid_key"];
+
 /// What webhooks have done since the start.
 #[derive(Debug, Default)]
 struct Counts {
@@ -86,12 +90,13 @@ impl Webhooks {
     ) -> Result<Self, WebhookError> {
         let settings = clients.settings();
         let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
-        for webhook in &settings.webhooks {
+        let ready = |webhook: &Webhook| {
             let formatter = Formatter::new(&webhook.format, identity.clone())?.signed_by(transmitter);
-            let trusted = trusted(webhook).map_err(|source| WebhookError::Trust {
-                name: webhook.name.clone(),
-                source: Box::new(source),
-            })?;
+            Ok((formatter, trusted(webhook)?))
+        };
+        // Whatever may fail comes before the first thread: nobody would end it.
+        let ready = settings.webhooks.iter().map(ready).collect::<Result<Vec<_>, WebhookError>>()?;
+        for (webhook, (formatter, trusted)) in settings.webhooks.iter().zip(ready) {
             for topic in &webhook.topics {
                 let from = settings.topics.of(*topic).to_owned();
                 let counts = Arc::new(Counts::default());
@@ -119,6 +124,15 @@ impl Webhooks {
         Ok(webhooks)
     }
 
+    /// Whether what webhooks are to trust can be read as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot, with the first webhook of which that is so.
+    pub fn tried(webhooks: &[Webhook]) -> Result<(), WebhookError> {
+        webhooks.iter().try_for_each(|webhook| trusted(webhook).map(drop))
+    }
+
     /// Of each webhook its name and topic, the messages sent since the start, and those left out.
     pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -143,14 +157,15 @@ impl Webhooks {
 }
 
 /// Whom an address behind `https://` has to be vouched for by.
-fn trusted(webhook: &Webhook) -> Result<TlsConfig, TlsError> {
+fn trusted(webhook: &Webhook) -> Result<TlsConfig, WebhookError> {
     let roots = match &webhook.ca_file {
         None => RootCerts::PlatformVerifier,
         Some(file) => {
-            let all: Vec<_> = tls::certificates(file)?
-                .iter()
-                .map(|one| Certificate::from_der(one.as_ref()).to_owned())
-                .collect();
+            let read = tls::certificates(file).map_err(|source| WebhookError::Trust {
+                name: webhook.name.clone(),
+                source: Box::new(source),
+            })?;
+            let all: Vec<_> = read.iter().map(|one| Certificate::from_der(one.as_ref()).to_owned()).collect();
             RootCerts::new_with_certs(&all)
         }
     };
@@ -267,7 +282,7 @@ impl Sending {
             status @ (401 | 403 | 408 | 425 | 429 | 500..=599) => {
                 Tried::Later(format!("it answers {status}"))
             }
-            400 if is_push => Tried::Refused(refusal(answer.body_mut())),
+            400 if is_push => refusal(answer.body_mut()),
             status => Tried::Refused(format!("its address answers {status}")),
         }
     }
@@ -290,8 +305,8 @@ impl Sending {
     }
 }
 
-/// What a receiver of tokens has against one (RFC 8935 §2.4), as text that is safe in a log.
-fn refusal(body: &mut ureq::Body) -> String {
+/// What a receiver of tokens has against one (RFC 8935 §2.3 and §2.4), as text that is safe in a log.
+fn refusal(body: &mut ureq::Body) -> Tried {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
     struct Why {
@@ -303,11 +318,12 @@ fn refusal(body: &mut ureq::Body) -> String {
     let shown = |text: &str| -> String {
         text.chars().filter(|c| !is_hidden(*c) && !is_markup(*c)).take(SHOWN_CHARS).collect()
     };
-    match (shown(&err), shown(&description)) {
+    let why = match (shown(&err), shown(&description)) {
         (err, _) if err.is_empty() => "its address answers 400".to_owned(),
         (err, description) if description.is_empty() => format!("its address answers 400: {err}"),
         (err, description) => format!("its address answers 400: {err}: {description}"),
-    }
+    };
+    if MENDABLE.contains(&err.as_str()) { Tried::Later(why) } else { Tried::Refused(why) }
 }
 
 /// A pause of half to one and a half times its length, so that not all come back at once.
@@ -320,15 +336,31 @@ fn spread(pause: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    fn told(text: &str) -> Tried {
+        refusal(&mut ureq::Body::builder().data(text))
+    }
+
     #[test]
     fn why_a_token_is_refused_is_said_in_text_that_acts_on_nobody() {
-        let told = |text: &str| refusal(&mut ureq::Body::builder().data(text));
+        let why = |text: &str| match told(text) {
+            Tried::Refused(why) => why,
+            Tried::Taken | Tried::Later(_) => panic!("{text} is refused for good"),
+        };
         assert_eq!(
-            told(r#"{"err":"invalid_key","description":"no\n<b>such\u001b[31m kid"}"#),
-            "its address answers 400: invalid_key: nobsuch[31m kid"
+            why(r#"{"err":"invalid_request","description":"no\n<b>such\u001b[31m claim"}"#),
+            "its address answers 400: invalid_request: nobsuch[31m claim"
         );
-        assert_eq!(told(r#"{"err":"jwtAud"}"#), "its address answers 400: jwtAud");
-        assert_eq!(told("<html>"), "its address answers 400");
-        assert!(told(&format!("{{\"err\":\"{}\"}}", "x".repeat(1000))).len() < 300);
+        assert_eq!(why(r#"{"err":"invalid_audience"}"#), "its address answers 400: invalid_audience");
+        assert_eq!(why("<html>"), "its address answers 400");
+        assert!(why(&format!("{{\"err\":\"{}\"}}", "x".repeat(1000))).len() < 300);
+    }
+
+    #[test]
+    fn a_token_is_tried_again_where_the_login_or_the_key_is_what_the_receiver_minds() {
+        for err in ["authentication_failed", "access_denied", "invalid_key"] {
+            let told = told(&format!("{{\"err\":\"{err}\",\"description\":\"expired\"}}"));
+            let Tried::Later(why) = told else { panic!("{err} loses the token") };
+            assert_eq!(why, format!("its address answers 400: {err}: expired"));
+        }
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn run(shared: &Arc<Shared>, thread: u32) -> Result<(), Failure> {
         joined: false,
         stood: BTreeMap::new(),
         met_unreadable: false,
-        tally: Tally::new(&shared.metrics),
+        tally: Tally::new(&shared.metrics, &shared.names),
     };
     while !shared.stops() {
         worker.turn()?;

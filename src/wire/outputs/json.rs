@@ -10,13 +10,16 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-/// Whether a character is not seen, or changes how others are seen: controls (C0, C1), zero-width characters, controls of
-/// the direction of text, line separators, tags.
+/// Whether a character is not seen, or changes how others are seen: controls (C0, C1), line separators, and
+/// Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt): zero-width characters, controls of the direction of
+/// text, fillers, tags, and selectors of variants, in which whole messages can be hidden.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Whether a character means something to a browser.
@@ -110,6 +113,14 @@ mod tests {
         assert!(written.ends_with(r#"\n é 漢 🙂 -","\u002dx","a-b",""]"#), "{written}");
         assert!(!written.chars().any(|c| is_hidden(c) || is_markup(c)));
         assert_eq!(serde_json::from_slice::<Vec<String>>(&bytes).unwrap(), [text, "-x", "a-b", ""]);
+    }
+
+    #[test]
+    fn what_is_hidden_in_selectors_of_variants_and_fillers_is_written_out() {
+        let text = "a\u{fe0f}\u{e0101}\u{3164}\u{34f}";
+        let written = String::from_utf8(to_vec(&text).unwrap()).unwrap();
+        assert_eq!(written, r#""a\ufe0f\udb40\udd01\u3164\u034f""#);
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::serving;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What `status --audit --json` says, and its exit code.
-fn audit(deployment: &Deployment) -> (Option<i32>, Value) {
+pub fn audit(deployment: &Deployment) -> (Option<i32>, Value) {
     let output = deployment.command("a", &["status", "--audit", "--json"]);
     let told = serde_json::from_slice(&output.stdout);
     (output.status.code(), told.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr))))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tiltmeter::kafka::decision::{Once, write, write_once};
 use tiltmeter::kafka::settings::Topic;
 
 use super::deployment::{Deployment, events};
@@ -61,4 +62,30 @@ fn a_verdict_closes_the_alert_of_a_running_service_and_status_says_how_it_is() {
     assert_eq!((instances.len(), &instances[0]["instance"]), (1, &Value::from("a")));
     assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
     deployment.check();
+}
+
+#[test]
+fn a_record_whose_commit_was_not_answered_is_written_once() {
+    let Some(brokers) = shared() else { return left_out("records that are written again") };
+    let deployment = Deployment::new("once", &brokers.brokers, 1, "");
+    let clients = deployment.clients("a");
+    // Whoever was not told what became of a record tries again with the same key.
+    let first = write(&clients, "verdict|x|1", "{}").unwrap();
+    assert_eq!(write(&clients, "verdict|x|1", "{}").unwrap(), first);
+    let second = write(&clients, "verdict|x|2", "{}").unwrap();
+    assert!(second.offset > first.offset, "another record with the same id is another");
+    // Given with an idempotency key, it is the id that counts, whoever wrote it; the first one is told.
+    let before = write_once(&clients, "verdict|x|3", r#"{"other":1}"#).unwrap();
+    assert_eq!(before, Once::Before(first, b"{}".to_vec()));
+    let Once::Now(third) = write_once(&clients, "verdict|xy|4", "{}").unwrap() else { panic!("it is new") };
+    let keys: Vec<_> =
+        deployment.read(Topic::Control).into_iter().map(|(_, offset, _, key, _)| (offset, key)).collect();
+    let expected = [(first, "1"), (second, "2"), (third, "4")];
+    let expected = expected.map(|(written, of)| {
+        let id = if of == "4" { "xy" } else { "x" };
+        (written.offset, format!("verdict|{id}|{of}").into_bytes())
+    });
+    assert_eq!(keys, expected);
+    let (code, audit) = super::audit::audit(&deployment);
+    assert_eq!((code, audit["entries"].as_array().unwrap().len()), (Some(0), 3), "one chain: {audit}");
 }

@@ -59,7 +59,7 @@ fn changes_of_levels_are_signed_written_to_a_topic_and_pushed_until_they_are_acc
     assert!(bodies[0] == bodies[1] && bodies[1] == bodies[2], "what is sent again has the same bytes");
     assert!(bodies[2] != bodies[3] && bodies[4] == bodies[5] && bodies[5] != bodies[6]);
     let log = instance.log();
-    assert!(log.contains("is left out: its address answers 400: invalid_key: no such key"), "{log}");
+    assert!(log.contains("is left out: its address answers 400: invalid_audience: no such name"), "{log}");
     assert!(!log.contains("of-the-idp") && !log.contains(&receiver.url), "{log}");
 
     // The topic has each change, those that the receiver refused among them, in the same bytes.

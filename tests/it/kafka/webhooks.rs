@@ -99,7 +99,8 @@ fn take(mut stream: impl Read + Write, answer: u16) -> Option<Request> {
     }
     let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
     reader.read_exact(&mut body).ok()?;
-    let why = if answer == 400 { r#"{"err":"invalid_key","description":"no such\u001b key"}"# } else { "" };
+    let why =
+        if answer == 400 { r#"{"err":"invalid_audience","description":"no such\u001b name"}"# } else { "" };
     let length = why.len();
     write!(stream, "HTTP/1.1 {answer} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{why}")
         .ok()?;
@@ -232,6 +233,48 @@ fn an_address_behind_https_is_told_if_somebody_vouches_for_its_certificate() {
     }
     assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
     assert_eq!((desk.taken().len(), past.taken().len()), (1, 0));
+}
+
+#[test]
+fn a_file_of_trust_that_is_exchanged_for_rubbish_changes_nothing_until_it_can_be_read() {
+    let Some(brokers) = shared() else { return left_out("exchanged trust of webhooks") };
+    let folder = tempfile::tempdir().unwrap();
+    let (house, next) = (Authority::new(), Authority::new());
+    let trusts = folder.path().join("trusts.crt");
+    house.write(&trusts);
+    let shown = |house: &Authority, name: &str| {
+        let issued = house.issue_until(folder.path(), name, "127.0.0.1", 2100);
+        ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates(&issued.certificate).unwrap(), key(&issued.key).unwrap())
+            .unwrap()
+    };
+    let (desk, other) = (
+        Desk::behind(Some(shown(&house, "desk")), &[], 200),
+        Desk::behind(Some(shown(&next, "next")), &[], 200),
+    );
+    let hook = |name: &str, desk: &Desk| {
+        format!("[[webhooks]]\nname = \"{name}\"\nurl = \"{}\"\nca_file = \"{}\"", desk.url, trusts.display())
+    };
+    let deployment = Deployment::new("trust", &brokers.brokers, 1, "")
+        .with_table(&hook("desk", &desk))
+        .with_table(&hook("next", &other));
+    deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(1)));
+    let mut instance = deployment.start("a");
+    wait("the address is not told", &mut instance, || desk.taken().len() == 1);
+    std::fs::write(&trusts, "swordfish").unwrap();
+    wait("nobody is told of the rubbish", &mut instance, || {
+        instance_says(&deployment, "has changed and is not used yet")
+            && instance_says(&deployment, "holds no certificate")
+    });
+    deployment.write(Topic::Risk, 0, b"mail-helper-0042", Some(&risk(2)));
+    wait("it does not go on with what it had", &mut instance, || desk.taken().len() == 2);
+    assert!(other.taken().is_empty(), "nobody vouches for it yet");
+    next.write(&trusts);
+    wait("what can be read is not used", &mut instance, || !other.taken().is_empty());
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
 }
 
 /// Whether the log of instance `a` has a line.

@@ -10,21 +10,33 @@ use crate::partition::risk_key;
 
 /// Records that are kept.
 pub(super) const KEPT: usize = 100_000;
-/// An alert is never longer, unpacked. Bytes.
-const LONGEST_BYTES: usize = 4 << 20;
 /// Fast, and a third of the size.
 const ZSTD_LEVEL: i32 = 1;
 
 /// The last records of the topic of alerts.
 #[derive(Debug)]
 pub struct Alerts {
-    /// Whom each is about, and the record, packed.
-    kept: VecDeque<(Box<str>, Box<[u8]>)>,
+    /// Whom each is about, and the record.
+    kept: VecDeque<(Box<str>, Packed)>,
     /// Records that were dropped: the number of the first one kept.
     dropped: u64,
     /// Numbers of the records of each agent, in their order.
     by_agent: HashMap<Box<str>, VecDeque<u64>>,
     most: usize,
+}
+
+/// A record, packed.
+#[derive(Debug)]
+struct Packed {
+    /// Its length, unpacked: as much room is made for it, and no more. Bytes.
+    length: usize,
+    bytes: Box<[u8]>,
+}
+
+impl Packed {
+    fn text(&self) -> Option<String> {
+        String::from_utf8(zstd::bulk::decompress(&self.bytes, self.length).ok()?).ok()
+    }
 }
 
 /// Whom an alert is about.
@@ -58,13 +70,14 @@ impl Alerts {
     pub(super) fn take(&mut self, value: &[u8]) -> Result<(), String> {
         let Ok(About { tenant, subject }) = serde_json::from_slice(value) else { return Ok(()) };
         let key: Box<str> = risk_key(tenant.as_deref(), &subject.id).into();
-        let packed = zstd::bulk::compress(value, ZSTD_LEVEL).map_err(|error| error.to_string())?;
+        let bytes = zstd::bulk::compress(value, ZSTD_LEVEL).map_err(|error| error.to_string())?;
+        let packed = Packed { length: value.len(), bytes: bytes.into() };
         let number = self.dropped + self.kept.len() as u64;
         // What many agents of a type do is about none of them, also where one is called like the type.
         if subject.kind != "agent_type" {
             self.by_agent.entry(key.clone()).or_default().push_back(number);
         }
-        self.kept.push_back((key, packed.into()));
+        self.kept.push_back((key, packed));
         if self.kept.len() > self.most
             && let Some((key, _)) = self.kept.pop_front()
         {
@@ -87,17 +100,14 @@ impl Alerts {
         let unpacked = numbers.iter().rev().filter_map(|number| {
             let place = usize::try_from(number.checked_sub(self.dropped)?).ok()?;
             let (_, packed) = self.kept.get(place)?;
-            String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
+            packed.text()
         });
         unpacked.take(limit).collect()
     }
 
     /// The last alerts of all agents as JSON, the latest first.
     pub fn latest(&self, limit: usize) -> Vec<String> {
-        let unpacked = self.kept.iter().rev().filter_map(|(_, packed)| {
-            String::from_utf8(zstd::bulk::decompress(packed, LONGEST_BYTES).ok()?).ok()
-        });
-        unpacked.take(limit).collect()
+        self.kept.iter().rev().filter_map(|(_, packed)| packed.text()).take(limit).collect()
     }
 }
 
@@ -123,6 +133,7 @@ mod tests {
         assert_eq!(alerts.of(None, "a", 2), [24, 23].map(|n| alert("null", "a", n)));
         assert_eq!(alerts.of(None, "a", 100).len(), 8);
         assert_eq!(alerts.latest(100).len(), 10);
+        assert!(alerts.latest(100).iter().all(|told| told.capacity() < 1024), "no more room than it takes");
         assert!(alerts.by_agent.len() == 2 && alerts.kept.len() == 10);
         alerts.take(b"{\"schema\":\"tiltmeter.alert-digest.v1\"}").unwrap();
         assert_eq!(alerts.kept.len(), 10, "a digest is about nobody");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::engine::ClosedCounts;
 use crate::finding::Family;
+use crate::kafka::service::names::Names;
 use crate::kafka::service::writer::now_ms;
 use crate::metrics::{Latencies, Metrics};
 use crate::partition::{Commit, Counts, Incoming, Partition, Told};
@@ -27,13 +28,18 @@ pub(super) struct Tally {
     metrics: Arc<Metrics>,
     latencies: Latencies,
     published: BTreeMap<i32, Published>,
+    names: Arc<Names>,
 }
 
 impl Tally {
     /// Nothing counted yet.
-    pub fn new(metrics: &Arc<Metrics>) -> Self {
-        let latencies = Latencies::new(metrics);
-        Self { metrics: Arc::clone(metrics), latencies, published: BTreeMap::new() }
+    pub fn new(metrics: &Arc<Metrics>, names: &Arc<Names>) -> Self {
+        Self {
+            metrics: Arc::clone(metrics),
+            latencies: Latencies::new(metrics),
+            published: BTreeMap::new(),
+            names: Arc::clone(names),
+        }
     }
 
     /// A partition was put back: what it says from now on is new.
@@ -66,6 +72,7 @@ impl Tally {
     /// Records of a partition were judged for the first time.
     pub fn judged(&mut self, partition: i32, records: &[Incoming<'_>]) {
         self.latencies.judged(partition, records.iter().map(|record| record.timestamp_ms), now_ms());
+        self.names.see(records);
     }
 
     /// A try to write took so long, and went well or not.
