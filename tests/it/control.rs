@@ -156,8 +156,10 @@ fn an_agent_is_rebaselined_once_a_change_and_only_if_it_has_a_past() {
 #[test]
 fn two_changes_at_the_same_time_are_two_and_not_one_for_every_call() {
     let change = |id: &str, version: &str| {
-        record(json!({"id": id, "by": "ann", "kind": "declared_change", "agent_id": "twin", "to_version": version,
-            "from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z", "reason": "both run side by side"}))
+        record(
+            json!({"id": id, "by": "ann", "kind": "declared_change", "agent_id": "twin", "to_version": version,
+            "from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z", "reason": "both run side by side"}),
+        )
     };
     let (mut engine, mut out) = (engine(), Vec::new());
     engine.control(&change("1", "2.0"), &mut out);
