@@ -101,8 +101,11 @@ fn who_is_back_is_degraded_until_it_is_known_again_and_that_is_told() {
     for minute in 2..62 {
         told.extend(call(&mut engine, "thief", "lobby", minute));
     }
-    let [only] = updates(&told, "thief")[..] else { panic!("{told:?}") };
-    assert_eq!((only.monitoring, only.level, only.cause), (Monitoring::Ok, Level::None, Cause::Monitoring));
+    let told = updates(&told, "thief");
+    let known = told.iter().position(|risk| risk.cause == Cause::Monitoring).expect("an update");
+    let is_ok = |risk: &&RiskUpdate| risk.monitoring == Monitoring::Ok;
+    assert_eq!(told.iter().position(|risk| is_ok(&risk)), Some(known), "degraded until then");
+    assert_eq!((told[known].level, &*told[known].maturity), (told[known].previous_level, "young"));
 }
 
 #[test]
