@@ -185,7 +185,11 @@ mod tests {
         if store.see(id, seen).is_some() {
             return Vec::new();
         }
-        let gone = if store.is_full() { store.evict(|id| if *id == 1 { 2 } else { u32::from(*id == 2) }) } else { Vec::new() };
+        let gone = if store.is_full() {
+            store.evict(|id| if *id == 1 { 2 } else { u32::from(*id == 2) })
+        } else {
+            Vec::new()
+        };
         store.insert(id, seen, id);
         gone.into_iter().map(|(id, ..)| id).collect()
     }

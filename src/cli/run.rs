@@ -182,7 +182,8 @@ impl Run {
         let mut again: Option<Patience> = None;
         loop {
             let parts = Parts { sources, tells, signs: transmitter.as_ref() };
-            let started = Works::start(&clients, &config, &engine, activates, verified.clone(), &metrics, parts);
+            let started =
+                Works::start(&clients, &config, &engine, activates, verified.clone(), &metrics, parts);
             let works = match started {
                 Ok(works) => works,
                 Err(error) => {

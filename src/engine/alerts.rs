@@ -7,8 +7,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::explain::{Moment, kind_and_key, shown};
 use super::held_back::HeldFinding;
-use super::output::Output;
 use super::judging::FINDING_P;
+use super::output::Output;
 use super::unit::{Lead, Unit, UnitKind, judged};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{

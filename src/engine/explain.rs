@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 pub(super) use self::observed::kind_and_key;
-pub(super) use crate::finding::shown;
 use super::clock::Now;
 use super::judging::CallBits;
 use super::registry::Registry;
@@ -25,6 +24,7 @@ use crate::detect::registry::records::Dated;
 use crate::detect::vocabulary::Vocabulary;
 use crate::detect::{Call, provenance, sequence};
 use crate::finding::Family;
+pub(super) use crate::finding::shown;
 use crate::identity::Key;
 
 /// Everything that is known at the moment a call is judged.

@@ -94,7 +94,13 @@ impl Watched {
     }
 
     /// Tells the level, and the one that was told before.
-    pub(super) fn tell_level(&mut self, version: &Version, now: Instant, cause: Cause, out: &mut Vec<Output>) {
+    pub(super) fn tell_level(
+        &mut self,
+        version: &Version,
+        now: Instant,
+        cause: Cause,
+        out: &mut Vec<Output>,
+    ) {
         self.seq += 1;
         let Instant { at, time } = now;
         let level_uncapped = self.level();

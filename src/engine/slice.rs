@@ -274,7 +274,8 @@ impl Slice {
 
     /// Tells the levels anew that hold an alert open, if the configuration under which they were told is another by now.
     fn tell_again(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
-        let Some(count) = self.look_again.take().filter(|_| self.told_under != version.settings.config) else {
+        let Some(count) = self.look_again.take().filter(|_| self.told_under != version.settings.config)
+        else {
             return;
         };
         self.told_under.clone_from(&version.settings.config);
@@ -289,12 +290,7 @@ impl Slice {
     /// Looks at the level of an agent when it may fall next, when an alert may close, or when a higher level may be told.
     ///
     /// * `at`: the instant. Watched milliseconds.
-    pub fn set_timer(
-        timers: &mut BTreeSet<(i64, Key)>,
-        version: &Version,
-        watched: &mut Watched,
-        at: i64,
-    ) {
+    pub fn set_timer(timers: &mut BTreeSet<(i64, Key)>, version: &Version, watched: &mut Watched, at: i64) {
         let next = [watched.due(), watched.next_lapse(at), watched.uncapped_at(version)];
         let due = next.into_iter().flatten().min().unwrap_or(NEVER);
         if due == watched.timer {

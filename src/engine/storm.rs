@@ -127,11 +127,7 @@ mod tests {
             agent_type: "t".to_owned(),
             state,
             time: EventTime(i64::from(number % 2) * MINUTE_MS),
-            judged_under: JudgedUnder {
-                baseline: 0,
-                clock: EventTime(second * 1000),
-                config: String::new(),
-            },
+            judged_under: JudgedUnder { baseline: 0, clock: EventTime(second * 1000), config: String::new() },
             ..Alert::empty(Family::Rules)
         }))
     }

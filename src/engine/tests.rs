@@ -58,7 +58,9 @@ fn verdicts_on_agents_of_two_tenants_are_two_though_they_say_the_same() {
     }
     let updates: Vec<_> = told
         .iter()
-        .filter_map(|output| if let Output::Risk(risk) = output { Some((&risk.tenant, risk.level)) } else { None })
+        .filter_map(
+            |output| if let Output::Risk(risk) = output { Some((&risk.tenant, risk.level)) } else { None },
+        )
         .collect();
     let [acme, globex] = ["acme", "globex"].map(|tenant| Some(tenant.to_owned()));
     assert_eq!(updates, [(&acme, Level::High), (&globex, Level::High)]);

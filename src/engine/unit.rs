@@ -91,11 +91,7 @@ fn joint_bits(session: f64, hour: f64) -> f64 {
 
 /// What a unit with content (or an hour without) says whose families, and those of its hour, have these p: bits, and the
 /// calibrated p that alerts are decided by.
-pub(super) fn judged(
-    calibration: &Calibration,
-    has_content: bool,
-    p: &[f64; Family::COUNT],
-) -> (f64, f64) {
+pub(super) fn judged(calibration: &Calibration, has_content: bool, p: &[f64; Family::COUNT]) -> (f64, f64) {
     let hour = UnitKind::Hour.p(calibration, p);
     if !has_content {
         return (UnitKind::Hour.bits(p), hour);

@@ -49,10 +49,21 @@ mod tests {
 
     #[test]
     fn nothing_is_smuggled_past_the_eye_and_every_script_is_shown() {
-        for hidden in ['\u{2028}', '\u{2029}', '\u{61c}', '\u{ad}', '\u{e0001}', '\u{e0041}', '\u{e007f}', '\u{fe0f}', '\u{3164}'] {
+        for hidden in [
+            '\u{2028}',
+            '\u{2029}',
+            '\u{61c}',
+            '\u{ad}',
+            '\u{e0001}',
+            '\u{e0041}',
+            '\u{e007f}',
+            '\u{fe0f}',
+            '\u{3164}',
+        ] {
             assert_eq!(shown(&hidden.to_string()), format!("`\\u{{{:x}}}`", u32::from(hidden)));
         }
-        for name in ["bücher", "नमस्ते", "注文", "заказ", "طلب", "e\u{301}", "C:\\share", "it's \"fine\""] {
+        for name in ["bücher", "नमस्ते", "注文", "заказ", "طلب", "e\u{301}", "C:\\share", "it's \"fine\""]
+        {
             assert_eq!(shown(name), format!("`{name}`"));
         }
     }

@@ -465,15 +465,15 @@ fn what_is_said_of_one_agent_waits_in_its_own_partition_alone() {
         let mut settings = settings(Copies::Two);
         (settings.number, settings.partitions) = (number, 4);
         let version = Arc::clone(&world().versions[0]);
-        let mut partition =
-            restore(settings, &BTreeMap::new(), None, (0, 0), world(), version).partition;
+        let mut partition = restore(settings, &BTreeMap::new(), None, (0, 0), world(), version).partition;
         for at in 0..8 {
             partition.pin(verdict(at, at as i64), world()).unwrap();
         }
         assert_eq!(partition.next_control, 8);
         partition.engine.waiting_verdicts()
     };
-    let met: std::collections::BTreeSet<&String> = (0..8).map(|n| &world().agent_ids[n % world().agent_ids.len()]).collect();
+    let met: std::collections::BTreeSet<&String> =
+        (0..8).map(|n| &world().agent_ids[n % world().agent_ids.len()]).collect();
     let waiting: Vec<usize> = (0..4).map(waiting).collect();
     assert_eq!(waiting.iter().sum::<usize>(), met.len(), "{waiting:?}");
 }

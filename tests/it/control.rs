@@ -169,7 +169,11 @@ fn who_hides_behind_a_release_is_told_of_all_the_same() {
         let (_, out) = said_of(&text, records);
         opened(&out).iter().map(|alert| alert.family).collect()
     };
-    assert!(families(&[]).contains(&Family::Novelty), "the release is the worse finding: {:?}", families(&[]));
+    assert!(
+        families(&[]).contains(&Family::Novelty),
+        "the release is the worse finding: {:?}",
+        families(&[])
+    );
     assert_eq!(families(&[in_the_case("declared_change")]), [Family::CallContent]);
     // What covers everything still covers this.
     assert_eq!(families(&[in_the_case("maintenance")]), []);
@@ -197,8 +201,10 @@ fn an_agent_is_rebaselined_once_a_change_and_only_if_it_has_a_past() {
 #[test]
 fn two_changes_at_the_same_time_are_two_and_not_one_for_every_call() {
     let change = |id: &str, version: &str| {
-        record(json!({"id": id, "by": "ann", "kind": "declared_change", "agent_id": "twin", "to_version": version,
-            "from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z", "reason": "both run side by side"}))
+        record(
+            json!({"id": id, "by": "ann", "kind": "declared_change", "agent_id": "twin", "to_version": version,
+            "from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z", "reason": "both run side by side"}),
+        )
     };
     let (mut engine, mut out) = (engine(), Vec::new());
     engine.control(&change("1", "2.0"), &mut out);

@@ -131,7 +131,11 @@ fn a_unit_teaches_a_lesson_once_however_often_it_repeats_it() {
         engine.baselines().types.values().map(|own| own.provenance[0]).sum::<u64>()
     };
     assert_eq!(learned(true), VOTE);
-    assert_eq!(learned(false), 256 * VOTE, "as many sessions have as many votes, up to 256 of an agent an hour");
+    assert_eq!(
+        learned(false),
+        256 * VOTE,
+        "as many sessions have as many votes, up to 256 of an agent an hour"
+    );
 }
 
 #[test]

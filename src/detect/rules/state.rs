@@ -86,7 +86,9 @@ impl RuleState {
             .find_map(|entry| if let What::Calls(calls) = &mut entry.what { Some(calls) } else { None });
         match open {
             Some(open) => *open = open.saturating_add(calls),
-            None => self.push(Entry { rule, at, what: What::Calls(calls) }, room(span.at_least), span.longest_ms),
+            None => {
+                self.push(Entry { rule, at, what: What::Calls(calls) }, room(span.at_least), span.longest_ms)
+            }
         }
         self.most_within(rule, at, span.within_ms)
     }
@@ -98,7 +100,9 @@ impl RuleState {
         let known = |entry: &&mut Entry| entry.rule == rule && entry.what == What::Value(value);
         match self.entries.iter_mut().find(known) {
             Some(known) => known.at = known.at.max(at),
-            None => self.push(Entry { rule, at, what: What::Value(value) }, room(span.at_least), span.longest_ms),
+            None => {
+                self.push(Entry { rule, at, what: What::Value(value) }, room(span.at_least), span.longest_ms)
+            }
         }
         self.most_within(rule, at, span.within_ms)
     }

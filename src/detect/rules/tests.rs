@@ -194,7 +194,10 @@ fn sentences_say_what_was_seen_and_escape_what_an_agent_chose() {
     assert_eq!(
         told,
         [
-            (Level::High, "rule `decoys`: the honeytoken resource `decoy/\\u{60}\\u{202e}\\n` was touched"),
+            (
+                Level::High,
+                "rule `decoys`: the honeytoken resource `decoy/\\u{60}\\u{202e}\\u{a}` was touched"
+            ),
             (Level::Medium, "rule `plain`: a call matched (resource glob [\"decoy/*\"], tenant absent)"),
             (Level::Medium, "rule `often`: 2 matching calls within 1 h 30 min, the limit is 2"),
         ]

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
+use super::*;
 use crate::alert::AlertState;
 use crate::config::Config;
+use crate::engine::Engine;
 use crate::engine::unit::Position;
-use crate::engine::{Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
-use crate::risk::{Cause, Decision, Level, Monitoring, RiskUpdate, Verdict};
-use crate::time::EventTime;
+use crate::risk::{Decision, RiskUpdate, Verdict};
 use crate::wire::audit_event;
 
 /// An engine of which each slice watches one agent.
@@ -86,7 +86,56 @@ fn what_a_person_confirmed_outlasts_being_forgotten() {
     let told = call(&mut engine, "mole", "lobby", 2);
     let back = *updates(&told, "mole").first().expect("an update with its first call");
     assert_eq!((back.level, back.seq, back.expires_at), (Level::High, forgotten + 1, None));
-    let alert = told.iter().find_map(|output| output.alert().filter(|alert| alert.subject.id == "mole")).unwrap();
+    let alert =
+        told.iter().find_map(|output| output.alert().filter(|alert| alert.subject.id == "mole")).unwrap();
     assert_eq!(alert.risk_event_type, RiskEventType::AdminConfirmedAgentCompromised);
     assert_eq!(back.open_alerts, [alert.alert_id.clone()]);
+}
+
+#[test]
+fn who_is_back_is_degraded_until_it_is_known_again_and_that_is_told() {
+    let mut engine = crowded();
+    call(&mut engine, "thief", "decoy", 0);
+    crowd_out(&mut engine, "thief");
+    let mut told = Vec::new();
+    for minute in 2..62 {
+        told.extend(call(&mut engine, "thief", "lobby", minute));
+    }
+    let told = updates(&told, "thief");
+    let known = told.iter().position(|risk| risk.cause == Cause::Monitoring).expect("an update");
+    let is_ok = |risk: &&RiskUpdate| risk.monitoring == Monitoring::Ok;
+    assert_eq!(told.iter().position(|risk| is_ok(&risk)), Some(known), "degraded until then");
+    assert_eq!((told[known].level, &*told[known].maturity), (told[known].previous_level, "young"));
+}
+
+#[test]
+fn whoever_is_met_first_is_not_degraded_and_after_a_loss_for_a_week_at_most() {
+    let monitoring = |engine: &mut Engine, agent_id: &str, days: i64| {
+        let told = call(engine, agent_id, "decoy", days * 24 * 60);
+        updates(&told, agent_id).first().unwrap().monitoring
+    };
+    let mut engine = crowded();
+    assert_eq!(monitoring(&mut engine, "new", 0), Monitoring::Ok);
+    (0..crate::engine::SLICES).for_each(|slice| engine.count_from(slice, 1000));
+    // Others keep the stream awake: what nobody watches is no time.
+    for hour in 1..=9 * 24 {
+        for agent_id in ["a", "b"] {
+            call(&mut engine, agent_id, "lobby", hour * 60);
+        }
+        if hour == 24 {
+            assert_eq!(monitoring(&mut engine, "perhaps-lost", 1), Monitoring::Degraded);
+        }
+    }
+    assert_eq!(monitoring(&mut engine, "new-again", 9), Monitoring::Ok);
+}
+
+#[test]
+fn stubs_that_are_forgotten_leave_where_to_count_on() {
+    let mut slice = Slice::new(&crowded().version().settings);
+    for (number, seq) in [(1, 7), (2, 900), (3, 5), (4, 6)] {
+        let stub = Stub { alerts_opened: 3, seq, last_seen: number as i64, confirmed: false, told: false };
+        slice.stubs.insert(number, stub);
+    }
+    slice.forget_stubs();
+    assert_eq!((slice.stubs.len(), slice.count_from), (2, 900), "the two that were seen last stay");
 }

@@ -29,7 +29,9 @@ fn call(engine: &mut Engine, agent_id: &str, resource: &str, after_ms: i64) -> V
 }
 
 fn updates(out: Vec<Output>) -> Vec<RiskUpdate> {
-    out.into_iter().filter_map(|output| if let Output::Risk(risk) = output { Some(*risk) } else { None }).collect()
+    out.into_iter()
+        .filter_map(|output| if let Output::Risk(risk) = output { Some(*risk) } else { None })
+        .collect()
 }
 
 /// Two agents, one call each, every half hour, so that time passes and nobody is unwatched.
@@ -67,7 +69,10 @@ fn when_the_first_days_are_over_a_high_level_is_told_as_high() {
     assert_eq!((again.level, again.previous_level, again.cause), (Level::High, Level::Low, Cause::Settings));
     assert_eq!((&*again.agent_id, again.seq), ("thief", raised[0].seq + 1));
     let began = raised[0].as_of.plus_ms(-40 * HOUR_MS);
-    assert!(again.as_of >= began.plus_ms(2 * DAY_MS - HOUR_MS) && again.as_of < began.plus_ms(2 * DAY_MS + HOUR_MS));
+    assert!(
+        again.as_of >= began.plus_ms(2 * DAY_MS - HOUR_MS)
+            && again.as_of < began.plus_ms(2 * DAY_MS + HOUR_MS)
+    );
     // It falls as any other.
     let fallen = pass(&mut engine, 52..72);
     assert_eq!((fallen[0].level, fallen[0].previous_level), (Level::None, Level::High));
@@ -107,4 +112,25 @@ fn a_cap_that_is_configured_no_more_ends_with_the_restart() {
     let saved = other.save().unwrap();
     let told = pass(&mut Engine::restore(settings(capped), &saved).unwrap(), 3..5);
     assert_eq!((told[0].level, told[0].previous_level), (Level::Low, Level::High));
+}
+
+#[test]
+fn an_alert_closes_when_it_holds_nothing_though_another_holds_the_level() {
+    let rules = "[levels]\nobserve_first_days = 0\n[[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]\n\
+                 [[rules]]\nname = \"vault\"\nlevel = \"medium\"\nsensitive = [\"vault\"]\n";
+    let mut engine = Engine::new(Config::parse(rules, Path::new("")).unwrap().settings().unwrap());
+    pass(&mut engine, 0..1);
+    call(&mut engine, "thief", "decoy", HOUR_MS);
+    call(&mut engine, "thief", "vault", HOUR_MS);
+    let open = |engine: &Engine| {
+        let watched = engine.slices.iter().flat_map(|slice| slice.agents.iter());
+        watched.map(|(.., watched)| watched.open.len()).sum::<usize>()
+    };
+    assert_eq!(open(&engine), 2);
+    assert_eq!(pass(&mut engine, 1..6), []);
+    assert_eq!(open(&engine), 2);
+    pass(&mut engine, 6..10);
+    assert_eq!(open(&engine), 1, "medium is held for six hours");
+    pass(&mut engine, 10..27);
+    assert_eq!(open(&engine), 0);
 }

@@ -219,7 +219,7 @@ fn who_is_forgotten_keeps_its_counters() {
 fn joined_again_an_agent_is_what_its_own_partition_knows() {
     let agent_id = events()[0].agent_id.to_string();
     let maintenance = Maintenance {
-        subject: Subject { tenant: None, ..Subject::of_agent(&agent_id, events()[0].tenant.as_deref()) },
+        subject: Subject::of_agent(&agent_id, events()[0].tenant.as_deref()),
         from: EventTime(0),
         until: EventTime(1),
         reason: "moves".to_owned(),

@@ -101,7 +101,8 @@ fn rules_on_the_same_calls_do_not_make_each_other_forget() {
             state.count(9, EventTime(1_000 + 10 * value as i64 + call), 1, span(EXACT, 100_000));
         }
         for rule in 0..3 {
-            let seen = state.distinct(rule, EventTime(1_000 + 10 * value as i64), value, span(EXACT, 100_000));
+            let seen =
+                state.distinct(rule, EventTime(1_000 + 10 * value as i64), value, span(EXACT, 100_000));
             reached += u32::from(seen == u64::from(EXACT));
         }
     }
