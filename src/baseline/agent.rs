@@ -86,7 +86,7 @@ pub struct Familiar {
     /// Surprise of the resources that were new in the running hour, together. Bits.
     surprise: f32,
     /// Which keys were met in the running hour for the first time, by their hash: one of them that made room since and comes
-    /// back is not new once more. Two in the same place are one: beyond a hundred, some are not counted.
+    /// back is not new once more. Of an agent whose keys are full, two in the same place are one: some are not counted.
     new: [u64; 4],
     /// The running hour. Hours since 1970.
     hour: i64,
@@ -171,10 +171,11 @@ impl Familiar {
             }
             None => {
                 first = true;
-                if self.is_new_in_hour(short) {
+                let is_full = usize::from(self.len) == KEYS;
+                // Before any had to make room, what is not there was never met.
+                if self.is_new_in_hour(short) || !is_full {
                     running = (1, 1);
                 }
-                let is_full = usize::from(self.len) == KEYS;
                 let place = self.room(hour);
                 let room = self.cells.len() / 2;
                 let (keys, all_uses) = self.cells.split_at_mut(room);

@@ -89,7 +89,7 @@ fn what_a_person_confirmed_outlasts_being_forgotten() {
     let alert =
         told.iter().find_map(|output| output.alert().filter(|alert| alert.subject.id == "mole")).unwrap();
     assert_eq!(alert.risk_event_type, RiskEventType::AdminConfirmedAgentCompromised);
-    assert_eq!(back.open_alerts, [alert.alert_id.clone()]);
+    assert_eq!(back.open_alerts, std::slice::from_ref(&alert.alert_id));
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn who_is_back_is_degraded_until_it_is_known_again_and_that_is_told() {
     }
     let told = updates(&told, "thief");
     let known = told.iter().position(|risk| risk.cause == Cause::Monitoring).expect("an update");
-    let is_ok = |risk: &&RiskUpdate| risk.monitoring == Monitoring::Ok;
-    assert_eq!(told.iter().position(|risk| is_ok(&risk)), Some(known), "degraded until then");
+    let is_ok = |risk: &RiskUpdate| risk.monitoring == Monitoring::Ok;
+    assert_eq!(told.iter().position(|risk| is_ok(risk)), Some(known), "degraded until then");
     assert_eq!((told[known].level, &*told[known].maturity), (told[known].previous_level, "young"));
 }
 
