@@ -161,7 +161,7 @@ impl Engine {
             member: None,
         };
         engine.read_registry();
-        engine.look_at_configuration(0);
+        engine.look_at_configuration();
         Ok(engine)
     }
 

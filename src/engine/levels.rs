@@ -79,11 +79,8 @@ impl Watched {
     }
 
     /// Tells its level anew if an alert is open: the configuration changed since it was told.
-    ///
-    /// * `count`: no update of it has a larger number.
-    pub(super) fn tell_again(&mut self, version: &Version, now: Instant, count: u64, out: &mut Vec<Output>) {
+    pub(super) fn tell_again(&mut self, version: &Version, now: Instant, out: &mut Vec<Output>) {
         if self.level() >= Level::Medium {
-            self.seq = self.seq.max(count);
             self.tell_level(version, now, Cause::Settings, out);
         }
     }

@@ -85,8 +85,6 @@ pub(super) struct Slice {
     pub lost: Loss,
     /// Hash of the configuration under which levels are told.
     pub told_under: String,
-    /// That it may be another by now, and the number that no risk update was given yet. Not saved.
-    pub look_again: Option<u64>,
 }
 
 /// The keys by which an event is placed.
@@ -163,13 +161,14 @@ impl Slice {
             count_from: 0,
             lost: Loss::None,
             told_under: settings.config.clone(),
-            look_again: None,
         }
     }
 
     /// From now on other settings hold.
     pub fn heed(&mut self, settings: &Settings) {
+        let (actions, arguments) = self.vocabulary.names();
         self.vocabulary = Vocabulary::new(settings.identity.clone(), settings.lexicon.clone());
+        self.vocabulary.learn_names(&actions, &arguments);
         self.agents.set_capacity(settings.max_agents.div_ceil(SLICES));
     }
 
@@ -258,6 +257,8 @@ impl Slice {
     pub fn fire_timers(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
         self.tell_again(version, now, said);
         let until = now.watched(now.time);
+        // A loss is a week old when a week has passed, whether or not anybody was met.
+        self.may_be_lost(until);
         while let Some((due, agent)) = self.timers.first().copied().filter(|(due, _)| *due <= until) {
             self.timers.remove(&(due, agent));
             let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {
@@ -274,14 +275,13 @@ impl Slice {
 
     /// Tells the levels anew that hold an alert open, if the configuration under which they were told is another by now.
     fn tell_again(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
-        let Some(count) = self.look_again.take().filter(|_| self.told_under != version.settings.config)
-        else {
+        if self.told_under == version.settings.config {
             return;
-        };
+        }
         self.told_under.clone_from(&version.settings.config);
         let (mut out, then) = (Vec::new(), now.of(now.time));
         for (agent, watched) in self.agents.iter_mut() {
-            watched.tell_again(version, then, count, &mut out);
+            watched.tell_again(version, then, &mut out);
             Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (then.time, agent, output)));
         }

@@ -133,7 +133,7 @@ impl Engine {
         whole.minted = minted;
         whole.read_registry();
         whole.look_at_timers();
-        whole.look_at_configuration(0);
+        whole.look_at_configuration();
         whole
     }
 

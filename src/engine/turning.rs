@@ -100,13 +100,10 @@ impl Engine {
         });
     }
 
-    /// Tells anew, as soon as time passes, what was told under another configuration.
-    ///
-    /// * `count`: no risk update has a larger number.
-    pub fn look_at_configuration(&mut self, count: u64) {
+    /// As soon as time passes what was told under another configuration is told anew: time passes with the next event.
+    pub fn look_at_configuration(&mut self) {
         let config = &self.version.settings.config;
-        for slice in self.slices.iter_mut().filter(|slice| slice.told_under != *config) {
-            slice.look_again = Some(count);
+        if self.slices.iter().any(|slice| slice.told_under != *config) {
             self.next_timer = Some(i64::MIN);
         }
     }

@@ -45,6 +45,7 @@ impl Behind for Nothing {
         let (name, identity) = ("mailer", version.settings.identity.clone());
         let mut own = crate::baseline::pool::TypeBaseline::new(name);
         own.agent_count = 3.0;
+        own.active = 3 * crate::stats::decay::VOTE;
         own.access.add(
             crate::baseline::agent::KeySpace::Action.context(),
             identity.of("send_email"),

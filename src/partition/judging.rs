@@ -454,8 +454,6 @@ impl Partition {
     fn speak(&mut self) {
         if let Some(storm) = self.told.take_if(|_| self.position >= self.muted_until) {
             self.engine.set_storm(storm);
-            // What was told lately under the old one cannot be repeated: it may have had other numbers.
-            self.engine.look_at_configuration(counted(self.position));
         }
     }
 }

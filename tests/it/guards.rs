@@ -233,7 +233,7 @@ fn a_noisy_fleet_is_told_less_often_than_its_findings_would_be() {
             let scenario = Scenario {
                 agents: 48,
                 days: 8.0,
-                attack_share: 0.02,
+                attack_share: 0.05,
                 strength: 1.0,
                 quiet_ms: DAY_MS,
                 seed,

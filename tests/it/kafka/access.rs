@@ -11,7 +11,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tiltmeter::kafka::settings::Topic;
 
 use self::grants::{Grant, give, grants, take};
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{Beyond, Cluster, left_out};
 
 /// Longer than anything here takes.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tiltmeter::kafka::settings::Topic;
 
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 use super::serving;
 

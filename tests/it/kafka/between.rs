@@ -8,7 +8,8 @@ use std::time::Duration;
 use rand::Rng;
 
 use super::breaking::{AGENTS, FEWEST, Figures, STOPS_WITHIN, random, wait, while_fed};
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::proxy::{Act, Api, Proxy};
 
 /// An instance at work has sent each kind of request within this: longer than two of its sessions.

@@ -13,7 +13,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tiltmeter::time::EventTime;
 
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::Cluster;
 
 /// Between two portions of events, about.

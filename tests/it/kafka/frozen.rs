@@ -10,7 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tiltmeter::kafka::client::Begin;
 use tiltmeter::kafka::settings::Topic;
 
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 
 /// Fewer alerts than this would show nothing.

@@ -14,6 +14,7 @@ mod deployment;
 mod described;
 mod faults;
 mod frozen;
+mod instance;
 mod mirror;
 mod normalise;
 mod pinned;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tiltmeter::kafka::settings::Topic;
 
-use super::deployment::{Deployment, Instance};
+use super::deployment::Deployment;
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 
 /// Longer than anything here takes.

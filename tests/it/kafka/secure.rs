@@ -6,7 +6,8 @@ mod house;
 use std::time::{Duration, Instant};
 
 use self::house::{Claims, House, house};
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{PASSWORD, USER, left_out};
 use crate::authority::Issued;
 

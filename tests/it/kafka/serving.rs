@@ -11,7 +11,8 @@ use serde_json::Value;
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::time::EventTime;
 
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 use crate::metrics_docs::promtool;
 

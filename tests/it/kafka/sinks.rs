@@ -10,7 +10,8 @@ use tiltmeter::kafka::client::Isolation;
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::wire::outputs::{Format, Formatter, IdentityTemplate, Rendered, Told};
 
-use super::deployment::{Deployment, Instance, events};
+use super::deployment::{Deployment, events};
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 
 /// Longer than anything here takes.

@@ -15,7 +15,8 @@ use sha2::Sha256;
 use tiltmeter::kafka::settings::Topic;
 use tiltmeter::tls::{certificates, key, provider};
 
-use super::deployment::{Deployment, Instance};
+use super::deployment::Deployment;
+use super::instance::Instance;
 use super::rig::{left_out, shared};
 use crate::authority::Authority;
 
