@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -19,7 +19,7 @@ use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
 use crate::assess::budget::Counted;
-use crate::baseline::learning::Delta;
+use crate::baseline::learning::{Delta, MOST_TYPES};
 use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
@@ -129,9 +129,15 @@ impl OfType {
 }
 
 impl Slice {
-    /// Forgets types of which nothing is known here, nor in the version.
+    /// Forgets types of which nothing is known here, nor in the version, and that no agent here is of, once there are too many.
     pub fn forget_types(&mut self, version: &Version) {
-        self.types.retain(|key, of_type| version.of(*key).is_some() || !of_type.is_bare());
+        if self.types.len() > MOST_TYPES {
+            let used: HashSet<Key, RandomState> =
+                self.agents.iter().map(|(_, _, watched)| watched.agent_type).collect();
+            self.types.retain(|key, of_type| {
+                used.contains(key) || version.of(*key).is_some() || !of_type.is_bare()
+            });
+        }
     }
 
     /// An empty slice.

@@ -68,9 +68,11 @@ impl Engine {
                 self.own_version(|version| version.budget.turn(hour));
             }
         }
-        self.minted = Some(hour);
+        let is_new_hour = self.minted.replace(hour) != Some(hour);
         self.hand_over(now);
-        self.slices.iter_mut().for_each(|slice| slice.forget_types(&self.version));
+        for slice in self.slices.iter_mut().filter(|slice| is_new_hour && !slice.asleep) {
+            slice.forget_types(&self.version);
+        }
         for slice in self.slices.iter_mut().filter(|slice| !slice.asleep) {
             slice.fire_timers(&self.version, now, &mut said);
         }

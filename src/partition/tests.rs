@@ -361,10 +361,18 @@ fn differs(steps: &[Step], flaw: Flaw) -> Option<String> {
     expected.sort_by_key(|record| record.topic);
     if broker.told != expected {
         let differing = broker.told.iter().zip(&expected).position(|(told, expected)| told != expected);
+        let text = |told: &[Outgoing]| {
+            let record = differing.and_then(|at| told.get(at));
+            record.map(|r| {
+                (r.topic, String::from_utf8_lossy(r.value.as_deref().unwrap_or_default()).into_owned())
+            })
+        };
         return Some(format!(
-            "{} instead of {} records were told, from {differing:?} on others",
+            "{} instead of {} records were told, from {differing:?} on others: {:?} instead of {:?}",
             broker.told.len(),
-            expected.len()
+            expected.len(),
+            text(&broker.told),
+            text(&expected)
         ));
     }
     (0..SLICES)

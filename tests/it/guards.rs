@@ -225,7 +225,7 @@ fn what_was_declared_safe_is_not_told_again_and_what_was_dismissed_is() {
 
 #[test]
 fn a_noisy_fleet_is_told_less_often_than_its_findings_would_be() {
-    // Of two and of a million alerts a day the calibrated threshold is the same as long as there are fewer than a
+    // Of half an alert and of a million alerts a day the calibrated threshold is the same as long as there are fewer than a
     // thousand units a day; what differs is only that the second never exceeds its budget.
     let told = |config: &str| {
         let (mut alerts, mut lowest) = (0, 1.0_f64);
@@ -233,7 +233,7 @@ fn a_noisy_fleet_is_told_less_often_than_its_findings_would_be() {
             let scenario = Scenario {
                 agents: 48,
                 days: 8.0,
-                attack_share: 0.05,
+                attack_share: 0.02,
                 strength: 1.0,
                 quiet_ms: DAY_MS,
                 seed,
@@ -248,7 +248,7 @@ fn a_noisy_fleet_is_told_less_often_than_its_findings_would_be() {
         }
         (alerts, lowest)
     };
-    let (guarded, lowest) = told("alerts.per_day = 2");
+    let (guarded, lowest) = told("alerts.per_day = 0.5");
     let (unguarded, calibrated) = told("alerts.per_day = 1000000");
     assert_eq!(calibrated, 0.001, "nothing tightens it");
     assert!(lowest < 0.8 * calibrated, "{lowest}: the threshold follows the noise");

@@ -109,7 +109,7 @@ fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
     let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
     let event = |offset: i64, agent: usize| {
         let value = serde_json::json!({"schema": "tiltmeter.audit-event.v1", "event_id": offset.to_string(),
-            "time": 1_769_000_000_000i64 + offset, "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read",
+            "time": EventTime(1_769_000_000_000 + offset).to_string(), "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read",
             "resource": "decoy"});
         (offset, 1_769_000_000_000 + offset, serde_json::to_vec(&value).unwrap())
     };
@@ -150,7 +150,7 @@ fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
             _ => {}
         }
     }
-    assert!(forgotten.len() > 100, "{forgotten:?}");
+    assert!(forgotten.len() > 100, "{forgotten:?} {last:?} {}", partition.agents());
     for agent in &forgotten {
         assert_eq!(last[agent].0, Monitoring::Degraded, "{agent}");
     }
