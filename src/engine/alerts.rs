@@ -120,7 +120,7 @@ impl<'t> Moment<'_, 't> {
         held: &mut SmallVec<[HeldFinding; 1]>,
         out: &mut Vec<Output>,
     ) -> Told {
-        let now = self.now.of(self.call.event.time);
+        let now = self.now.of_event(self.call.event.time);
         let (at, time) = (now.at, now.time);
         let thresholds = self.version.thresholds(self.call.agent_type);
         let mut left_out = SmallVec::<[Family; Family::COUNT]>::new();
@@ -197,7 +197,7 @@ impl<'t> Moment<'_, 't> {
         out: &mut Vec<Output>,
     ) -> Told {
         let unit = weighed.unit;
-        let at = self.now.of(self.call.event.time).at;
+        let at = self.now.of_event(self.call.event.time).at;
         let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);

@@ -79,9 +79,15 @@ impl Now {
         Instant { at: watched, time: EventTime(watched.saturating_add(self.gap_ms)) }
     }
 
-    /// The instant of an event: not before the stream's, and in watched time not far ahead of it, whatever its clock says.
+    /// The instant of an event whose time is [believed](Self::believed).
+    pub fn of_event(&self, time: EventTime) -> Instant {
+        self.of(self.believed(time))
+    }
+
+    /// An instant that a person names, or an event that is believed: not before the stream's, and in watched time not far
+    /// ahead of it.
     pub fn of(&self, time: EventTime) -> Instant {
-        let time = self.believed(time).max(self.time);
+        let time = time.max(self.time);
         Instant { at: self.watched(time.min(self.time.plus_ms(AHEAD_MS))), time }
     }
 }
@@ -218,6 +224,8 @@ mod tests {
         let now = clock.now().unwrap();
         assert_eq!((now.believed(years), now.gap_ms), (now.time, 0));
         assert_eq!(now.believed(EventTime(2 * HOUR_MS)), EventTime(2 * HOUR_MS));
+        assert_eq!(now.of_event(years).time, now.time);
+        assert_eq!(now.of(years).time, years, "a verdict long after the last event is of when it was given");
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Moment<'_, '_> {
         if hits.is_empty() {
             return;
         }
-        let now = self.now.of(self.call.event.time);
+        let now = self.now.of_event(self.call.event.time);
         for hit in hits {
             self.tell_hit(watched, now, hit, held, out);
         }

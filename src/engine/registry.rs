@@ -337,7 +337,7 @@ impl Moment<'_, '_> {
         out: &mut Vec<Output>,
     ) {
         let Some(standing) = &self.standing else { return };
-        let now = self.now.of(self.call.event.time);
+        let now = self.now.of_event(self.call.event.time);
         let mut facts = SmallVec::new();
         let settings = &self.version.settings.registry;
         standing.judge(self.call.event, self.call.verb, now.time, settings, &mut facts);
