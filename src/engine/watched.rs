@@ -27,7 +27,7 @@ pub(super) const NEW: &str = "new";
 /// After all time. Milliseconds.
 pub(super) const NEVER: i64 = i64::MAX;
 
-/// One agent. 576 bytes, without what it points to.
+/// One agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Watched {
     /// Identity hash.
