@@ -110,7 +110,7 @@ impl Course {
 /// Makes room for one more entry: for `few` at first, then for the most that there may be. Units are used again and
 /// again, and sooner or later each of them holds a long list: growing in more steps would only spread the allocations
 /// over hours.
-pub(super) fn make_room<T>(list: &mut ThinVec<T>, few: usize, most: usize) {
+fn make_room<T>(list: &mut ThinVec<T>, few: usize, most: usize) {
     if list.len() == list.capacity() && list.len() < most {
         let room = if list.is_empty() { few } else { most };
         list.reserve_exact(room - list.len());

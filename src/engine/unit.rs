@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use thin_vec::ThinVec;
 
-use super::course::{self, Course, make_room};
+use super::course::{self, Course};
 use super::explain::LeadArgument;
 use super::judging::CallBits;
 use crate::assess::calibrate::Calibration;
@@ -26,8 +26,6 @@ pub const SESSION_IDLE_MS: i64 = 15 * 60_000;
 pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
 /// A family whose p falls to or below this keeps what raised it, for the explanation.
 const WORTH_KEEPING: f64 = 0.01;
-/// Leads for which there is room from the first one on.
-const FIRST_LEADS: usize = 2;
 
 /// No version has this number.
 const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
@@ -404,8 +402,10 @@ impl Unit {
         match self.leads.iter_mut().find(|l| l.family == lead.family) {
             Some(slot) => *slot = lead,
             None => {
-                // A lead is large, and few units have more than two.
-                make_room(&mut self.leads, FIRST_LEADS, Family::COUNT);
+                // A lead is large, and most units that have one have no other.
+                if self.leads.len() == self.leads.capacity() {
+                    self.leads.reserve_exact(1);
+                }
                 self.leads.push(lead);
             }
         }
