@@ -161,8 +161,9 @@ impl Slice {
         let at = instant.at;
         let habits = version.baselines.habits(own);
         watched.speak(time.day(), (!version.frozen).then_some(&mut *delta));
-        // Time stands still for them while events are missing: all would seem to come at once.
-        let frequency = if self.misses_events {
+        // Time stands still for them while events are missing, or while a leap of the clock is not believed yet: all would seem
+        // to come at once.
+        let frequency = if self.misses_events || time != call.event.time {
             FrequencyBits::NOTHING
         } else {
             watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta))

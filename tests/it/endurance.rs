@@ -138,3 +138,17 @@ fn one_call_of_next_year_does_not_hold_its_agents_hours_open() {
     let ([_, once], [_, never]) = (units(&once), units(&never));
     assert!((once - never).abs() < 0.5, "hours of the agent close as ever: {once} {never}");
 }
+
+#[test]
+fn after_a_long_holiday_the_first_calls_are_no_burst() {
+    let (mut engine, mut out) = (engine(), Vec::new());
+    for day in (0..20).chain(30..32) {
+        for minute in (0..480).step_by(6) {
+            for agent in ["a", "b"] {
+                out.extend(call(&mut engine, day * DAY_MS + minute * 60_000, agent, "clerk", "crm/orders"));
+            }
+        }
+    }
+    let bursts: Vec<_> = out.iter().filter_map(Output::alert).collect();
+    assert!(bursts.is_empty(), "{bursts:?}");
+}
