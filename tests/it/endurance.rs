@@ -9,6 +9,7 @@ use tiltmeter::baseline::learning::MOST_TYPES;
 use tiltmeter::config::Config;
 use tiltmeter::engine::unit::Position;
 use tiltmeter::engine::{Engine, Output};
+use tiltmeter::finding::Family;
 use tiltmeter::time::{DAY_MS, EventTime, HOUR_MS};
 use tiltmeter::wire::audit_event::decode;
 
@@ -141,14 +142,22 @@ fn one_call_of_next_year_does_not_hold_its_agents_hours_open() {
 
 #[test]
 fn after_a_long_holiday_the_first_calls_are_no_burst() {
-    let (mut engine, mut out) = (engine(), Vec::new());
-    for day in (0..20).chain(30..32) {
+    let mut engine = engine();
+    let mut least = 1.0_f64;
+    for day in (0..20).chain([30]) {
         for minute in (0..480).step_by(6) {
             for agent in ["a", "b"] {
-                out.extend(call(&mut engine, day * DAY_MS + minute * 60_000, agent, "clerk", "crm/orders"));
+                let time = START.plus_ms(day * DAY_MS + minute * 60_000);
+                let line = format!(
+                    r#"{{"time":"{time}","agent_id":"{agent}","agent_type":"clerk","action":"read"}}"#
+                );
+                let event = decode(line.as_bytes()).unwrap();
+                let judged = engine.judge(&event, Position::default(), &mut Vec::new());
+                if day == 30 {
+                    least = least.min(judged.families[Family::Bursts as usize]);
+                }
             }
         }
     }
-    let bursts: Vec<_> = out.iter().filter_map(Output::alert).collect();
-    assert!(bursts.is_empty(), "{bursts:?}");
+    assert!(least > 0.1, "ten calls an hour as ever, p = {least}");
 }
