@@ -58,7 +58,10 @@ pub fn last_judged(records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Option<(i64, i64)> {
 /// * `committed`: where the partition stands; none where nothing was committed.
 /// * `log`: the records there are.
 /// * `common`: versions, and control records; the latter complete up to now.
-/// * `newest`: the version that holds where nothing else is known.
+/// * `newest`: the version that holds where the one by which it was judged is not known any more.
+///
+/// A partition of which nothing was committed begins by what is shipped, whatever is the newest: that follows from no pin,
+/// and whoever begins once more must not judge its first records by another version.
 ///
 /// What was lost makes agents less well known, and is said; it never makes an alert id or a sequence number be used
 /// twice.
@@ -94,10 +97,12 @@ pub fn restore(
         ));
         stands.offset = start;
     }
-    let origin = head.as_ref().map_or((stands, newest.number()), |head| head.origin);
+    let first = if told.is_none() { common.version(0, 0) } else { None };
+    let first = first.unwrap_or(newest);
+    let origin = head.as_ref().map_or((stands, first.number()), |head| head.origin);
     let was_saved = head.as_ref().map_or(u64::from(told.is_some()).wrapping_neg(), |head| head.saved);
     let mut partition = Partition {
-        engine: Engine::member(settings.engine.clone(), Arc::clone(&newest)),
+        engine: Engine::member(settings.engine.clone(), first),
         position: stands,
         muted_until: stands,
         saved: [Saved::default(); SLICES],

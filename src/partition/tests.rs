@@ -6,6 +6,7 @@
 mod damage;
 mod sight;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -42,6 +43,25 @@ impl Common for World {
     fn control(&self, _: i64) -> Vec<Arc<str>> {
         Vec::new()
     }
+}
+
+/// One version and nothing else.
+struct Alone(Arc<Version>);
+
+impl Common for Alone {
+    fn version(&self, _: u64, _: i64) -> Option<Arc<Version>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn control(&self, _: i64) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+}
+
+/// A partition that has judged nothing yet, by the version that alone there is.
+fn begun(settings: PartitionSettings, version: Arc<Version>) -> Partition {
+    let alone = Alone(Arc::clone(&version));
+    restore(settings, &BTreeMap::new(), None, (0, i64::MAX), &alone, version).partition
 }
 
 fn engine_settings() -> Settings {
@@ -179,6 +199,8 @@ struct Broker {
     before: BTreeMap<Vec<u8>, Vec<u8>>,
     committed: Option<Position>,
     told: Vec<Outgoing>,
+    /// How often it was restored from.
+    restores: Cell<usize>,
 }
 
 impl Broker {
@@ -199,7 +221,9 @@ impl Broker {
         if flaw == Flaw::PinsIgnored {
             state.retain(|key, _| !key.starts_with(b"pin"));
         }
-        let newest = Arc::clone(&world().versions[0]);
+        // Others go on meanwhile, and what they learn makes new versions.
+        let newest = Arc::clone(&world().versions[self.restores.get() % world().versions.len()]);
+        self.restores.set(self.restores.get() + 1);
         let end = world().values.len() as i64;
         let Restored { mut partition, .. } =
             restore(settings(Copies::One), &state, self.committed, (0, end), world(), newest);
@@ -472,8 +496,7 @@ fn what_is_said_of_one_agent_waits_in_its_own_partition_alone() {
     let waiting = |number: i32| {
         let mut settings = settings(Copies::Two);
         (settings.number, settings.partitions) = (number, 4);
-        let version = Arc::clone(&world().versions[0]);
-        let mut partition = restore(settings, &BTreeMap::new(), None, (0, 0), world(), version).partition;
+        let mut partition = begun(settings, Arc::clone(&world().versions[0]));
         for at in 0..8 {
             partition.pin(verdict(at, at as i64), world()).unwrap();
         }

@@ -287,8 +287,7 @@ fn a_slice_that_is_ahead_is_not_saved_as_of_an_earlier_record() {
 fn whoever_alone_holds_a_version_judges_by_it_as_it_was_made() {
     let made = world().versions[3].save().unwrap();
     let alone = Arc::new(Version::restore(engine_settings(), &made).unwrap());
-    let Restored { mut partition, .. } =
-        restore(settings(Copies::One), &BTreeMap::new(), None, (0, i64::MAX), world(), alone);
+    let mut partition = begun(settings(Copies::One), alone);
     take_until(&mut partition, 2300);
     assert!(partition.engine.version().save().unwrap() == made, "the version was changed");
 }

@@ -11,7 +11,7 @@ fn a_level_does_not_fall_while_events_are_missing_and_says_so() {
     let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
     let version = Arc::new(Version::new(engine.clone()));
     let settings = PartitionSettings { engine, ..settings(Copies::One) };
-    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
+    let mut partition = begun(settings, version);
     let told = |partition: &mut Partition| -> Vec<RiskUpdate> {
         let commit = partition.commit(PACE, 0, false).unwrap();
         let outputs = commit.into_iter().flat_map(|commit| commit.outputs);
@@ -106,7 +106,7 @@ fn whoever_is_forgotten_while_nobody_sees_him_is_told_of_as_not_watched() {
     let engine = Config::parse(&text, Path::new("")).unwrap().settings().unwrap();
     let version = Arc::new(Version::new(engine.clone()));
     let settings = PartitionSettings { engine, ..settings(Copies::One) };
-    let mut partition = restore(settings, &BTreeMap::new(), None, (0, i64::MAX), world(), version).partition;
+    let mut partition = begun(settings, version);
     let event = |offset: i64, agent: usize| {
         let value = serde_json::json!({"schema": "tiltmeter.audit-event.v1", "event_id": offset.to_string(),
             "time": EventTime(1_769_000_000_000 + offset).to_string(), "agent_id": format!("agent {agent}"), "agent_type": "t", "action": "read",
