@@ -37,6 +37,8 @@ mod between;
 mod breaking;
 #[path = "../../tests/it/kafka/deployment.rs"]
 mod deployment;
+#[path = "../../tests/it/kafka/instance.rs"]
+mod instance;
 #[path = "../../tests/it/kafka/proxy.rs"]
 mod proxy;
 #[path = "../../tests/it/kafka/rig.rs"]
