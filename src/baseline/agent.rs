@@ -218,7 +218,8 @@ impl Familiar {
     }
 
     /// How familiar a key is, without using it.
-    pub fn look(&self, space: KeySpace, key: u64) -> Familiarity {
+    #[cfg(test)]
+    fn look(&self, space: KeySpace, key: u64) -> Familiarity {
         let known = self.place(shortened(space, key));
         let uses = known.and_then(|place| self.uses().get(place)).map(|&number| Uses::new(number));
         let of = |all: [u32; 3]| all.get(space as usize).copied().map_or(0.0, f64::from);

@@ -136,8 +136,6 @@ pub struct Explanation {
     pub expected: f64,
     /// What is usual for its type in as many attempts.
     pub expected_of_type: f64,
-    /// Probability of as many or more, in (0, 1].
-    pub p: f64,
     /// All this in one sentence.
     pub sentence: String,
 }
@@ -157,13 +155,7 @@ pub fn explain(judged: &FailureBits, prior: &FailurePrior) -> Explanation {
         number(expected),
         number(expected_of_type)
     );
-    Explanation {
-        observed: f64::from(judged.observed),
-        expected,
-        expected_of_type,
-        p: judged.law.upper_p(judged.observed, judged.attempts),
-        sentence,
-    }
+    Explanation { observed: f64::from(judged.observed), expected, expected_of_type, sentence }
 }
 
 #[cfg(test)]
@@ -254,6 +246,5 @@ mod tests {
             told.sentence,
             "12 of 32 calls were refused, each at another resource; 0.032 are usual for it, 0.032 for its type"
         );
-        assert!(told.p > 0.0 && told.p <= (-judged.bits).exp2(), "{told:?} {judged:?}");
     }
 }

@@ -3,42 +3,21 @@
 //! Knows an agent's counts and the priors of its type. Must not know what was called.
 
 use crate::baseline::rate::{PerScale, Rate, Scale};
-use crate::stats::rate::{NegativeBinomial, Prior};
+use crate::stats::rate::Prior;
 use serde::{Deserialize, Serialize};
-
-/// What a count was compared with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Reference {
-    /// The agent's own history, smoothed by its type.
-    Own,
-    /// Its type alone: what it would be expected to do had it no history.
-    Type,
-}
 
 /// How unusual the number of an agent's calls is.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FrequencyBits {
-    /// Surprise, ≥ 0: that of the stronger scale and reference. Bits.
+    /// Surprise, ≥ 0: that of the stronger scale and of what it is compared with. Bits.
     pub bits: f64,
     /// The scale.
     pub scale: Scale,
-    /// The reference.
-    pub reference: Reference,
 }
 
 impl FrequencyBits {
     /// Nothing was counted.
-    pub const NOTHING: Self = Self { bits: 0.0, scale: Scale::FiveMinutes, reference: Reference::Own };
-
-    /// Law under which the count was judged: expected number and size, for a window and a half. To be asked with
-    /// the counts and priors of the judgement; not kept, because most judgements say nothing.
-    pub fn law(&self, priors: &PerScale<Prior>, rate: &Rate) -> NegativeBinomial {
-        let prior = priors.of(self.scale);
-        match self.reference {
-            Reference::Own => rate.expected(self.scale, prior),
-            Reference::Type => Rate::expected_of_peers(prior),
-        }
-    }
+    pub const NOTHING: Self = Self { bits: 0.0, scale: Scale::FiveMinutes };
 }
 
 /// Judges the counts of an agent as they stand; they may be asked for while their windows are still open.
@@ -56,13 +35,13 @@ pub fn judge(priors: &PerScale<Prior>, rate: &Rate) -> FrequencyBits {
         if !rate.is_usual(scale, prior) {
             let bits = rate.expected(scale, prior).upper_bits(observed);
             if bits > strongest.bits {
-                strongest = FrequencyBits { bits, scale, reference: Reference::Own };
+                strongest = FrequencyBits { bits, scale };
             }
         }
         if rate.is_young() {
             let bits = Rate::expected_of_peers(prior).upper_bits(observed);
             if bits > strongest.bits {
-                strongest = FrequencyBits { bits, scale, reference: Reference::Type };
+                strongest = FrequencyBits { bits, scale };
             }
         }
     }
@@ -80,8 +59,6 @@ pub struct Explanation {
     pub expected: f64,
     /// Calls usual for its type in as long.
     pub expected_of_type: f64,
-    /// Probability of what was judged or more, in (0, 1].
-    pub p: f64,
     /// All this in one sentence.
     pub sentence: String,
 }
@@ -105,8 +82,7 @@ pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) ->
         number(expected),
         number(expected_of_type)
     );
-    let p = judged.law(priors, rate).upper_p(rate.observed(scale));
-    Explanation { observed, minutes, expected, expected_of_type, p, sentence }
+    Explanation { observed, minutes, expected, expected_of_type, sentence }
 }
 
 /// A silence in one sentence.

@@ -64,12 +64,6 @@ impl Vocabulary {
         }
     }
 
-    /// Key of the agent an event is about: agents of two tenants are two agents.
-    pub fn agent(&self, event: &AuditEvent<'_>) -> Key {
-        let tenant = event.tenant.as_deref().map_or(0, |t| self.identity.of(t));
-        mix(tenant, self.identity.of(&event.agent_id))
-    }
-
     /// Text of an action, if it was kept.
     pub fn action_name(&self, action: Key) -> Option<&str> {
         self.actions.get(&action).map(|(_, name)| &**name)

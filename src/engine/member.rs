@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::{Now, StreamClock};
 use super::forgotten::Loss;
 use super::output::Output;
-use super::slice::OfType;
+use super::slice::{OfType, Slice};
 use super::storm::Storm;
 use super::unit::Position;
 use super::version::Version;
@@ -216,16 +216,22 @@ impl Engine {
             return;
         }
         let awake = self.slices.iter_mut().filter(|slice| !slice.asleep);
-        let mut types: Vec<(Key, OfType)> = Vec::new();
-        for slice in awake {
-            for (key, of_type) in &mut slice.types {
-                types.extend(of_type.take().map(|taken| (*key, taken)));
-            }
-        }
-        // Stable: those of one type stay in the order of the slices.
-        types.sort_by_key(|(key, _)| *key);
+        let types = take_learned(awake);
         member.parts.push(Part { boundary: EventTime(boundary), began: member.began, types });
     }
+}
+
+/// Takes out everything that slices have learned and counted, types in the order of their keys, those of one type in the order
+/// of the slices.
+pub(super) fn take_learned<'s>(slices: impl Iterator<Item = &'s mut Slice>) -> Vec<(Key, OfType)> {
+    let mut types: Vec<(Key, OfType)> = Vec::new();
+    for slice in slices {
+        for (key, of_type) in &mut slice.types {
+            types.extend(of_type.take().map(|taken| (*key, taken)));
+        }
+    }
+    types.sort_by_key(|(key, _)| *key);
+    types
 }
 
 impl Version {

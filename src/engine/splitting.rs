@@ -13,13 +13,12 @@ use std::sync::Arc;
 
 use super::clock::StreamClock;
 use super::forgotten::Loss;
-use super::member::{Moment, Part};
+use super::member::{Moment, Part, take_learned};
 use super::registry::Known;
 use super::slice::{OfType, Slice};
 use super::version::Version;
 use super::watched::NEVER;
 use super::{Engine, Settings, slice_of};
-use crate::identity::Key;
 
 /// What an engine holds, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +115,7 @@ impl Engine {
         let mut whole = Self::new(settings);
         let mut parts = Vec::with_capacity(members.len());
         for mut member in members {
-            let types = member.take_learned();
+            let types = take_learned(member.slices.iter_mut());
             parts.push(Part::new(now.time, member.moment().began(), types));
             let gap_ms = member.clock.now().map_or(now.gap_ms, |own| own.gap_ms);
             for (to, from) in whole.slices.iter_mut().zip(member.slices) {
@@ -152,19 +151,6 @@ impl Engine {
         }
         watched.forget_habits(now.watched(now.time));
         true
-    }
-
-    /// Takes out everything that was learned and counted, types in the order of their keys, those of one type in the order of
-    /// the slices.
-    fn take_learned(&mut self) -> Vec<(Key, OfType)> {
-        let mut types: Vec<(Key, OfType)> = Vec::new();
-        for slice in &mut self.slices {
-            for (key, of_type) in &mut slice.types {
-                types.extend(of_type.take().map(|taken| (*key, taken)));
-            }
-        }
-        types.sort_by_key(|(key, _)| *key);
-        types
     }
 }
 

@@ -70,44 +70,44 @@ impl Fade {
     }
 }
 
-/// A sum that fades by itself: value and the day it was last brought up to date.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DecayedSum {
-    /// What is left, as of `day`.
-    votes: Votes,
-    /// Days since 1970.
-    day: i64,
-}
-
-impl DecayedSum {
-    /// Adds votes on a day (days since 1970). A day before the last one counts as the last one: late
-    /// observations are not lost, and never revive what has faded.
-    pub fn add(&mut self, day: i64, votes: Votes, half_life_days: f64) {
-        self.votes = self.at(day, half_life_days).saturating_add(votes);
-        self.day = self.day.max(day);
-    }
-
-    /// What is left on a day. Constant time.
-    pub fn at(&self, day: i64, half_life_days: f64) -> Votes {
-        if self.votes == 0 {
-            return 0;
-        }
-        Fade::after(day.saturating_sub(self.day), half_life_days).apply(self.votes)
-    }
-
-    /// Adds another sum of the same half-life.
-    pub fn merge(&mut self, other: &Self, half_life_days: f64) {
-        let day = self.day.max(other.day);
-        self.votes = self.at(day, half_life_days).saturating_add(other.at(day, half_life_days));
-        self.day = day;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A sum that fades by itself: value and the day it was last brought up to date.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    struct DecayedSum {
+        /// What is left, as of `day`.
+        votes: Votes,
+        /// Days since 1970.
+        day: i64,
+    }
+
+    impl DecayedSum {
+        /// Adds votes on a day (days since 1970). A day before the last one counts as the last one: late
+        /// observations are not lost, and never revive what has faded.
+        fn add(&mut self, day: i64, votes: Votes, half_life_days: f64) {
+            self.votes = self.at(day, half_life_days).saturating_add(votes);
+            self.day = self.day.max(day);
+        }
+
+        /// What is left on a day. Constant time.
+        fn at(&self, day: i64, half_life_days: f64) -> Votes {
+            if self.votes == 0 {
+                return 0;
+            }
+            Fade::after(day.saturating_sub(self.day), half_life_days).apply(self.votes)
+        }
+
+        /// Adds another sum of the same half-life.
+        fn merge(&mut self, other: &Self, half_life_days: f64) {
+            let day = self.day.max(other.day);
+            self.votes = self.at(day, half_life_days).saturating_add(other.at(day, half_life_days));
+            self.day = day;
+        }
+    }
 
     /// The slow twin: keeps every observation and weighs each one by its age.
     fn slow_sum(observations: &[(i64, Votes)], day: i64, half_life: f64) -> f64 {

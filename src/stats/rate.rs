@@ -3,7 +3,6 @@
 //! Knows counts, exposures and windows. Must not know who counts what, nor how long a window is.
 
 use serde::{Deserialize, Serialize};
-use statrs::function::beta::checked_beta_reg;
 
 mod pooled;
 
@@ -92,42 +91,6 @@ impl NegativeBinomial {
         };
         (own - total * both).max(0.0)
     }
-
-    /// Probability of `count` or more, in (0, 1]. For explanations: slow.
-    ///
-    /// The law knows whole numbers only; for a count between two of them this is the probability of the larger
-    /// one or more. Where p is too small for a number it is the bound of [`NegativeBinomial::upper_bits`].
-    ///
-    /// # Formula
-    ///
-    /// P(X ≥ x) = I(μ/(μ + k); x, k), I the regularised incomplete beta function (DLMF 8.17.24).
-    pub fn upper_p(&self, count: f64) -> f64 {
-        let whole = count.ceil().min(LARGEST);
-        if whole.is_nan() || whole < 1.0 {
-            return 1.0;
-        }
-        let p = checked_beta_reg(whole, self.size, self.mean / (self.mean + self.size));
-        usable(p.ok(), self.upper_bits(whole))
-    }
-
-    /// Probability of `count` or fewer, in (0, 1]. For explanations: slow.
-    ///
-    /// For a count between two whole numbers this is the probability of the smaller one or fewer.
-    ///
-    /// # Formula
-    ///
-    /// P(X ≤ x) = I(k/(μ + k); k, x + 1) (DLMF 8.17.24 with 8.17.4).
-    pub fn lower_p(&self, count: f64) -> f64 {
-        let whole = count.max(0.0).floor().min(LARGEST);
-        let p = checked_beta_reg(self.size, whole + 1.0, self.size / (self.mean + self.size));
-        usable(p.ok(), self.lower_bits(whole))
-    }
-}
-
-/// A computed probability, or its bound where it was lost to rounding.
-fn usable(p: Option<f64>, bound_bits: f64) -> f64 {
-    let p = p.filter(|p| *p > 0.0).unwrap_or_else(|| (-bound_bits).exp2());
-    p.clamp(f64::MIN_POSITIVE, 1.0)
 }
 
 /// What is believed of a member's rate before it has counted anything: Gamma(shape, exposure), and how much the

@@ -15,8 +15,6 @@ const MEANS: (f64, f64) = (1e-6, 0.999);
 const STRENGTHS: (f64, f64) = (2.0, 200.0);
 /// Most trials that are judged: beyond them the logarithms lose the digits that matter.
 const LARGEST_TRIALS: f64 = 1e7;
-/// Trials up to which the tail is summed exactly.
-const EXACT_TRIALS: u32 = 4096;
 
 /// What is believed of a share, a beta law by mean and strength, and the law of hits that follows.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -67,36 +65,6 @@ impl BetaBinomial {
         let nats = (1.0 - ratio).ln() - self.ln_probability(k, n);
         // No number where the ratio is too large.
         (nats / std::f64::consts::LN_2).max(0.0)
-    }
-
-    /// Probability of `hits` or more in `trials`, in (0, 1]. For explanations: linear in `trials`, and beyond
-    /// 4,096 of them the bound.
-    ///
-    /// # Formula
-    ///
-    /// P(k) = C(n, k)·B(α + k, β + n − k)/B(α, β), summed upwards by the ratio of neighbours (Johnson, Kemp &
-    /// Kotz, *Univariate Discrete Distributions*, 3rd ed., §6.2.2).
-    pub fn upper_p(&self, hits: u32, trials: u32) -> f64 {
-        let bound = || (-self.upper_bits(f64::from(hits), f64::from(trials))).exp2();
-        let p = if hits == 0 {
-            1.0
-        } else if trials > EXACT_TRIALS || hits > trials {
-            bound()
-        } else {
-            self.summed(hits, trials)
-        };
-        p.clamp(f64::MIN_POSITIVE, 1.0)
-    }
-
-    fn summed(&self, hits: u32, trials: u32) -> f64 {
-        let ((alpha, beta), n) = (self.parameters(), f64::from(trials));
-        let (mut term, mut sum) = (1.0, 0.0);
-        for k in hits..=trials {
-            sum += term;
-            let k = f64::from(k);
-            term *= (n - k) / (k + 1.0) * (alpha + k) / (beta + n - k - 1.0);
-        }
-        (self.ln_probability(f64::from(hits), n) + f64::ln(sum)).exp()
     }
 
     /// ln P(k) of k hits in n trials, 0 ≤ k ≤ n.

@@ -92,7 +92,6 @@ fn a_burst_is_seen_in_a_mature_agent() {
         rate.count(2000 * WINDOW_MS, (10.0 * per_window) as u32, &priors);
         let judged = judge(&priors, &rate);
         assert!(judged.bits > 12.0, "{per_window}: {judged:?}");
-        assert_eq!(judged.reference, Reference::Own);
     }
 }
 
@@ -146,7 +145,7 @@ fn a_usual_window_costs_no_bits() {
     rate.count(0, 9, &priors);
     let judged = judge(&priors, &rate);
     assert_eq!((judged.bits, rate.observed(Scale::Hour)), (0.0, 9.0));
-    assert_eq!(judged.law(&priors, &rate).mean(), 15.0);
+    assert_eq!(rate.expected(Scale::FiveMinutes, priors.of(Scale::FiveMinutes)).mean(), 15.0);
 }
 
 #[test]
@@ -160,7 +159,6 @@ fn a_judgement_is_told_in_one_sentence() {
     let judged = judge(&priors, &rate);
     let told = explain(&judged, &priors, &rate);
     assert_eq!(told.sentence, "212 calls in 5 minutes; 14 are usual for it, 11 for its type");
-    assert!(told.p <= (-judged.bits).exp2() && told.p > 0.0, "{told:?} {judged:?}");
 
     rate.count(1001 * WINDOW_MS, 1, &priors);
     let told = explain(&judge(&priors, &rate), &priors, &rate);

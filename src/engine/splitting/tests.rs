@@ -13,6 +13,7 @@ use crate::control::{Control, ControlRecord, Maintenance, Subject};
 use crate::engine::Output;
 use crate::engine::unit::Position;
 use crate::event::AuditEvent;
+use crate::identity::Key;
 use crate::risk::{Decision, Verdict};
 use crate::simulate::{Scenario, Simulation};
 use crate::time::EventTime;
