@@ -165,7 +165,7 @@ impl<'t> Moment<'_, 't> {
         let level = level::deserves(
             weighed.alarm_p,
             alerts,
-            &agreement(&weighed),
+            &agreement(weighed.unit.has_content(), &weighed.p),
             thresholds.low(),
             thresholds.calibrated,
             criticality,
@@ -454,13 +454,18 @@ impl<'t> Moment<'_, 't> {
 }
 
 /// Each family's part if they all were one OR: two that say about the same agree, one that is much less probable than the
-/// others stands alone.
-fn agreement(Weighed { unit, p, .. }: &Weighed<'_>) -> SmallVec<[f64; Family::COUNT]> {
-    let mut terms = UnitKind::Hour.terms(p);
-    if unit.has_content() {
-        terms.extend(UnitKind::Session.terms(p));
+/// others stands alone. What one value says in two families is one thing.
+pub(super) fn agreement(has_content: bool, p: &[f64; Family::COUNT]) -> [f64; Family::COUNT] {
+    let kinds: &[UnitKind] =
+        if has_content { &[UnitKind::Hour, UnitKind::Session] } else { &[UnitKind::Hour] };
+    let terms: SmallVec<[(f64, f64); Family::COUNT]> = kinds.iter().flat_map(|kind| kind.terms(p)).collect();
+    let mut agreeing = [0.0; Family::COUNT];
+    for (&family, share) in kinds.iter().flat_map(|kind| kind.families()).zip(combine::shares(&terms)) {
+        let family = if family == Family::ToolValues { Family::CallContent } else { family };
+        let sum = at_family(&agreeing, family) + share;
+        set(&mut agreeing, family, sum);
     }
-    combine::shares(&terms).collect()
+    agreeing
 }
 
 fn leading(shares: &[Share]) -> Option<Family> {

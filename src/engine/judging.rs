@@ -11,7 +11,7 @@ use super::fleet_shift;
 use super::held_back;
 use super::output::Output;
 use super::registry;
-use super::slice::{Arrival, OfType, Slice};
+use super::slice::{Arrival, OfType, Slice, type_name};
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use super::watched::Watched;
@@ -87,7 +87,8 @@ impl Slice {
         if self.is_duplicate(arrival) {
             return Judgement::NOTHING;
         }
-        let call = self.vocabulary.call(event);
+        let mut call = self.vocabulary.call(event);
+        self.place(version, &mut call);
         let slot = self.watch(version, now, arrival.agent, &call, out);
         self.close_ended(version, slot, now.believed(event.time));
         self.judge_call(version, now, slot, &call, (arrival, position), out)
@@ -105,8 +106,8 @@ impl Slice {
     ) -> Judgement {
         let time = now.believed(call.event.time);
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
-        let name = call.event.agent_type();
-        let of_type = self.types.entry(call.agent_type).or_insert_with(|| OfType::new(name));
+        let own_type = || OfType::new(type_name(&self.vocabulary, call));
+        let of_type = self.types.entry(call.agent_type).or_insert_with(own_type);
         let Some(watched) = self.agents.get_mut(slot) else {
             debug_assert!(false, "an agent is watched before its call is judged");
             return Judgement::NOTHING;

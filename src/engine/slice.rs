@@ -19,7 +19,7 @@ use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
 use crate::assess::budget::Counted;
-use crate::baseline::learning::{Delta, MOST_TYPES};
+use crate::baseline::learning::Delta;
 use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
@@ -30,6 +30,11 @@ use crate::time::EventTime;
 
 /// Parts of the state.
 pub const SLICES: usize = 64;
+/// Types that a slice meets before they are in the version; agents of types beyond are of [`OTHERS`]. What is kept of one is some
+/// kilobytes, and its name costs whoever makes it up nothing.
+const NEW_TYPES: usize = 256;
+/// The type of agents whose own is one too many.
+const OTHERS: &str = "~others";
 /// Events that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
 /// Verdicts that a slice knows when they are given again.
@@ -121,6 +126,12 @@ impl OfType {
     }
 }
 
+/// The name of the type under which a call is judged.
+pub(super) fn type_name<'e>(vocabulary: &Vocabulary, call: &Call<'e, '_>) -> &'e str {
+    let own = call.event.agent_type();
+    if call.agent_type == vocabulary.identity().of(own) { own } else { OTHERS }
+}
+
 impl OfType {
     /// Whether nothing would be lost with it.
     fn is_bare(&self) -> bool {
@@ -131,7 +142,7 @@ impl OfType {
 impl Slice {
     /// Forgets types of which nothing is known here, nor in the version, and that no agent here is of, once there are too many.
     pub fn forget_types(&mut self, version: &Version) {
-        if self.types.len() > MOST_TYPES {
+        if self.types.len() > NEW_TYPES / 2 {
             let used: HashSet<Key, RandomState> =
                 self.agents.iter().map(|(_, _, watched)| watched.agent_type).collect();
             self.types.retain(|key, of_type| {
@@ -170,6 +181,17 @@ impl Slice {
         }
     }
 
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub fn shift(&mut self, by_ms: i64) {
+        self.timers.clear();
+        for (agent, watched) in self.agents.iter_mut() {
+            watched.shift(by_ms);
+            if watched.timer != NEVER {
+                self.timers.insert((watched.timer, agent));
+            }
+        }
+    }
+
     /// From now on other settings hold.
     pub fn heed(&mut self, settings: &Settings) {
         let (actions, arguments) = self.vocabulary.names();
@@ -196,7 +218,8 @@ impl Slice {
             self.make_room(version, now, out);
         }
         let stub = self.stubs.remove(&agent);
-        let of_type = self.of_type(call.agent_type, event.agent_type());
+        let name = type_name(&self.vocabulary, call);
+        let of_type = self.of_type(call.agent_type, name);
         if !version.frozen {
             of_type.delta.agent(agent, stub.is_none());
         }
@@ -220,6 +243,14 @@ impl Slice {
             self.apply(version, now, agent, &verdict, out);
         }
         slot
+    }
+
+    /// A call is judged under its agent's type, where that is known or can still be learned.
+    pub fn place(&self, version: &Version, call: &mut Call<'_, '_>) {
+        let is_known = || self.types.contains_key(&call.agent_type) || version.of(call.agent_type).is_some();
+        if self.types.len() >= NEW_TYPES && !is_known() {
+            call.agent_type = self.vocabulary.identity().of(OTHERS);
+        }
     }
 
     /// What the slice keeps of a type.
