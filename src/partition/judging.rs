@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::canary::is_canary;
+use super::keys::risk_key;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
@@ -456,11 +457,6 @@ impl Partition {
             self.engine.set_storm(storm);
         }
     }
-}
-
-/// The key of an agent: agents of two tenants are two agents.
-pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
-    tenant.map_or_else(|| agent_id.to_owned(), |tenant| format!("{tenant}/{agent_id}"))
 }
 
 /// No version but the first: where versions are frozen.

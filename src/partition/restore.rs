@@ -227,6 +227,11 @@ impl Partition {
     fn put_pins_back(&mut self, records: Vec<PinRecord>, stands: Position, ahead: bool) -> usize {
         let mut known: BTreeMap<u64, PinRecord> =
             records.into_iter().map(|record| (record.position.pins, record)).collect();
+        // What was not deleted before is deleted now.
+        let done = (0..self.position.pins).rev().map_while(|number| known.remove(&number));
+        let mut done: Vec<PinRecord> = done.collect();
+        done.reverse();
+        self.pins.extend(done.into_iter().map(|PinRecord { position, pin }| (position, pin)));
         let mut offset = self.position.offset;
         let mut lost = 0;
         for pins in self.position.pins.. {

@@ -132,3 +132,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn types_that_were_made_up_are_forgotten_with_the_agents_that_had_them() {
+    let mut agents = Agents::default();
+    take(&mut agents, (0, 0), &update(None, "steady", Level::High, 90.0));
+    for number in 0..3 * WORDS {
+        let risk =
+            RiskUpdate { agent_type: format!("type {number}"), ..update(None, "mole", Level::Low, 1.0) };
+        take(&mut agents, (0, 1), &risk);
+    }
+    assert!(agents.words.by_number.len() < 2 * WORDS, "{} words", agents.words.by_number.len());
+    let steady = agents.of(None, "steady").unwrap();
+    assert_eq!(steady.risk, update(None, "steady", Level::High, 90.0));
+    assert_eq!(agents.of(None, "mole").unwrap().risk.agent_type, format!("type {}", 3 * WORDS - 1));
+}
