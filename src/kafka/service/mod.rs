@@ -16,6 +16,7 @@ mod figures;
 pub mod lookup;
 mod names;
 mod normalise;
+mod overload;
 mod pinned;
 mod pulse;
 mod read;
@@ -99,6 +100,8 @@ pub struct PartitionStatus {
     pub version: u64,
     /// Why what its agents do cannot be seen at present.
     pub blindness: Option<Blindness>,
+    /// Whether calls that repeat others are left out.
+    pub sheds: bool,
     /// What happened so far.
     pub counts: Counts,
     /// Its slices as they were saved last, packed; of those that were not saved since it was put back, nothing. Bytes.
