@@ -69,6 +69,11 @@ pub trait Common {
 
     /// The control records before an offset of their topic, in its order, as JSON.
     fn control(&self, until: i64) -> Vec<Arc<str>>;
+
+    /// Whether some of it is lost: then what is judged again may be judged otherwise than it was.
+    fn has_lost(&self) -> bool {
+        false
+    }
 }
 
 /// What happened in a partition so far.

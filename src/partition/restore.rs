@@ -180,7 +180,7 @@ pub fn restore(
             partition.counts.lost_slices, partition.settings.number
         ));
     }
-    let mut otherwise = false;
+    let mut otherwise = told.is_some() && common.has_lost();
     if let Some((as_of, moment, number, next_control, shedding)) = oldest {
         partition.position = as_of;
         partition.shedding = shedding;

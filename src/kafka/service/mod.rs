@@ -78,6 +78,8 @@ pub(in crate::kafka::service) struct Shared {
     pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
+    /// Whether control records or versions could not be read.
+    has_lost: AtomicBool,
     /// Consumers that the group has given something, or nothing.
     joined: AtomicU32,
 }
@@ -127,6 +129,7 @@ impl Shared {
             metrics,
             status: Mutex::default(),
             stop: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
             joined: AtomicU32::new(0),
             clients,
             engine,
@@ -137,6 +140,11 @@ impl Shared {
     /// Whether the service is to end.
     pub fn stops(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Notes that control records or versions could not be read.
+    pub fn lose(&self) {
+        self.has_lost.store(true, Ordering::Relaxed);
     }
 
     /// Notes that a consumer has joined the group for the first time.
@@ -178,6 +186,10 @@ impl Common for Shared {
 
     fn control(&self, until: i64) -> Vec<Arc<str>> {
         self.control.until(until)
+    }
+
+    fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Relaxed)
     }
 }
 

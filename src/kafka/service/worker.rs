@@ -20,13 +20,13 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use self::taking::{Suspect, incoming, pin, take};
 use self::tally::Tally;
-use self::unreadable::is_unreadable;
 use super::assignment::Membership;
 use super::writer::Writer;
 use super::{PartitionStatus, Shared};
 use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
+use crate::kafka::unreadable::is_unreadable;
 use crate::partition::{Incoming, Pace, Partition, Restored};
 
 /// How long a poll waits for the first record.
