@@ -4,6 +4,7 @@
 //! all. What a real broker does is tested elsewhere.
 
 mod damage;
+mod outage;
 mod shedding;
 mod sight;
 

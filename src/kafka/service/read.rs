@@ -48,6 +48,8 @@ pub(super) struct Reader {
     said: Cell<Option<Instant>>,
     /// The next record, as far as that is known.
     next: Cell<i64>,
+    /// Whether the consumer has met what cannot be read, and may have gone anywhere since.
+    met_unreadable: Cell<bool>,
     /// What could not be read: first offsets, and those behind the last.
     lost: RefCell<Vec<(i64, i64)>>,
 }
@@ -65,6 +67,7 @@ impl Reader {
             clients,
             said: Cell::new(None),
             next,
+            met_unreadable: Cell::new(false),
             lost: RefCell::default(),
         })
     }
@@ -101,6 +104,13 @@ impl Reader {
     pub fn read(&self, wait: Duration, mut each: impl FnMut(Read<'_>)) -> Result<bool, Failure> {
         let until = Instant::now() + wait;
         loop {
+            if self.met_unreadable.get() {
+                if let Err(failure) = self.pass_over() {
+                    self.wait_for(failure)?;
+                    return Ok(false);
+                }
+                self.met_unreadable.set(false);
+            }
             let left = until.saturating_duration_since(Instant::now());
             let consumer = self.consumer.borrow();
             match consumer.poll(left) {
@@ -115,24 +125,26 @@ impl Reader {
                     });
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(true),
-                Some(Err(error)) if is_unreadable(&error) => {
-                    drop(consumer);
-                    self.pass_over()?;
-                }
+                Some(Err(error)) if is_unreadable(&error) => self.met_unreadable.set(true),
                 Some(Err(error)) => {
                     let doing = format!("read {} [{}]", self.topic, self.partition);
-                    let failure = Failure::new(&doing, &error, consumer.context().trouble().as_ref());
-                    if failure.next != Next::Retry {
-                        return Err(failure);
-                    }
-                    let is_said = self.said.get().is_some_and(|said| said.elapsed() < SAID_EVERY);
-                    if failure.cause == Cause::Refused && !is_said {
-                        self.said.set(Some(Instant::now()));
-                        self.clients.say(Severity::Warning, &format!("{failure}; it is tried again"));
-                    }
+                    self.wait_for(Failure::new(&doing, &error, consumer.context().trouble().as_ref()))?;
                 }
             }
         }
+    }
+
+    /// What passes by itself is waited for; that we are not let in is said.
+    fn wait_for(&self, failure: Failure) -> Result<(), Failure> {
+        if failure.next != Next::Retry {
+            return Err(failure);
+        }
+        let is_said = self.said.get().is_some_and(|said| said.elapsed() < SAID_EVERY);
+        if failure.cause == Cause::Refused && !is_said {
+            self.said.set(Some(Instant::now()));
+            self.clients.say(Severity::Warning, &format!("{failure}; it is tried again"));
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ mod decisions;
 mod demo;
 mod deployment;
 mod described;
+mod exhausted;
 mod faults;
 mod frozen;
 mod instance;

@@ -81,7 +81,11 @@ fn until_it_says(deployment: &Deployment, instance: &mut Instance, all: &[Event]
 fn gaps(deployment: &Deployment) -> Vec<Value> {
     let journal = deployment.read(Topic::Journal).into_iter();
     let gaps = journal.filter(|(.., key, _)| key == b"~gap|0");
-    gaps.map(|(.., value)| serde_json::from_slice(&value.unwrap()).unwrap()).collect()
+    let gaps: Vec<Value> = gaps.map(|(.., value)| serde_json::from_slice(&value.unwrap()).unwrap()).collect();
+    let schema = serde_json::from_str(include_str!("../../../schemas/coverage-gap.v1.schema.json")).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    assert!(gaps.iter().all(|gap| schema.is_valid(gap)), "{gaps:?}");
+    gaps
 }
 
 fn wait_for(instance: &mut Instance, what: &str, mut is_so: impl FnMut(&Instance) -> bool) {

@@ -10,6 +10,7 @@ use tiltmeter::risk::{Decision, Verdict};
 
 use super::deployment::{Deployment, events};
 use super::rig::{Cluster, left_out};
+use super::serving::{address, ask};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// More than librdkafka takes from a broker, once unpacked. Bytes.
@@ -64,7 +65,9 @@ fn batches_that_unpack_to_too_much_or_not_at_all_are_dead_letters_and_what_is_be
     let began = Instant::now();
     let mut instance = deployment.start("a");
     deployment.wait(&mut [&mut instance]);
-    println!("past all of them after {:?}", began.elapsed());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", instance.id())).unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    println!("past all of them after {:?}; {peak}", began.elapsed());
     let log = instance.log();
     let letters: Vec<serde_json::Value> = deployment
         .read(Topic::DeadLetters)
@@ -178,4 +181,17 @@ fn state_that_nobody_can_read_is_told_and_what_is_left_is_worked_with() {
     assert!(audit.status.code() == Some(1) && text.contains("\"lost\""), "{audit:?}");
     instance.stop();
     assert!(deployment.check_identities() > 20);
+
+    // Whoever answers over HTTP passes over what nobody can read of the levels.
+    let risks = data(Topic::Risk);
+    cluster.spoil(&deployment.topic(Topic::Risk), 0, risks[risks.len() / 2], false);
+    let mut instance = deployment.start_with("a", &["run", "--listen", "127.0.0.1:0"]);
+    let address = address(&mut instance);
+    let until = Instant::now() + PATIENCE;
+    while !ask(&address, "GET", "/metrics", "", "").2.contains("tiltmeter_risk_topic_read 1") {
+        assert!(Instant::now() < until, "{}", instance.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(instance.log().contains("agent-risk [0]: the records from offset"), "{}", instance.log());
+    instance.stop();
 }
