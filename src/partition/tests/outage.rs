@@ -26,29 +26,19 @@ enum Outage {
 /// Opened alerts by what kind of risk they are, of a fleet at peace, with an outage at eleven on each of the last three days.
 fn opened(outage: Outage) -> BTreeMap<String, usize> {
     let start = EventTime(1_769_040_000_000);
-    let scenario = Scenario { agents: 60, days: 7.0, attack_share: 0.0, start, ..Scenario::default() };
+    let scenario = Scenario { agents: 120, days: 7.0, attack_share: 0.0, start, ..Scenario::default() };
     let events: Vec<_> = Simulation::new(&scenario).unwrap().map(|simulated| simulated.event).collect();
     let engine =
         Config::parse("[levels]\nobserve_first_days = 0", Path::new("")).unwrap().settings().unwrap();
     let version = Arc::new(Version::new(engine.clone()));
     let mut partition = begun(PartitionSettings { engine, ..settings(Copies::One) }, version);
     let begins = |day: i64| start.0 + day * 24 * HOUR_MS + 11 * HOUR_MS;
-    let mut told = BTreeMap::new();
     let mut offset = 0;
     let mut give = |partition: &mut Partition, event: &crate::event::AuditEvent<'_>, recorded: i64| {
         let value = serde_json::to_vec(event).unwrap();
         let record = Incoming { offset, timestamp_ms: recorded, key: None, value: Some(&value) };
         partition.take(&[record], world()).unwrap();
         offset += 1;
-        let commit = partition.commit(PACE, 0, false).unwrap();
-        for output in commit.into_iter().flat_map(|commit| commit.outputs) {
-            if output.topic == Topic::Alerts {
-                let alert: serde_json::Value = serde_json::from_slice(&output.value.unwrap()).unwrap();
-                if alert["state"] == "opened" {
-                    *told.entry(alert["risk_event_type"].to_string()).or_insert(0) += 1;
-                }
-            }
-        }
     };
     let mut rest = events.as_slice();
     for day in 4..7 {
@@ -58,7 +48,7 @@ fn opened(outage: Outage) -> BTreeMap<String, usize> {
         let until = from + OUTAGE_MS;
         let (meanwhile, later) = later.split_at(later.partition_point(|event| event.time.0 < until));
         rest = later;
-        assert!(meanwhile.len() > 20, "{} events in ten minutes", meanwhile.len());
+        assert!(meanwhile.len() > 10, "{} events in ten minutes", meanwhile.len());
         if outage == Outage::None {
             meanwhile.iter().for_each(|event| give(&mut partition, event, event.time.0));
             continue;
@@ -78,6 +68,15 @@ fn opened(outage: Outage) -> BTreeMap<String, usize> {
         }
     }
     rest.iter().for_each(|event| give(&mut partition, event, event.time.0));
+    let mut told = BTreeMap::new();
+    for output in partition.commit(PACE, 0, false).unwrap().unwrap().outputs {
+        if output.topic == Topic::Alerts {
+            let alert: serde_json::Value = serde_json::from_slice(&output.value.unwrap()).unwrap();
+            if alert["state"] == "opened" {
+                *told.entry(alert["risk_event_type"].to_string()).or_insert(0) += 1;
+            }
+        }
+    }
     told
 }
 
