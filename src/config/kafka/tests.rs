@@ -130,7 +130,7 @@ fn an_overload_must_not_begin_and_end_at_once() {
         "[kafka.overload]\nabove_records = 100\nbelow_records = 100\nshed = \"all\"\n",
         expect![[r#"
             line 3: [kafka.overload] below_records = 100 is not allowed: give less than above_records = 100, so that it does not begin and end at once
-            line 4: [kafka.overload] shed = "all" is not allowed: give one of ["none", "repeats", "skip"] (what may be left out of a partition where there is too much: nothing, calls that repeat others in everything that could be judged, or after that everything but the newest records), or leave it out for "repeats"
+            line 4: [kafka.overload] shed = "all" is not allowed: give one of ["none", "repeats", "skip"] (what may be left out of a partition where there is too much: nothing, calls that repeat others in everything that could be judged, or after that everything but the newest records), or leave it out for "none"
         "#]],
     );
 }
