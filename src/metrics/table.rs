@@ -111,6 +111,9 @@ metrics! {
     duplicates: IntCounterVec = "tiltmeter_events_duplicate_total", [];
     /// Audit events whose key leads to another partition than theirs, or that have no key: one agent may be known as two.
     misplaced: IntCounterVec = "tiltmeter_events_misplaced_total", [];
+    /// Records that were not judged because there was too much: calls that repeated others (`repeats`), and what was skipped
+    /// (`skip`; a count of offsets).
+    shed: IntCounterVec = "tiltmeter_events_shed_total", ["how"];
     /// Time from when a record was written (by the broker's clock) until its event was judged, and until what followed was
     /// committed. The clock of the host is compared with that of the broker.
     latency: HistogramVec = "tiltmeter_latency_seconds", ["stage"], LATENCY;

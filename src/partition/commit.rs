@@ -140,6 +140,7 @@ impl Partition {
         for (bytes, number) in pieces.into_iter().zip(0..) {
             let (partition, slice_number) = (self.settings.number, slice as u8);
             let as_of = self.position;
+            let repeats = self.repeats.get(slice).filter(|_| number == 0).cloned().unwrap_or_default();
             let chunk = Chunk {
                 partition,
                 slice: slice_number,
@@ -147,6 +148,8 @@ impl Partition {
                 moment,
                 version,
                 next_control,
+                shedding: self.shedding,
+                repeats,
                 number,
                 of,
                 bytes,

@@ -193,6 +193,8 @@ impl Partition {
                 self.engine.tell_sight(*slices, &mut said);
                 self.untold &= !slices;
             }
+            Pin::Repeats(one_in) => self.shed(*one_in),
+            Pin::Overtake(until) => self.overtake(*until),
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -232,11 +234,13 @@ impl Partition {
                         self.sing(&event, place, recorded);
                     }
                 }
-                Ok(event) => {
+                Ok((mut event, place, recorded)) => {
                     if !muted && self.is_misplaced(record) {
                         self.counts.misplaced += 1;
                     }
-                    events.push(event);
+                    if self.admits(&mut event) {
+                        events.push((event, place, recorded));
+                    }
                 }
                 Err(refusal) => match record.value.and_then(progress::decode) {
                     Some(progress) => {

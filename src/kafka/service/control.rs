@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::pulse::AlarmKind;
 use super::read::{Read, Reader, read_all};
 use super::{Shared, pinned};
 use crate::control::Control;
@@ -95,7 +96,22 @@ pub(super) struct Tail(Reader);
 /// Reads the control topic to its end.
 pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Control);
-    read_all(&shared.clients, topic, 0, || shared.stops(), |record| add(shared, &record)).map(Tail)
+    let reader = read_all(&shared.clients, topic, 0, || shared.stops(), |record| add(shared, &record))?;
+    tell_lost(shared, &reader);
+    Ok(Tail(reader))
+}
+
+/// Says what nobody can read. Judging goes on by what is left: it is worse to see nothing at all than to have forgotten a
+/// registration, a suppression or a grant, which a person can give again.
+fn tell_lost(shared: &Shared, reader: &Reader) {
+    for lost in reader.lost() {
+        shared.lose();
+        let sentence = format!(
+            "{lost}; what people decided there is forgotten but where partitions have taken it: look at `tiltmeter status \
+             --audit` and decide it again"
+        );
+        shared.alarm(AlarmKind::CoverageGap, None, &sentence);
+    }
 }
 
 impl Tail {
@@ -110,7 +126,9 @@ impl Tail {
 
     /// Reads on for a moment.
     pub fn read(&self, shared: &Shared) -> Result<(), Failure> {
-        self.0.read(WAIT, |record| add(shared, &record)).map(drop)
+        let read = self.0.read(WAIT, |record| add(shared, &record)).map(drop);
+        tell_lost(shared, &self.0);
+        read
     }
 }
 
