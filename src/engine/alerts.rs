@@ -8,8 +8,8 @@ use smallvec::{SmallVec, smallvec};
 use super::explain::{Moment, kind_and_key, shown};
 use super::held_back::HeldFinding;
 use super::judging::FINDING_P;
-use super::output::Output;
 use super::lead::Lead;
+use super::output::Output;
 use super::unit::{Unit, UnitKind, judged};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
@@ -130,8 +130,9 @@ impl<'t> Moment<'_, 't> {
         let (family, (kind, key), shares) = loop {
             let shares = self.shares(units, &weighed);
             let Some(family) = leading(&shares) else { return Told::Quiet };
-            let (kind, key) =
-                units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), |lead| kind_and_key(&lead));
+            let (kind, key) = units
+                .lead(family)
+                .map_or((RiskEventType::UnusualActionSequence, 0), |lead| kind_and_key(&lead));
             let told = if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
                 Told::Suppressed
             } else if let Some(excuse) = self.excuse(family, kind, time) {

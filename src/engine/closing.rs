@@ -67,7 +67,7 @@ impl Slice {
                 agent_type: watched.type_name.to_string(),
                 kind: unit.kind.name(),
                 started: unit.started,
-                ended: unit.last,
+                ended: unit.last(),
                 events: unit.events,
                 p: unit.unit_p,
                 alarm_p: unit.alarm_p,

@@ -69,7 +69,7 @@ impl<'t> Moment<'_, 't> {
             content,
             argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
             step: of_session.then(|| self.step(unit)),
-            new: (of_content || family == Family::Novelty).then(|| self.new()),
+            new: (of_content || family == Family::Novelty).then(|| self.novelty()),
             frequency: (family == Family::Bursts).then(|| (bits.frequency, rate.clone())),
             failure: bits.failure.filter(|_| family == Family::Failure),
         }
@@ -81,11 +81,8 @@ impl<'t> Moment<'_, 't> {
         let origin = call.event.arguments.get(place)?.origin_event.as_deref();
         let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
         let fine = family == Family::CallContent && keys.symbol == Some(Symbol::Text);
-        let (alphabet, symbol) = if fine {
-            (Alphabet::Fine, Symbol::Text as u64)
-        } else {
-            (Alphabet::Coarse, Party::Tool as u64)
-        };
+        let (alphabet, symbol) =
+            if fine { (Alphabet::Fine, Symbol::Text as u64) } else { (Alphabet::Coarse, Party::Tool as u64) };
         let baselines = &self.version.baselines;
         let p = |own| provenance::probability(baselines, own, call, keys.name, alphabet, symbol);
         Some(LeadArgument {
@@ -110,16 +107,11 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    fn new(&self) -> New {
+    fn novelty(&self) -> New {
         let novelty = &self.bits.novelty;
         let strongest = novelty.strongest.map(|key| (key.space, key.key));
         let users = |(space, key)| self.version.baselines.key_agents(self.own, space, key);
-        New {
-            bits: novelty.bits,
-            strongest,
-            users: strongest.map(users),
-            enumeration: novelty.enumeration,
-        }
+        New { bits: novelty.bits, strongest, users: strongest.map(users), enumeration: novelty.enumeration }
     }
 
     /// The evidence of a lead.

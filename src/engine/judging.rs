@@ -116,6 +116,7 @@ impl Slice {
         if watched.agent_type != call.agent_type {
             watched.agent_type = call.agent_type;
             watched.type_name = Arc::clone(&of_type.name);
+            watched.sessions.iter_mut().chain(&mut watched.hour).for_each(Unit::assess_anew);
         }
         let instant = now.of(time);
         let mut held = SmallVec::new();
@@ -211,10 +212,10 @@ impl Slice {
             let course = unit.course(|| self.spare.course());
             course.remember_call(number, id, call.action);
         }
-        let under = (call.agent_type, version.baselines.version);
-        let mut fell = hour.assess(calibration, under, None);
+        let number = version.baselines.version;
+        let mut fell = hour.assess(calibration, number, None);
         if let Some(unit) = &mut session {
-            fell |= unit.assess(calibration, under, Some(&hour));
+            fell |= unit.assess(calibration, number, Some(&hour));
         }
         // Of a finding the call that decided it is kept, even where no family alone is unusual.
         let decides = session.as_ref().map_or(1.0, |unit| unit.alarm_p).min(hour.alarm_p) <= FINDING_P;

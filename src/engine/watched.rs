@@ -258,7 +258,7 @@ impl Watched {
             return None;
         }
         let quietest = (0..self.sessions.len())
-            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last, unit.id)))?;
+            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last(), unit.id)))?;
         Some(self.sessions.swap_remove(quietest))
     }
 
