@@ -7,12 +7,13 @@ mod observed;
 pub(super) use self::observed::kind_and_key;
 use super::clock::Now;
 use super::judging::CallBits;
-use super::lead::{Lead, LeadArgument, New, Step};
+use super::lead::{Lead, LeadArgument, New, NewKey, Step};
 use super::registry::Registry;
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
+use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::TypeBaseline;
 use crate::baseline::rate::Rate;
 use crate::control::DeclaredChange;
@@ -65,11 +66,10 @@ impl<'t> Moment<'_, 't> {
             event_id: event.event_id.as_deref(),
             call: unit.events,
             action: call.action,
-            resource: event.resource.as_deref(),
             content,
             argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
             step: of_session.then(|| self.step(unit)),
-            new: (of_content || family == Family::Novelty).then(|| self.novelty()),
+            new: (of_content || family == Family::Novelty).then(|| self.novelty(family)),
             frequency: (family == Family::Bursts).then(|| (bits.frequency, rate.clone())),
             failure: bits.failure.filter(|_| family == Family::Failure),
         }
@@ -107,11 +107,19 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    fn novelty(&self) -> New {
+    /// What is new, as it will be told: in a family of content, the key that says most; of novelty, many resources or that key.
+    fn novelty(&self, family: Family) -> New<'_> {
         let novelty = &self.bits.novelty;
-        let strongest = novelty.strongest.map(|key| (key.space, key.key));
-        let users = |(space, key)| self.version.baselines.key_agents(self.own, space, key);
-        New { bits: novelty.bits, strongest, users: strongest.map(users), enumeration: novelty.enumeration }
+        let enumeration = novelty.enumeration.filter(|_| family == Family::Novelty);
+        let strongest = novelty.strongest.filter(|_| enumeration.is_none()).map(|key| NewKey {
+            space: key.space,
+            key: key.key,
+            resource: self.call.event.resource.as_deref().filter(|_| key.space == KeySpace::Resource),
+            users: self.version.baselines.key_agents(self.own, key.space, key.key),
+        });
+        // Whole numbers, and no more than an agent can use in an hour.
+        let enumeration = enumeration.map(|(new, used)| (new as u32, used as u32));
+        New { bits: novelty.bits, enumeration, strongest }
     }
 
     /// The evidence of a lead.

@@ -36,9 +36,6 @@ pub(super) struct Lead<'l> {
     pub call: u32,
     /// Its action.
     pub action: Key,
-    /// Its resource.
-    #[serde(borrow)]
-    pub resource: Option<&'l str>,
     /// Its content, of a family of content.
     pub content: Option<Content>,
     /// The leading argument, of a family of content.
@@ -46,7 +43,8 @@ pub(super) struct Lead<'l> {
     /// The step from the action before it, of the families of sessions.
     pub step: Option<Step>,
     /// What is new to the agent, of novelty and of the families of content.
-    pub new: Option<New>,
+    #[serde(borrow)]
+    pub new: Option<New<'l>>,
     /// How often the agent acted then, of bursts. Words are found when they are asked for.
     pub frequency: Option<(FrequencyBits, Rate)>,
     /// What was refused, of failure.
@@ -81,21 +79,34 @@ pub(super) struct Step {
 
 /// What a call uses that is new to its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct New {
+pub(super) struct New<'l> {
     /// What that says. Bits.
     pub bits: f64,
-    /// The key that says most.
-    pub strongest: Option<(KeySpace, Key)>,
-    /// Agents of the type, and of the fleet, that used this key.
-    pub users: Option<(f64, f64)>,
     /// (new, used) resources of the hour, where enumeration says more than any key.
-    pub enumeration: Option<(f64, f64)>,
+    pub enumeration: Option<(u32, u32)>,
+    /// The key that says most; none where it is not told of.
+    #[serde(borrow)]
+    pub strongest: Option<NewKey<'l>>,
+}
+
+/// A key that is new to its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct NewKey<'l> {
+    /// What it is a key of.
+    pub space: KeySpace,
+    /// The key.
+    pub key: Key,
+    /// The name of a resource.
+    #[serde(borrow)]
+    pub resource: Option<&'l str>,
+    /// Agents of the type, and of the fleet, that used it.
+    pub users: (f64, f64),
 }
 
 /// The leads of one unit, at most one a family.
 ///
 /// They lie there written down, one after the other: nearly all of them are forgotten before anybody reads them, and written
-/// they take a fifth of the memory.
+/// they take a seventh of the memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Leads(ThinVec<u8>);
 
@@ -164,15 +175,13 @@ mod tests {
             event_id: Some("one"),
             call,
             action: 2,
-            resource,
             content: (family == Family::ToolValues).then(|| Content::nothing(family)),
             argument: None,
             step: None,
             new: Some(New {
                 bits: 3.5,
-                strongest: Some((KeySpace::Action, 4)),
-                users: None,
                 enumeration: None,
+                strongest: Some(NewKey { space: KeySpace::Resource, key: 4, resource, users: (1.0, 2.5) }),
             }),
             frequency: None,
             failure: None,

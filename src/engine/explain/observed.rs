@@ -2,7 +2,7 @@
 //!
 //! Knows what each family measures, and in which unit. Must not choose which calls are told of.
 
-use super::super::lead::{Lead, LeadArgument, New, Step};
+use super::super::lead::{Lead, LeadArgument, New, NewKey, Step};
 use super::super::unit::Unit;
 use super::{Moment, shown};
 use crate::alert::Observation;
@@ -189,7 +189,7 @@ impl Moment<'_, '_> {
         let (risk_event_type, sentence) = match novelty.enumeration {
             Some((new, used)) => (
                 RiskEventType::MassEnumeration,
-                format!("{new:.0} of the {used:.0} resources it used within the hour were new to it"),
+                format!("{new} of the {used} resources it used within the hour were new to it"),
             ),
             None => self.newest_key(lead)?,
         };
@@ -206,18 +206,17 @@ impl Moment<'_, '_> {
 
     /// The key of the lead's call that is newest to the agent: the kind of risk, and who ever used it.
     fn newest_key(&self, lead: &Lead<'_>) -> Option<(RiskEventType, String)> {
-        let new = lead.new.as_ref()?;
-        let (space, _) = new.strongest?;
+        let NewKey { space, resource, users, .. } = lead.new?.strongest?;
         let action = self.action(lead.action);
         let what = match space {
             KeySpace::Resource => {
-                let name = lead.resource.map(shown);
+                let name = resource.map(shown);
                 name.map_or_else(|| "its resource".to_owned(), |name| format!("resource {name}"))
             }
             KeySpace::Action => format!("action {action}"),
             KeySpace::Destination => format!("a destination of {action}"),
         };
-        Some((kind_of_key(space), format!("{what}: {}", self.users(new.users))))
+        Some((kind_of_key(space), format!("{what}: {}", self.users(users))))
     }
 
     fn transition(&self, action: Key, step: &Step) -> String {
@@ -243,8 +242,7 @@ impl Moment<'_, '_> {
     }
 
     /// "0 of 214 agents of its type ever used it": exact up to 64 agents, then with its error.
-    fn users(&self, users: Option<(f64, f64)>) -> String {
-        let (own, fleet) = users.unwrap_or_default();
+    fn users(&self, (own, fleet): (f64, f64)) -> String {
         let of = |users: f64, agents: crate::stats::distinct::Count| {
             let error = if agents.error > 0.0 { format!(" (±{:.0})", agents.error) } else { String::new() };
             format!("{:.0} of {:.0}{error}", users.min(agents.keys), agents.keys)
@@ -278,7 +276,7 @@ pub(in crate::engine) fn kind_and_key(lead: &Lead<'_>) -> (RiskEventType, Key) {
         Family::Order => (RiskEventType::UnusualActionSequence, lead.action),
         Family::Loops => (RiskEventType::AgentLoop, lead.action),
         Family::Novelty => match lead.new {
-            Some(New { enumeration: None, strongest: Some((space, key)), .. }) => (kind_of_key(space), key),
+            Some(New { strongest: Some(key), .. }) => (kind_of_key(key.space), key.key),
             _ => (RiskEventType::MassEnumeration, lead.action),
         },
         Family::Bursts => (RiskEventType::RequestSpike, 0),
