@@ -216,7 +216,7 @@ impl<'t> Moment<'_, 't> {
             time: self.call.event.time,
             opened: known.map_or(self.call.event.time, |a| a.opened),
             subject: Subject { kind: "agent".to_owned(), id: watched.id.to_string() },
-            tenant: watched.tenant.as_deref().map(str::to_owned),
+            tenant: watched.kin.tenant.as_deref().map(str::to_owned),
             agent_type: self.call.event.agent_type().to_owned(),
             session_id: self
                 .call
@@ -483,7 +483,7 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
 impl Watched {
     /// The id of its latest alert.
     pub(super) fn alert_id(&self, family: &str) -> String {
-        alert_id(self.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
+        alert_id(self.kin.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
     }
 }
 

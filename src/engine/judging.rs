@@ -9,6 +9,7 @@ use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::fleet_shift;
 use super::held_back;
+use super::kin::Kin;
 use super::output::Output;
 use super::registry;
 use super::slice::{Arrival, OfType, Slice};
@@ -29,7 +30,6 @@ use crate::finding::Family;
 use crate::stats::key::mix;
 use crate::time::EventTime;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
@@ -113,9 +113,12 @@ impl Slice {
         let calibration = version.calibration(call.agent_type);
         let own = version.of(call.agent_type);
         let delta = &mut of_type.delta;
-        if watched.agent_type != call.agent_type {
-            watched.agent_type = call.agent_type;
-            watched.type_name = Arc::clone(&of_type.name);
+        if watched.kin.agent_type != call.agent_type {
+            watched.kin = self.kindred.shared(Kin {
+                agent_type: call.agent_type,
+                type_name: (*of_type.name).into(),
+                tenant: watched.kin.tenant.clone(),
+            });
             watched.sessions.iter_mut().chain(&mut watched.hour).for_each(Unit::assess_anew);
         }
         let instant = now.of(time);

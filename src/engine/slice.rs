@@ -13,6 +13,7 @@ use super::Settings;
 use super::clock::Now;
 use super::fleet_shift::Moved;
 use super::forgotten::{Loss, Stub};
+use super::kin::{Kin, Kindred};
 use super::output::{ClosedCounts, ClosedUnit, Output};
 use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
@@ -44,6 +45,8 @@ pub(super) struct Slice {
     pub vocabulary: Vocabulary,
     pub agents: Store<Watched>,
     pub types: HashMap<Key, OfType, RandomState>,
+    /// Types and tenants of its agents.
+    pub kindred: Kindred,
     /// What is left of agents that made room.
     pub stubs: HashMap<Key, Stub, RandomState>,
     /// Verdicts on agents that were never met.
@@ -131,9 +134,10 @@ impl OfType {
 impl Slice {
     /// Forgets types of which nothing is known here, nor in the version, and that no agent here is of, once there are too many.
     pub fn forget_types(&mut self, version: &Version) {
+        self.kindred.forget_unused();
         if self.types.len() > MOST_TYPES {
             let used: HashSet<Key, RandomState> =
-                self.agents.iter().map(|watched| watched.agent_type).collect();
+                self.agents.iter().map(|watched| watched.kin.agent_type).collect();
             self.types.retain(|key, of_type| {
                 used.contains(key) || version.of(*key).is_some() || !of_type.is_bare()
             });
@@ -146,6 +150,7 @@ impl Slice {
             vocabulary: Vocabulary::new(settings.identity.clone(), settings.lexicon.clone()),
             agents: Store::new(settings.max_agents.div_ceil(SLICES)),
             types: HashMap::default(),
+            kindred: Kindred::default(),
             stubs: HashMap::default(),
             pending: HashMap::default(),
             known: HashMap::default(),
@@ -200,15 +205,13 @@ impl Slice {
         if !version.frozen {
             of_type.delta.agent(agent, stub.is_none());
         }
-        let type_name = Arc::clone(&of_type.name);
-        let mut watched = Watched::new(
-            agent,
-            &event.agent_id,
-            event.tenant.as_deref(),
-            call.agent_type,
-            type_name,
-            now.of(seen).at,
-        );
+        let kin = Kin {
+            agent_type: call.agent_type,
+            type_name: (*of_type.name).into(),
+            tenant: event.tenant.as_deref().map(Into::into),
+        };
+        let kin = self.kindred.shared(kin);
+        let mut watched = Watched::new(agent, &event.agent_id, kin, now.of(seen).at);
         let may_be_lost = self.may_be_lost(now.of(seen).at);
         watched.remember(stub, self.count_from, may_be_lost);
         watched.blind = self.blind;

@@ -146,7 +146,7 @@ impl Engine {
         let Some(watched) = slice.agents.find(agent).and_then(|slot| slice.agents.get_mut(slot)) else {
             return false;
         };
-        if let Some(of_type) = slice.types.get_mut(&watched.agent_type) {
+        if let Some(of_type) = slice.types.get_mut(&watched.kin.agent_type) {
             // It has voted for them, and must not vote again.
             watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
         }
