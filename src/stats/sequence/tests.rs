@@ -216,7 +216,7 @@ fn a_symbol_is_new_only_once() {
 fn an_agent_that_never_changes_stays_familiar_in_short_contexts_too() {
     let mut table = Table::new(LAW, 1_000);
     let daily: Vec<Seen> = [[1, 2], [2, 3], [3, 1]]
-        .map(|[before, symbol]| Seen { before: vec![0, before], symbol, votes: 4 * VOTE, surprise: 0 })
+        .map(|[before, symbol]| Seen { before: vec![9, before], symbol, votes: 4 * VOTE, surprise: 0 })
         .to_vec();
     for _ in 0..1_000 {
         for seen in &daily {
