@@ -9,7 +9,7 @@ use super::clock::Now;
 use super::judging::CallBits;
 use super::lead::{Lead, LeadArgument, New, NewKey, Step};
 use super::registry::Registry;
-use super::unit::{Position, Unit, UnitKind};
+use super::unit::{Position, Spare, Unit, UnitKind};
 use super::version::Version;
 use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
@@ -46,10 +46,10 @@ pub(super) struct Moment<'m, 't> {
 
 impl<'t> Moment<'_, 't> {
     /// Remembers this call as the one that raised a family, if that is worth it or the call decides a finding.
-    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool) {
+    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool, spare: &mut Spare) {
         if decides || unit.is_worth_keeping(family) {
             let lead = self.lead(unit, family, rate);
-            unit.leads.keep(&lead);
+            unit.leads.keep(&lead, || spare.leads());
         }
     }
 

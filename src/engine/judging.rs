@@ -223,10 +223,11 @@ impl Slice {
         // Of a finding the call that decided it is kept, even where no family alone is unusual.
         let decides = session.as_ref().map_or(1.0, |unit| unit.alarm_p).min(hour.alarm_p) <= FINDING_P;
         for family in raised.into_iter().flatten() {
-            moment.keep_lead(session.as_mut().unwrap_or(&mut hour), family, &watched.rate, decides);
+            let unit = session.as_mut().unwrap_or(&mut hour);
+            moment.keep_lead(unit, family, &watched.rate, decides, &mut self.spare);
         }
         for family in raised_hour.into_iter().flatten() {
-            moment.keep_lead(&mut hour, family, &watched.rate, decides);
+            moment.keep_lead(&mut hour, family, &watched.rate, decides, &mut self.spare);
         }
 
         if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {

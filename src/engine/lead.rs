@@ -112,7 +112,9 @@ pub(super) struct Leads(ThinVec<u8>);
 
 impl Leads {
     /// Keeps a lead in place of the one of its family.
-    pub fn keep(&mut self, lead: &Lead<'_>) {
+    ///
+    /// * `memory`: asked for when the first is kept: leads whose memory may be used.
+    pub fn keep(&mut self, lead: &Lead<'_>, memory: impl FnOnce() -> Self) {
         let Ok(written) = postcard::to_extend(lead, SmallVec::<[u8; USUAL_BYTES]>::new()) else {
             debug_assert!(false, "a lead has no part that cannot be written");
             return;
@@ -121,8 +123,17 @@ impl Leads {
         if let Some(place) = known.map(|(place, _)| place) {
             self.0.drain(place);
         }
+        if self.0.capacity() == 0 {
+            *self = memory();
+        }
         self.0.reserve_exact(written.len());
         self.0.extend_from_slice(&written);
+    }
+
+    /// Forgets all of them and keeps the memory; none where there is no memory to keep.
+    pub fn cleared(mut self) -> Option<Self> {
+        self.0.clear();
+        (self.0.capacity() > 0).then_some(self)
     }
 
     /// All of them.
@@ -156,7 +167,7 @@ impl Serialize for Leads {
 impl<'de> Deserialize<'de> for Leads {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut leads = Self::default();
-        Vec::<Lead<'de>>::deserialize(deserializer)?.iter().for_each(|lead| leads.keep(lead));
+        Vec::<Lead<'de>>::deserialize(deserializer)?.iter().for_each(|lead| leads.keep(lead, Self::default));
         Ok(leads)
     }
 }
@@ -198,7 +209,7 @@ mod tests {
             let mut twin: Vec<Lead<'_>> = Vec::new();
             for (family, call, resource) in &kept {
                 let lead = lead(Family::ALL[*family], *call, resource.as_deref());
-                leads.keep(&lead);
+                leads.keep(&lead, Leads::default);
                 twin.retain(|known| known.family != lead.family);
                 twin.push(lead);
             }

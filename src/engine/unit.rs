@@ -395,12 +395,13 @@ impl Unit {
     }
 }
 
-/// Memory of used units: every session needs a course again.
+/// Memory of used units: every session needs a course again, few units need leads.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     courses: Vec<Box<Course>>,
     #[expect(clippy::vec_box, reason = "a unit takes the box as it is")]
     hours: Vec<Box<Hourly>>,
+    leads: Vec<Leads>,
 }
 
 impl Spare {
@@ -413,6 +414,11 @@ impl Spare {
     /// A course of nothing so far.
     pub fn course(&mut self) -> Box<Course> {
         self.courses.pop().unwrap_or_default()
+    }
+
+    /// Leads of nothing so far.
+    pub fn leads(&mut self) -> Leads {
+        self.leads.pop().unwrap_or_default()
     }
 
     /// Keeps the memory of a unit, that of at most `most` units.
@@ -429,6 +435,9 @@ impl Spare {
             hourly.heights = HourHeights::default();
             hourly.failures.clear();
             self.hours.push(hourly);
+        }
+        if self.leads.len() < most {
+            self.leads.extend(unit.leads.cleared());
         }
     }
 }
