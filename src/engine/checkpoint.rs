@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::StreamClock;
 use super::fleet_shift::FleetShifts;
 use super::forgotten::{Loss, Stub};
+use super::kin::Kin;
 use super::member::Part;
 use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice};
@@ -86,7 +87,7 @@ struct Alone<T> {
 
 #[derive(Serialize, Deserialize)]
 struct SavedSlice<A, T, K> {
-    agents: Vec<(Key, i64, A)>,
+    agents: Vec<A>,
     evicted: u64,
     types: T,
     stubs: Vec<(Key, Stub)>,
@@ -298,10 +299,10 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     let mut slice = Slice::new(settings);
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
-    for (_, watched) in slice.agents.iter_mut() {
-        if let Some(of_type) = slice.types.get(&watched.agent_type) {
-            watched.type_name = Arc::clone(&of_type.name);
-        }
+    for watched in slice.agents.iter_mut() {
+        let kin = (*watched.kin).clone();
+        let name = slice.types.get(&kin.agent_type).map(|of_type| &*of_type.name);
+        watched.kin = slice.kindred.shared(Kin { type_name: name.unwrap_or_default().into(), ..kin });
     }
     slice.stubs = saved.stubs.into_iter().collect();
     slice.pending = saved.pending.into_iter().collect();

@@ -10,6 +10,7 @@ use super::version::Version;
 use super::watched::Watched;
 use crate::baseline::learning::{Delta, Lesson};
 use crate::baseline::pool::{Peaks, TypeBaseline};
+use crate::detect::failure::Failures;
 use crate::finding::Family;
 use crate::stats::quantile::cell_of;
 use crate::time::EventTime;
@@ -23,7 +24,8 @@ impl Slice {
     /// Closes the units that are over at an instant of the stream, in the order in which they ended.
     pub(super) fn close_by(&mut self, version: &Version, boundary: EventTime) {
         let mut ended = std::mem::take(&mut self.turning);
-        for (id, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
+            let id = watched.key;
             watched.units_ended_by(boundary, &mut self.ended);
             ended.extend(self.ended.drain(..).map(|unit| (unit.deadline(), id, unit)));
         }
@@ -62,17 +64,17 @@ impl Slice {
         if let Some(closed) = &mut self.closed {
             closed.push(ClosedUnit {
                 agent_id: watched.id.to_string(),
-                agent_type: watched.type_name.to_string(),
+                agent_type: watched.kin.type_name.to_string(),
                 kind: unit.kind.name(),
                 started: unit.started,
-                ended: unit.last,
+                ended: unit.last(),
                 events: unit.events,
                 p: unit.unit_p,
                 alarm_p: unit.alarm_p,
                 families: unit.said().map(|(family, p)| (family.name(), p)).collect(),
             });
         }
-        let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
+        let of_type = self.types.get_mut(&watched.kin.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
         for family in Family::ALL {
             if unit.peaks(family).is_some() {
@@ -98,18 +100,19 @@ pub(super) fn teach(
         }
     }
     if unit.has_content() {
-        if version.of(watched.agent_type).is_some_and(TypeBaseline::carries_provenance) {
+        if version.of(watched.kin.agent_type).is_some_and(TypeBaseline::carries_provenance) {
             unit.mark(Family::CallContent);
             unit.mark(Family::ToolValues);
         } else {
             unit.mark(Family::BareContent);
         }
     }
-    let (denied, attempts, distinct) =
-        (unit.failures.denied(), unit.failures.attempts(), unit.failures.distinct());
+    let failures = unit.failures();
+    let ended = |failures: &Failures| (failures.denied(), failures.attempts(), failures.distinct());
+    let (denied, attempts, distinct) = failures.map_or((0, 0, 0), ended);
     if attempts > 0 {
         unit.mark(Family::Failure);
-        let prior = &version.baselines.habits(version.of(watched.agent_type)).failure_prior;
+        let prior = &version.baselines.habits(version.of(watched.kin.agent_type)).failure_prior;
         watched.failure.0.learn(denied, attempts, prior);
         delta.habits_mut().failures.add_unit(denied, distinct);
     }

@@ -9,6 +9,7 @@ use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::fleet_shift;
 use super::held_back;
+use super::kin::Kin;
 use super::output::Output;
 use super::registry;
 use super::slice::{Arrival, OfType, Slice, type_name};
@@ -28,9 +29,7 @@ use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::stats::key::mix;
 use crate::time::EventTime;
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
@@ -43,7 +42,7 @@ const NEW_VOTES_AN_HOUR: f64 = 64.0;
 const SESSIONS_AN_HOUR: u16 = 256;
 
 /// What a call says about the keys it touches.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Novelty {
     /// Sum over its keys. Bits.
     pub keys: f64,
@@ -56,7 +55,7 @@ pub(super) struct Novelty {
 }
 
 /// All that one call says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct CallBits {
     pub contents: Contents,
     pub order: OrderBits,
@@ -115,9 +114,13 @@ impl Slice {
         let calibration = version.calibration(call.agent_type);
         let own = version.of(call.agent_type);
         let delta = &mut of_type.delta;
-        if watched.agent_type != call.agent_type {
-            watched.agent_type = call.agent_type;
-            watched.type_name = Arc::clone(&of_type.name);
+        if watched.kin.agent_type != call.agent_type {
+            watched.kin = self.kindred.shared(Kin {
+                agent_type: call.agent_type,
+                type_name: (*of_type.name).into(),
+                tenant: watched.kin.tenant.clone(),
+            });
+            watched.sessions.iter_mut().chain(&mut watched.hour).for_each(Unit::assess_anew);
         }
         let instant = now.of(time);
         let mut held = SmallVec::new();
@@ -169,10 +172,11 @@ impl Slice {
         } else {
             watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta))
         };
-        hour.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
-        let refused = call.event.outcome == Outcome::Denied;
-        let failure =
-            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &hour.failures));
+        let failure = hour.failures_mut().and_then(|failures| {
+            failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
+            let refused = call.event.outcome == Outcome::Denied;
+            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, failures))
+        });
         let refused = failure.map_or(0.0, |failure| failure.bits);
         let raised_hour =
             [(Family::Novelty, novelty.bits), (Family::Bursts, frequency.bits), (Family::Failure, refused)]
@@ -212,18 +216,19 @@ impl Slice {
             let course = unit.course(|| self.spare.course());
             course.remember_call(number, id, call.action);
         }
-        let under = (call.agent_type, version.baselines.version);
-        let mut fell = hour.assess(calibration, under, None);
+        let number = version.baselines.version;
+        let mut fell = hour.assess(calibration, number, None);
         if let Some(unit) = &mut session {
-            fell |= unit.assess(calibration, under, Some(&hour));
+            fell |= unit.assess(calibration, number, Some(&hour));
         }
         // Of a finding the call that decided it is kept, even where no family alone is unusual.
         let decides = session.as_ref().map_or(1.0, |unit| unit.alarm_p).min(hour.alarm_p) <= FINDING_P;
         for family in raised.into_iter().flatten() {
-            moment.keep_lead(session.as_mut().unwrap_or(&mut hour), family, &watched.rate, decides);
+            let unit = session.as_mut().unwrap_or(&mut hour);
+            moment.keep_lead(unit, family, &watched.rate, decides, &mut self.spare);
         }
         for family in raised_hour.into_iter().flatten() {
-            moment.keep_lead(&mut hour, family, &watched.rate, decides);
+            moment.keep_lead(&mut hour, family, &watched.rate, decides, &mut self.spare);
         }
 
         if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {

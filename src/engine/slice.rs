@@ -13,6 +13,7 @@ use super::Settings;
 use super::clock::Now;
 use super::fleet_shift::Moved;
 use super::forgotten::{Loss, Stub};
+use super::kin::{Kin, Kindred};
 use super::output::{ClosedCounts, ClosedUnit, Output};
 use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
@@ -49,6 +50,8 @@ pub(super) struct Slice {
     pub vocabulary: Vocabulary,
     pub agents: Store<Watched>,
     pub types: HashMap<Key, OfType, RandomState>,
+    /// Types and tenants of its agents.
+    pub kindred: Kindred,
     /// What is left of agents that made room.
     pub stubs: HashMap<Key, Stub, RandomState>,
     /// Verdicts on agents that were never met.
@@ -142,9 +145,10 @@ impl OfType {
 impl Slice {
     /// Forgets types of which nothing is known here, nor in the version, and that no agent here is of, once there are too many.
     pub fn forget_types(&mut self, version: &Version) {
+        self.kindred.forget_unused();
         if self.types.len() > NEW_TYPES / 2 {
             let used: HashSet<Key, RandomState> =
-                self.agents.iter().map(|(_, _, watched)| watched.agent_type).collect();
+                self.agents.iter().map(|watched| watched.kin.agent_type).collect();
             self.types.retain(|key, of_type| {
                 used.contains(key) || version.of(*key).is_some() || !of_type.is_bare()
             });
@@ -157,6 +161,7 @@ impl Slice {
             vocabulary: Vocabulary::new(settings.identity.clone(), settings.lexicon.clone()),
             agents: Store::new(settings.max_agents.div_ceil(SLICES)),
             types: HashMap::default(),
+            kindred: Kindred::default(),
             stubs: HashMap::default(),
             pending: HashMap::default(),
             known: HashMap::default(),
@@ -184,10 +189,10 @@ impl Slice {
     /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
     pub fn shift(&mut self, by_ms: i64) {
         self.timers.clear();
-        for (agent, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
             watched.shift(by_ms);
             if watched.timer != NEVER {
-                self.timers.insert((watched.timer, agent));
+                self.timers.insert((watched.timer, watched.key));
             }
         }
     }
@@ -211,7 +216,7 @@ impl Slice {
     ) -> usize {
         let event = call.event;
         let seen = now.believed(event.time);
-        if let Some(slot) = self.agents.see(agent, seen.0) {
+        if let Some(slot) = self.agents.find(agent) {
             return slot;
         }
         if self.agents.is_full() {
@@ -223,22 +228,20 @@ impl Slice {
         if !version.frozen {
             of_type.delta.agent(agent, stub.is_none());
         }
-        let type_name = Arc::clone(&of_type.name);
-        let mut watched = Watched::new(
-            agent,
-            &event.agent_id,
-            event.tenant.as_deref(),
-            call.agent_type,
-            type_name,
-            now.of(seen).at,
-        );
+        let kin = Kin {
+            agent_type: call.agent_type,
+            type_name: (*of_type.name).into(),
+            tenant: event.tenant.as_deref().map(Into::into),
+        };
+        let kin = self.kindred.shared(kin);
+        let mut watched = Watched::new(agent, &event.agent_id, kin, now.of(seen).at);
         let may_be_lost = self.may_be_lost(now.of(seen).at);
         watched.remember(stub, self.count_from, may_be_lost);
         watched.blind = self.blind;
         if stub.is_some_and(|stub| stub.confirmed) {
             watched.confirm_again(version, now.of(seen), now.time, out);
         }
-        let slot = self.agents.insert(agent, seen.0, watched);
+        let slot = self.agents.insert(watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);
         }
@@ -317,8 +320,9 @@ impl Slice {
         }
         self.told_under.clone_from(&version.settings.config);
         let (mut out, then) = (Vec::new(), now.of(now.time));
-        for (agent, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
             watched.tell_again(version, then, &mut out);
+            let agent = watched.key;
             Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (then.time, agent, output)));
         }

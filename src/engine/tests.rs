@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use super::course::Course;
+use super::unit::Unit;
+use super::watched::Watched;
 use super::*;
+use crate::assess::level::Risk;
 use crate::config::Config;
 use crate::risk::{Decision, Level};
 use crate::time::EventTime;
@@ -76,9 +80,10 @@ fn how_critical_a_silent_agent_is_outlasts_a_restart() {
     call(&mut engine, MOLE, "lobby", 0);
     let engine = Engine::restore(engine.version.settings.clone(), &engine.save().unwrap()).unwrap();
     let slice = engine.slices.iter().find(|slice| slice.agents.len() == 1).unwrap();
-    let criticality = slice.agents.iter().next().and_then(|(.., watched)| {
-        super::registry::registered_criticality(&slice.known, &slice.registry, watched)
-    });
+    let criticality =
+        slice.agents.iter().next().and_then(|watched| {
+            super::registry::registered_criticality(&slice.known, &slice.registry, watched)
+        });
     assert_eq!(criticality, Some(crate::risk::Criticality::High));
 }
 
@@ -104,7 +109,7 @@ fn an_alert_is_found_to_be_right_once() {
     };
     call(&mut engine, MOLE, "lobby", 0);
     let slot = engine.slices.iter_mut().find(|slice| slice.agents.len() == 1).unwrap();
-    let (_, watched) = slot.agents.iter_mut().next().unwrap();
+    let watched = slot.agents.iter_mut().next().unwrap();
     let at = watched.latest;
     for (number, opened) in [at, at.plus_ms(-2 * crate::time::DAY_MS)].into_iter().enumerate() {
         watched.open.push(super::watched::OpenAlert {
@@ -165,4 +170,10 @@ fn what_one_value_says_in_two_families_is_one_thing() {
     };
     assert_eq!(p(&[Family::CallContent, Family::ToolValues]), 1);
     assert_eq!(p(&[Family::CallContent, Family::Novelty]), 2);
+}
+
+#[test]
+fn an_agent_with_its_open_units_is_small() {
+    let sizes = (size_of::<Watched>(), size_of::<Unit>(), size_of::<Course>(), size_of::<Risk>());
+    assert!(sizes.0 <= 416 && sizes.1 <= 88 && sizes.2 <= 320 && sizes.3 <= 152, "{sizes:?}");
 }

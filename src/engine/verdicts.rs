@@ -104,7 +104,7 @@ impl Slice {
         let now = now.of(verdict.time);
         let time = now.time;
         let before = watched.level();
-        let agent_type = watched.agent_type;
+        let agent_type = watched.kin.agent_type;
         let waited = watched.risk.as_ref().is_some_and(|risk| risk.proposed.is_some());
         let levels = &version.settings.levels;
         let second_person = match levels.second_person_ms.filter(|_| verdict.verdict.releases()) {

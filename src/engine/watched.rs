@@ -6,6 +6,7 @@ use crate::assess::level::{Hold, Risk};
 use crate::baseline::agent::Familiar;
 use crate::baseline::failure::FailureHistory;
 use crate::baseline::rate::Rate;
+use crate::baseline::store::Entry;
 use crate::detect::rules::state::RuleState;
 use crate::finding::Family;
 use crate::identity::Key;
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use thin_vec::ThinVec;
 
+use super::kin::Kin;
 use super::unit::{Spare, Unit, UnitKind};
 
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
@@ -34,10 +36,8 @@ pub struct Watched {
     pub key: Key,
     /// Its id as the events give it.
     pub id: Box<str>,
-    /// Its tenant.
-    pub tenant: Option<Box<str>>,
-    /// Key of its type.
-    pub agent_type: Key,
+    /// Its type and tenant.
+    pub kin: Arc<Kin>,
     /// What it is used to.
     pub familiar: Familiar,
     /// How often it acts.
@@ -54,8 +54,6 @@ pub struct Watched {
     pub hour: Option<Unit>,
     /// Sessions that began in it.
     pub sessions_begun: u16,
-    /// No open unit is over before this.
-    earliest_end: EventTime,
     /// Its latest event.
     pub latest: EventTime,
     /// Its events so far.
@@ -77,9 +75,6 @@ pub struct Watched {
     pub blind: bool,
     /// When its level is to be looked at next; [`i64::MAX`] for never. Watched milliseconds.
     pub timer: i64,
-    /// The name of its type, which all its agents share. Not saved: it is found by `agent_type`.
-    #[serde(skip)]
-    pub type_name: Arc<str>,
 }
 
 /// An alert that is open.
@@ -106,21 +101,23 @@ pub struct OpenAlert {
     pub told: Box<crate::alert::Alert>,
 }
 
+impl Entry for Watched {
+    fn id(&self) -> u64 {
+        self.key
+    }
+
+    fn last_seen(&self) -> i64 {
+        self.latest.0
+    }
+}
+
 impl Watched {
     /// An agent that was just met.
-    pub fn new(
-        key: Key,
-        id: &str,
-        tenant: Option<&str>,
-        agent_type: Key,
-        type_name: Arc<str>,
-        watched_ms: i64,
-    ) -> Self {
+    pub fn new(key: Key, id: &str, kin: Arc<Kin>, watched_ms: i64) -> Self {
         Self {
             key,
             id: id.into(),
-            tenant: tenant.map(Into::into),
-            agent_type,
+            kin,
             familiar: Familiar::default(),
             rate: Rate::born(watched_ms),
             failure: Default::default(),
@@ -129,7 +126,6 @@ impl Watched {
             sessions: SmallVec::new(),
             hour: None,
             sessions_begun: 0,
-            earliest_end: EventTime(NEVER),
             latest: EventTime(i64::MIN),
             events: 0,
             alerts_opened: 0,
@@ -140,7 +136,6 @@ impl Watched {
             monitoring: Monitoring::default(),
             blind: false,
             timer: NEVER,
-            type_name,
         }
     }
 
@@ -170,16 +165,15 @@ impl Watched {
     /// Reads something of each of its parts, so that they lie near the processor.
     pub(super) fn touch(&self) -> u64 {
         let units = self.hour.iter().chain(&self.sessions);
-        units.fold(self.key ^ self.events ^ self.latest.0 as u64 ^ self.agent_type, |sum, unit| {
-            sum ^ unit.touch()
-        }) ^ self.familiar.touch()
+        units.fold(self.key ^ self.events ^ self.latest.0 as u64, |sum, unit| sum ^ unit.touch())
+            ^ self.familiar.touch()
             ^ u64::from(self.rate.is_young())
     }
 
     /// Reads something of all that it points to and that a call needs.
     pub(super) fn touch_course(&self) -> u64 {
-        let course = self.sessions.first().or(self.hour.as_ref()).and_then(Unit::course_so_far);
-        course.map_or(0, super::course::Course::touch) ^ self.familiar.touch_keys()
+        let parts = self.sessions.first().into_iter().chain(&self.hour).map(Unit::touch_parts);
+        parts.fold(self.familiar.touch_keys(), |sum, part| sum ^ part)
     }
 
     /// The true level now.
@@ -221,9 +215,6 @@ impl Watched {
 
     /// Takes out every unit whose time is over at `now`, in the order in which they ended.
     pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
-        if now < self.earliest_end {
-            return;
-        }
         let from = ended.len();
         let mut i = 0;
         while let Some(unit) = self.sessions.get(i) {
@@ -240,15 +231,6 @@ impl Watched {
         if let Some(ended) = ended.get_mut(from..) {
             ended.sort_unstable_by_key(|unit| (unit.deadline(), unit.kind as u8, unit.id));
         }
-        let sessions = self.sessions.iter().map(Unit::deadline);
-        let hour = self.hour.as_ref().map(|unit| self.hour_end(unit.id as i64));
-        self.earliest_end = sessions.chain(hour).min().unwrap_or(EventTime(NEVER));
-    }
-
-    /// The instant at which one of the agent's hours is over: the first of the next.
-    fn hour_end(&self, hour: i64) -> EventTime {
-        let phase = (self.key % HOUR_MS as u64) as i64;
-        EventTime(hour.saturating_add(1).saturating_mul(HOUR_MS).saturating_sub(phase))
     }
 
     /// The place of a session among the open ones.
@@ -262,20 +244,14 @@ impl Watched {
             return None;
         }
         let quietest = (0..self.sessions.len())
-            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last, unit.id)))?;
+            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last(), unit.id)))?;
         Some(self.sessions.swap_remove(quietest))
     }
 
     /// A new unit of this agent.
-    pub(super) fn new_unit(&mut self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+    pub(super) fn new_unit(&self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
         // A rule or a record of the registry may keep an alert open for ever, and says nothing of what is usual.
         let under_alert = self.open.iter().any(|open| Family::ALL.contains(&open.family));
-        let unit = spare.unit(kind, id, time, under_alert);
-        let end = match kind {
-            UnitKind::Session => unit.deadline(),
-            UnitKind::Hour => self.hour_end(id as i64),
-        };
-        self.earliest_end = self.earliest_end.min(end);
-        unit
+        spare.unit(kind, id, time, under_alert)
     }
 }
