@@ -3,8 +3,6 @@
 //! Knows options and files. Must not know what a record does.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(feature = "kafka")]
@@ -250,9 +248,9 @@ impl Said {
                 out.flush()?;
             }
             Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                file.and_then(|mut file| file.write_all(line.as_bytes()))
-                    .with_context(|| format!("cannot write to {}; choose another place", path.display()))?;
+                let mut out = Output::end_of(path)?;
+                out.text(&line)?;
+                out.flush()?;
             }
         }
         Ok(ExitCode::SUCCESS)
