@@ -16,8 +16,8 @@ use std::time::Instant;
 use anyhow::Context;
 
 use self::watch::Watch;
-use super::files::Files;
 use super::NOTHING_USABLE;
+use super::files::Files;
 use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
 use crate::control::{Control, ControlRecord};
@@ -186,7 +186,9 @@ impl Detect {
                 Some(Position { source, line }) => {
                     let file = self.files.get(*source as usize).filter(|file| file.as_os_str() != "-");
                     let name = file.map_or("stdin".into(), |file| file.display().to_string());
-                    eprintln!("tiltmeter: ended by a signal after line {line} of {name}; give what follows with the next call");
+                    eprintln!(
+                        "tiltmeter: ended by a signal after line {line} of {name}; give what follows with the next call"
+                    );
                 }
                 None => eprintln!("tiltmeter: ended by a signal before the first event"),
             }

@@ -109,7 +109,9 @@ impl Evaluate {
         };
         let read = |files| read(files, &self.source, &key);
         let (baseline, test) = (read(&self.baseline)?, read(&self.test)?);
-        for (what, files, events) in [("--baseline", &self.baseline, &baseline), ("--test", &self.test, &test)] {
+        for (what, files, events) in
+            [("--baseline", &self.baseline, &baseline), ("--test", &self.test, &test)]
+        {
             if events.is_empty() {
                 let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
                 eprintln!(

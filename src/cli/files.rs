@@ -123,7 +123,9 @@ mod tests {
         {
             let written: Vec<String> = written
                 .iter()
-                .map(|name| name.replace("..", &format!("../{}", folder.file_name().unwrap().to_string_lossy())))
+                .map(|name| {
+                    name.replace("..", &format!("../{}", folder.file_name().unwrap().to_string_lossy()))
+                })
                 .collect();
             let written: Vec<&str> = written.iter().map(String::as_str).collect();
             let refused = check(folder, read, &written).unwrap_err();

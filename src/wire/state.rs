@@ -49,7 +49,9 @@ pub enum StateError {
         source: io::Error,
     },
     /// Another process is at work with it.
-    #[error("the state {path:?} is in use by another tiltmeter; wait until it has ended, or name another file")]
+    #[error(
+        "the state {path:?} is in use by another tiltmeter; wait until it has ended, or name another file"
+    )]
     InUse {
         /// The file.
         path: PathBuf,

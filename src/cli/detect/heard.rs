@@ -99,7 +99,9 @@ impl Unheard {
     fn told(&self) -> String {
         let mut text = format!("{} of {}", self.kind, printable(&self.subject.to_string()));
         match &self.tenant {
-            Some(tenant) => text += &format!(" (their events have the tenant {:?}: say `tenant`)", printable(tenant)),
+            Some(tenant) => {
+                text += &format!(" (their events have the tenant {:?}: say `tenant`)", printable(tenant))
+            }
             None if self.is_without => text += " (their events have no tenant: leave `tenant` out)",
             None => {}
         }

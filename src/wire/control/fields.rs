@@ -58,7 +58,8 @@ pub(super) fn check(kind: &str, text: &str) -> Result<(), Refusal> {
     let about = format!("a record of kind {kind}");
     record.keys().try_for_each(|name| is_known(name, "", &known, &about))?;
     let scope = record.get("scope").filter(|_| known.contains(&"scope"));
-    let Some(Ok(scope)) = scope.map(|scope| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(scope.get()))
+    let Some(Ok(scope)) =
+        scope.map(|scope| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(scope.get()))
     else {
         return Ok(());
     };
@@ -74,7 +75,8 @@ fn is_known(name: &str, place: &str, known: &[&str], about: &str) -> Result<(), 
         None => format!("it has {}", known.join(", ")),
     };
     let shown = cut(name);
-    let what = format!("field `{place}{shown:.64}` is none of {about}, and would be without effect: {remedy}");
+    let what =
+        format!("field `{place}{shown:.64}` is none of {about}, and would be without effect: {remedy}");
     Err(Refusal::new(Reason::InvalidValue, what))
 }
 
