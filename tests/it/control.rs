@@ -67,10 +67,13 @@ fn opened(out: &[Output]) -> Vec<&Alert> {
 
 /// From the day of the case on.
 fn in_the_case(kind: &str) -> Value {
-    json!({
-        "kind": kind, "id": "x", "agent_id": "*", "to_version": "2", "from": "2026-01-08T00:00:00Z",
-        "until": "2026-03-01T00:00:00Z",
-    })
+    let mut value = json!({
+        "kind": kind, "id": "x", "agent_id": "*", "from": "2026-01-08T00:00:00Z", "until": "2026-03-01T00:00:00Z",
+    });
+    if kind == "declared_change" {
+        value["to_version"] = "2".into();
+    }
+    value
 }
 
 #[test]

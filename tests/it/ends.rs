@@ -227,6 +227,38 @@ fn who_is_deprovisioned_keeps_the_owner_that_a_pattern_named() {
     );
 }
 
+#[test]
+fn the_summary_counts_agents_by_the_level_that_was_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "events", &fleet(at));
+    std::fs::write(at.join("bold.toml"), "[levels]\nobserve_first_days = 0\n").unwrap();
+    let highest = |arguments: &[&str]| {
+        let (code, out, err) = run(at, &[&["detect", "events"], arguments].concat());
+        assert_eq!(code, 0, "{err}");
+        let mut agents = std::collections::BTreeMap::<String, (usize, usize)>::new();
+        for line in out.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            let rank =
+                |name: &str| ["none", "low", "medium", "high"].iter().position(|level| value[name] == *level);
+            if let (Some(level), Some(uncapped)) = (rank("level"), rank("level_uncapped")) {
+                let known = agents.entry(value["agent_id"].to_string()).or_default();
+                *known = (known.0.max(level), known.1.max(uncapped));
+            }
+        }
+        (agents.into_values().collect::<Vec<_>>(), err)
+    };
+    let (levels, err) = highest(&[]);
+    let low = levels.iter().filter(|(level, _)| *level == 1).count();
+    let held = levels.iter().filter(|(level, uncapped)| level < uncapped).count();
+    assert!(low > 0 && held > 0 && levels.iter().all(|(level, _)| *level <= 1), "{levels:?}");
+    assert!(err.contains(&format!("highest risk levels of agents: low {low}\n")), "{err}");
+    assert!(err.contains(&format!("{held} agent")) && err.contains("observe_first_days"), "{err}");
+    let (levels, err) = highest(&["-c", "bold.toml"]);
+    let high = levels.iter().filter(|(level, _)| *level == 3).count();
+    assert!(high > 0 && err.contains(&format!("high {high}\n")) && !err.contains(" held at"), "{err}");
+}
+
 fn started(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = tiltmeter(folder, arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

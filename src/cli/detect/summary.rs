@@ -45,7 +45,10 @@ impl Watch {
             eprintln!("tiltmeter: highest risk levels of agents: {}", reached.join(", "));
         }
         if held > 0 {
-            eprintln!("tiltmeter: {} held at a lower level in the first days", number(held, "agent"));
+            eprintln!(
+                "tiltmeter: {} held at a lower level than what was found ([levels] observe_first_days, observe_only, never_block)",
+                number(held, "agent")
+            );
         }
         if let Some(told) = self.order.told() {
             eprintln!("tiltmeter: {told}");
