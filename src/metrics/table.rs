@@ -197,7 +197,7 @@ metrics! {
 
     /// Alerts and levels that sinks and webhooks (NAME/TOPIC) told: `sent`, `left_out` (no place in the format, refused, more
     /// than a day old), and `failed` tries of webhooks, which are made again.
-    forwarded: IntCounterVec = "tiltmeter_forwarded_total", ["to", "outcome"];
+    forwarded: IntCounterVec = "tiltmeter_forwarded_total", ["to", "fate"];
     /// How long ago the record was written that a sink or webhook is at, as of when it was last tried. Seconds.
     forward_lag: GaugeVec = "tiltmeter_forward_lag_seconds", ["to"];
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
-use super::forwarded::{Forwarded, Outcome};
+use super::forwarded::{Fate, Forwarded};
 use super::relay::{Relay, Work};
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
@@ -121,8 +121,8 @@ impl Work for Telling {
     }
 
     fn written(&mut self, _: usize, outputs: &[Outgoing]) {
-        self.forwarded.count(Outcome::Sent, outputs.len() as u64);
-        self.forwarded.count(Outcome::LeftOut, std::mem::take(&mut self.refused));
+        self.forwarded.count(Fate::Sent, outputs.len() as u64);
+        self.forwarded.count(Fate::LeftOut, std::mem::take(&mut self.refused));
     }
 }
 
@@ -140,7 +140,7 @@ impl Telling {
             message.topic(),
             message.partition(),
             message.offset(),
-            self.forwarded.count(Outcome::LeftOut, 0) + self.refused,
+            self.forwarded.count(Fate::LeftOut, 0) + self.refused,
         );
         self.clients.say(Severity::Warning, &line);
     }

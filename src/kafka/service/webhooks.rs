@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rdkafka::message::{BorrowedMessage, Message};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::forwarded::{Forwarded, Outcome};
+use super::forwarded::{Fate, Forwarded};
 use super::relay::{Relay, Work};
 use super::sinks::formatted;
 use super::writer::now_ms;
@@ -202,7 +202,7 @@ impl Work for Sending {
             self.forwarded.at(message);
             match self.send(message, &rendered) {
                 Tried::Taken => {
-                    self.forwarded.count(Outcome::Sent, 1);
+                    self.forwarded.count(Fate::Sent, 1);
                     return Ok(());
                 }
                 Tried::Refused(why) => {
@@ -210,7 +210,7 @@ impl Work for Sending {
                     return Ok(());
                 }
                 Tried::Later(why) => {
-                    self.forwarded.count(Outcome::Failed, 1);
+                    self.forwarded.count(Fate::Failed, 1);
                     last = why;
                 }
             }
@@ -277,7 +277,7 @@ impl Sending {
 
     /// Counts a message that is not sent, and says so.
     fn leave_out(&self, message: &BorrowedMessage<'_>, why: &str) {
-        let count = self.forwarded.count(Outcome::LeftOut, 1);
+        let count = self.forwarded.count(Fate::LeftOut, 1);
         // A topic full of them must not fill the log.
         if !count.is_power_of_two() {
             return;
