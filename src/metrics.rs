@@ -131,6 +131,7 @@ pub fn values(label: &str) -> Vec<&'static str> {
         "stage" => vec!["judged", "committed"],
         "state" => vec!["running", "restoring"],
         "outcome" => vec!["committed", "aborted"],
+        "fate" => vec!["sent", "left_out", "failed"],
         "kind" => vec!["coverage_gap", "stalled", "dead_letters", "panic", "blind", "misplaced", "settings"],
         _ => Vec::new(),
     }

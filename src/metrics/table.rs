@@ -198,6 +198,12 @@ metrics! {
     /// Records of a source, or parts of them, that could not be translated.
     source_refusals: IntCounterVec = "tiltmeter_source_refusals_total", ["topic", "reason"];
 
+    /// Alerts and levels that sinks and webhooks (NAME/TOPIC) told: `sent`, `left_out` (no place in the format, refused, more
+    /// than a day old), and `failed` tries of webhooks, which are made again.
+    forwarded: IntCounterVec = "tiltmeter_forwarded_total", ["to", "fate"];
+    /// How long ago the record was written that a sink or webhook is at, as of when it was last tried. Seconds.
+    forward_lag: GaugeVec = "tiltmeter_forward_lag_seconds", ["to"];
+
     /// Answers over HTTP, by route and status.
     http_requests: IntCounterVec = "tiltmeter_http_requests_total", ["route", "status"];
     /// Connections over HTTP that were cut off because more than 512 were open and they said nothing.

@@ -58,9 +58,16 @@ impl ControlTail {
         let json = std::str::from_utf8(record.value?).ok()?;
         // It is written down again wherever it is pinned, and has to fit there; nothing of use is so long.
         let json = if json.len() > LARGEST_BYTES { "" } else { json };
+        let unread = control::decode(json.as_bytes()).err();
         let dated = dated(json, EventTime(record.timestamp_ms));
         let kept: Arc<str> = dated.as_deref().unwrap_or(json).into();
         self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(record.offset, kept);
+        if let Some(refusal) = unread {
+            return Some(format!(
+                "the control record at offset {} of the control topic has no effect: {refusal}",
+                record.offset
+            ));
+        }
         dated.map(|_| {
             format!(
                 "the verdict at offset {} of the control topic names a time to come: it counts from when it was written, {}",
@@ -145,6 +152,13 @@ mod tests {
         let said = tail.add(&Read { offset: 7, timestamp_ms, key: b"k", value: Some(json.as_bytes()) });
         assert!(tail.find("\"id\":\"x\"").is_some(), "it is found by its id");
         (tail.from(7).unwrap().1.to_string(), said)
+    }
+
+    #[test]
+    fn a_record_that_has_no_effect_is_said() {
+        let (_, said) = taken(&VERDICT.replace("\"agent_id\"", "\"agentid\""), "2026-01-05T09:00:00Z");
+        let said = said.unwrap();
+        assert!(said.contains("offset 7") && said.contains("did you mean `agent_id`?"), "{said}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod canary;
 mod control;
 mod deciding;
 mod figures;
+mod forwarded;
 pub mod lookup;
 mod names;
 mod normalise;
