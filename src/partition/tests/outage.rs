@@ -87,6 +87,7 @@ fn after_ten_minutes_in_which_nobody_translated_there_is_no_flood() {
     for outage in [Outage::Noticed, Outage::NoticedUntilHalf, Outage::Unnoticed] {
         let told = opened(outage);
         println!("{outage:?}: {told:?}; without an outage: {usual:?}");
-        assert!(all(&told) <= all(&usual) + 2, "{outage:?}: {told:?} instead of {usual:?}");
+        // Units are cut otherwise, and some stand close to the threshold.
+        assert!(all(&told) * 10 <= all(&usual) * 11, "{outage:?}: {told:?} instead of {usual:?}");
     }
 }
