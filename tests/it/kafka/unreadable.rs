@@ -188,7 +188,7 @@ fn state_that_nobody_can_read_is_told_and_what_is_left_is_worked_with() {
     let mut instance = deployment.start_with("a", &["run", "--listen", "127.0.0.1:0"]);
     let address = address(&mut instance);
     let until = Instant::now() + PATIENCE;
-    while !ask(&address, "GET", "/metrics", "", "").2.contains("tiltmeter_risk_topic_read 1") {
+    while !ask(&address, "GET", "/metrics", "", "").2.contains("\ntiltmeter_risk_topic_read 1\n") {
         assert!(Instant::now() < until, "{}", instance.log());
         std::thread::sleep(Duration::from_millis(100));
     }
