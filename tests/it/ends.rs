@@ -232,7 +232,10 @@ fn the_summary_counts_agents_by_the_level_that_was_published() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     write(at, "events", &fleet(at));
-    std::fs::write(at.join("bold.toml"), "[levels]\nobserve_first_days = 0\n").unwrap();
+    let rule =
+        "[[rules]]\nname = \"many calls\"\nlevel = \"high\"\ncount = { at_least = 6, within = \"15m\" }\n";
+    std::fs::write(at.join("rule.toml"), rule).unwrap();
+    std::fs::write(at.join("bold.toml"), format!("[levels]\nobserve_first_days = 0\n{rule}")).unwrap();
     let highest = |arguments: &[&str]| {
         let (code, out, err) = run(at, &[&["detect", "events"], arguments].concat());
         assert_eq!(code, 0, "{err}");
@@ -248,7 +251,7 @@ fn the_summary_counts_agents_by_the_level_that_was_published() {
         }
         (agents.into_values().collect::<Vec<_>>(), err)
     };
-    let (levels, err) = highest(&[]);
+    let (levels, err) = highest(&["-c", "rule.toml"]);
     let low = levels.iter().filter(|(level, _)| *level == 1).count();
     let held = levels.iter().filter(|(level, uncapped)| level < uncapped).count();
     assert!(low > 0 && held > 0 && levels.iter().all(|(level, _)| *level <= 1), "{levels:?}");

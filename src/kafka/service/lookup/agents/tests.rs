@@ -75,7 +75,7 @@ fn an_update_comes_back_as_it_was_and_the_latest_holds() {
     assert_eq!(agents.count(Level::Medium, Monitoring::Degraded), 0);
     assert_eq!(agents.of(Some("acme"), "a"), None);
     assert_eq!(agents.of(None, "acme/a/b"), None, "the tenant is no part of the id");
-    agents.take((4, 11), b"a/b", None).unwrap();
+    agents.take((4, 11), risk_key(None, "a/b").as_bytes(), None).unwrap();
     assert_eq!(agents.of(None, "a/b"), None);
     assert_eq!(agents.count(Level::High, Monitoring::Degraded), 0);
     assert!(agents.take((0, 1), b"x", Some(b"{}")).is_err());
