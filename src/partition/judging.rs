@@ -224,7 +224,7 @@ impl Partition {
         self.position.offset = first.offset;
         self.speak();
         let muted = self.is_muted();
-        // Events, and the time of the progress record behind them.
+        // Events, and the time of what lies behind them and is not judged: a progress record, a call that was left out.
         let mut stretches: Vec<(Vec<_>, EventTime)> = Vec::new();
         let mut events = Vec::with_capacity(records.len());
         for record in records {
@@ -240,6 +240,9 @@ impl Partition {
                     }
                     if self.admits(&mut event) {
                         events.push((event, place, recorded));
+                    } else {
+                        // Whether it was left out, or happened to its slice before that was saved: time passed.
+                        stretches.push((std::mem::take(&mut events), recorded));
                     }
                 }
                 Err(refusal) => match record.value.and_then(progress::decode) {

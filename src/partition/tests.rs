@@ -547,3 +547,11 @@ fn what_is_said_of_one_agent_waits_in_its_own_partition_alone() {
     let waiting: Vec<usize> = (0..4).map(waiting).collect();
     assert_eq!(waiting.iter().sum::<usize>(), met.len(), "{waiting:?}");
 }
+
+#[test]
+fn a_history_that_leaves_out_what_repeats_and_then_much_ends_as_any_other() {
+    use Step::{Commit, CommitFails, Crash, HandOver, Overtake, Repeats, Take};
+    let steps =
+        [Take(1), Commit, Crash, Repeats(3), Take(3), HandOver, Overtake(77), Take(128), CommitFails, Crash];
+    assert_eq!(differs(&steps, Flaw::None), None);
+}
