@@ -39,7 +39,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::client::{Clients, Severity};
-use super::failure::Failure;
+use super::failure::{Cause, Failure, Next};
 use super::verify::Verified;
 use crate::engine::{Settings, Version};
 use crate::metrics::Metrics;
@@ -62,6 +62,8 @@ pub use self::webhooks::Webhooks;
 
 /// How long a stop may take.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// For as long is tried what has to be read and written before the first thread starts.
+const PREPARED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What all threads of an instance share.
 pub(in crate::kafka::service) struct Shared {
@@ -194,6 +196,30 @@ impl Common for Shared {
     }
 }
 
+/// Reads versions and control records to their ends, and agrees with the group on the settings. What passes by itself is tried
+/// again for [`PREPARED_WITHIN`]: a broker may just be changing places with another.
+fn prepared(shared: &Shared, activates: bool) -> Result<(versions::Tail, control::Tail), Failure> {
+    let prepare = || -> Result<(versions::Tail, control::Tail), Failure> {
+        let (versions, control) = (versions::tail(shared)?, control::tail(shared)?);
+        pinned::agree(shared, &control, activates)?;
+        Ok((versions, control))
+    };
+    let until = Instant::now() + PREPARED_WITHIN;
+    let mut wait = Duration::from_millis(500);
+    loop {
+        let failure = match prepare() {
+            Ok(prepared) => return Ok(prepared),
+            Err(failure) => failure,
+        };
+        if failure.next != Next::Retry || failure.cause == Cause::Refused || Instant::now() + wait > until {
+            return Err(failure);
+        }
+        shared.say(Severity::Warning, &format!("{failure}; it is tried again"));
+        thread::sleep(wait);
+        wait = (wait * 2).min(Duration::from_secs(10));
+    }
+}
+
 /// A service at work.
 pub struct Service {
     shared: Arc<Shared>,
@@ -224,8 +250,7 @@ impl Service {
         let threads = shared.clients.settings().threads;
         let mut service = Self { shared, threads: Vec::new() };
         // Whatever may fail comes before the first thread: nobody would end it.
-        let (versions, control) = (versions::tail(&service.shared)?, control::tail(&service.shared)?);
-        pinned::agree(&service.shared, &control, activates)?;
+        let (versions, control) = prepared(&service.shared, activates)?;
         service.spawn("baselines", move |shared| versions.run(&shared));
         service.spawn("control", move |shared| control.run(&shared));
         service.spawn("pulse", |shared| pulse::run(&shared));
