@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::finding::{Detector, RiskEventType};
 use crate::identity::Key;
@@ -101,7 +102,8 @@ impl Hold {
 /// What is held against one agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Risk {
-    findings: SmallVec<[Entry; FINDINGS]>,
+    /// Most agents of which there are any have one.
+    findings: SmallVec<[Entry; 1]>,
     /// What holds the level low.
     low: Hold,
     /// The level now.
@@ -113,7 +115,7 @@ pub struct Risk {
     /// The level that was published last.
     pub told: Level,
     /// Activity that a person declared safe, until when. Event time.
-    safe: Vec<(RiskEventType, Key, EventTime)>,
+    safe: ThinVec<(RiskEventType, Key, EventTime)>,
     /// A verdict that waits for a second person.
     pub proposed: Option<Box<Proposal>>,
 }

@@ -14,6 +14,8 @@ use crate::stats::decay::VOTE;
 pub const KEYS: usize = 48;
 /// Keys that are compared at once; the room for keys is a multiple of it.
 const GROUP: usize = 8;
+/// Words of one bit for each of 256 groups of keys.
+const NEW_WORDS: usize = 8;
 
 /// An agent that goes on using a key says so again once in so long, at most. Nine days, a fifth of the half-life of its
 /// vote. Hours.
@@ -74,7 +76,9 @@ impl KeySpace {
 /// so that a look at all of them touches three lines of memory.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Familiar {
-    /// Shortened keys, then as many [`Uses`], of which the first `len` of each are in use.
+    /// Shortened keys, then as many [`Uses`], of which the first `len` of each are in use. Behind those, once there is room for
+    /// [`KEYS`], which keys were met in the running hour for the first time, by their hash: one of them that made room since
+    /// and comes back is not new once more. Two in the same group are one, so that some are not counted.
     cells: ThinVec<u32>,
     len: u8,
     /// Σ hours over all keys ever held, evicted ones too, without the running hour. Per key space.
@@ -85,11 +89,8 @@ pub struct Familiar {
     running: [(u16, u16); 3],
     /// Surprise of the resources that were new in the running hour, together. Bits.
     surprise: f32,
-    /// Which keys were met in the running hour for the first time, by their hash: one of them that made room since and comes
-    /// back is not new once more. Of an agent whose keys are full, two in the same place are one: some are not counted.
-    new: [u64; 4],
     /// The running hour. Hours since 1970.
-    hour: i64,
+    hour: i32,
 }
 
 /// In how many hours a key was used, and in which one last; in one number.
@@ -111,7 +112,7 @@ impl Uses {
 }
 
 /// What an agent knew of a key before the running hour.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Familiarity {
     /// Earlier hours in which it used this key.
     pub hours: f64,
@@ -153,8 +154,7 @@ impl Familiar {
         let (mut first, mut renewed, mut earlier, mut forgotten) = (false, 0, 0, None);
         let mut running = (0, 0);
         let known = self.place(short);
-        let room = self.cells.len() / 2;
-        let (_, all_uses) = self.cells.split_at_mut(room);
+        let (_, all_uses, _) = self.parts_mut();
         match known.and_then(|place| all_uses.get_mut(place)) {
             Some(number) => {
                 let mut uses = Uses::new(*number);
@@ -172,13 +172,12 @@ impl Familiar {
             None => {
                 first = true;
                 let is_full = usize::from(self.len) == KEYS;
+                let place = self.place_for_one(hour);
                 // Before any had to make room, what is not there was never met.
                 if self.is_new_in_hour(short) || !is_full {
                     running = (1, 1);
                 }
-                let place = self.room(hour);
-                let room = self.cells.len() / 2;
-                let (keys, all_uses) = self.cells.split_at_mut(room);
+                let (keys, all_uses, _) = self.parts_mut();
                 if let (Some(key), Some(number)) = (keys.get_mut(place), all_uses.get_mut(place)) {
                     forgotten = is_full.then_some(*key);
                     *key = short;
@@ -204,12 +203,10 @@ impl Familiar {
     ///
     /// * `by`: what hours are divided by, > 0.
     pub fn discount(&mut self, by: u16) {
-        let room = self.cells.len() / 2;
-        if let Some(all_uses) = self.cells.get_mut(room..) {
-            for number in all_uses {
-                let uses = Uses::new(*number);
-                *number = Uses { hours: uses.hours.div_ceil(by), ..uses }.number();
-            }
+        let (_, all_uses, _) = self.parts_mut();
+        for number in all_uses {
+            let uses = Uses::new(*number);
+            *number = Uses { hours: uses.hours.div_ceil(by), ..uses }.number();
         }
         // Never less than the sum over keys, each of which was rounded up.
         for (hours, kinds) in self.hours.iter_mut().zip(self.kinds) {
@@ -239,7 +236,7 @@ impl Familiar {
 
     /// The same as of an hour, which may be one that has not begun: nothing was used in it.
     pub fn this_hour_at(&self, space: KeySpace, hour: i64) -> (f64, f64) {
-        if hour == self.hour { self.this_hour(space) } else { (0.0, 0.0) }
+        if hour == i64::from(self.hour) { self.this_hour(space) } else { (0.0, 0.0) }
     }
 
     /// Adds to the surprise of the running hour's new resources. Bits, ≥ 0.
@@ -258,7 +255,7 @@ impl Familiar {
         let mut place = 0;
         // All of a group are compared before any is looked at, so that the compiler compares them at once. What lies
         // behind the last key in use is empty and may look like a key.
-        for group in self.cells.get(..self.cells.len() / 2)?.chunks_exact(GROUP) {
+        for group in self.cells.get(..self.room())?.chunks_exact(GROUP) {
             let found = group.iter().zip(0..).fold(0u32, |found, (&k, i)| found | u32::from(k == short) << i);
             if found != 0 {
                 let place = place + found.trailing_zeros() as usize;
@@ -287,13 +284,27 @@ impl Familiar {
         self.cells.iter().copied().take(usize::from(self.len))
     }
 
+    /// Keys for which there is room.
+    fn room(&self) -> usize {
+        (self.cells.len() / 2).min(KEYS)
+    }
+
     fn uses(&self) -> &[u32] {
-        self.cells.get(self.cells.len() / 2..).unwrap_or_default()
+        let room = self.room();
+        self.cells.get(room..2 * room).unwrap_or_default()
+    }
+
+    /// Shortened keys, their uses, and which of them are new in the running hour.
+    fn parts_mut(&mut self) -> (&mut [u32], &mut [u32], &mut [u32]) {
+        let room = self.room();
+        let (keys, rest) = self.cells.split_at_mut(room);
+        let (uses, new) = rest.split_at_mut(room);
+        (keys, uses, new)
     }
 
     /// A place for one more key: a new one, or that of the rarest key.
-    fn room(&mut self, hour: i64) -> usize {
-        let (len, room) = (usize::from(self.len), self.cells.len() / 2);
+    fn place_for_one(&mut self, hour: i64) -> usize {
+        let (len, room) = (usize::from(self.len), self.room());
         if len == KEYS {
             let keys = self.cells.iter().zip(self.uses()).zip(0..);
             let rarity =
@@ -302,34 +313,51 @@ impl Familiar {
             return rarest.map_or(0, |(_, place)| place);
         }
         if len == room {
-            let more = (room * 2).clamp(GROUP, KEYS);
-            let mut cells = thin_vec![0; more * 2];
-            for (to, from) in cells.chunks_exact_mut(more).zip(self.cells.chunks_exact(room.max(1))) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            }
-            self.cells = cells;
+            self.grow();
         }
         self.len += 1;
         len
     }
 
-    /// Whether a key was not met in the running hour before; notes it.
+    fn grow(&mut self) {
+        let room = self.room();
+        let more = (room * 2).clamp(GROUP, KEYS);
+        let mut cells = thin_vec![0; more * 2 + if more == KEYS { NEW_WORDS } else { 0 }];
+        for (to, from) in cells.chunks_exact_mut(more).zip(self.cells.chunks_exact(room.max(1))) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+        self.cells = cells;
+        // Until now none had to make room: all that are new lie here.
+        let hour = self.hour as u16;
+        for place in 0..room {
+            let use_of = self.uses().get(place).map(|number| Uses::new(*number));
+            if let (Some(&short), Some(Uses { hours: 1, last })) = (self.cells.get(place), use_of)
+                && last == hour
+            {
+                self.is_new_in_hour(short);
+            }
+        }
+    }
+
+    /// Whether a key was not met in the running hour before; notes it. Precondition: there is room for [`KEYS`].
     fn is_new_in_hour(&mut self, short: u32) -> bool {
         // The upper bits: which space it is of stands in the lowest.
-        let (place, bit) = ((short >> 30) as usize, 1 << (short >> 24 & 63));
-        let Some(word) = self.new.get_mut(place) else { return false };
+        let (place, bit) = ((short >> 29) as usize, 1 << (short >> 24 & 31));
+        let (_, _, new) = self.parts_mut();
+        let Some(word) = new.get_mut(place) else { return false };
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
     }
 
     fn turn(&mut self, hour: i64) {
+        let hour = i32::try_from(hour).unwrap_or(i32::MAX);
         if hour == self.hour {
             return;
         }
         self.hour = hour;
         self.surprise = 0.0;
-        self.new = [0; 4];
+        self.parts_mut().2.fill(0);
         for ((hours, kinds), running) in self.hours.iter_mut().zip(&mut self.kinds).zip(&mut self.running) {
             *hours += u32::from(running.0);
             *kinds += u32::from(running.1);
@@ -421,7 +449,7 @@ mod tests {
         for key in 2..1000u64 {
             familiar.meet(KeySpace::Resource, key << 32, 10 + key as i64);
         }
-        assert_eq!((usize::from(familiar.len), familiar.cells.len()), (KEYS, 2 * KEYS));
+        assert_eq!((usize::from(familiar.len), familiar.cells.len()), (KEYS, 2 * KEYS + NEW_WORDS));
         assert_eq!(familiar.look(KeySpace::Resource, 1 << 32).hours, 10.0);
         assert_eq!(familiar.meet(KeySpace::Resource, 1 << 32, 2000).all_hours, 1008.0);
     }

@@ -1,6 +1,6 @@
 //! A bounded table of agents.
 //!
-//! Knows identity hashes and when each agent was last seen. Must not know what is kept of an agent.
+//! Knows that agents have identity hashes and were seen. Must not know what else is kept of an agent.
 
 use crate::stats::flat::{self, Flat};
 
@@ -8,12 +8,21 @@ use crate::stats::flat::{self, Flat};
 /// for each agent.
 const LEAVING: usize = 16;
 
+/// What a [`Store`] holds.
+pub trait Entry {
+    /// Its identity hash, which never changes.
+    fn id(&self) -> u64;
+
+    /// When it was last seen. Milliseconds since 1970.
+    fn last_seen(&self) -> i64;
+}
+
 /// At most `capacity` entries, found by identity hash. Those seen longest ago make room for new ones.
 #[derive(Debug)]
 pub struct Store<T> {
     capacity: usize,
     index: Flat<Pointer>,
-    slots: Vec<Slot<T>>,
+    slots: Vec<T>,
     evicted: u64,
 }
 
@@ -47,24 +56,17 @@ impl Pointer {
     }
 }
 
-#[derive(Debug)]
-struct Slot<T> {
-    id: u64,
-    last_seen: i64,
-    value: T,
-}
-
-impl<T> Store<T> {
+impl<T: Entry> Store<T> {
     /// An empty store for at most `capacity` entries (at least 1).
     pub fn new(capacity: usize) -> Self {
         Self { capacity: capacity.max(1), index: Flat::default(), slots: Vec::new(), evicted: 0 }
     }
 
-    /// A store with entries (id, last seen, value) as of [`Store::iter`].
-    pub fn restore(capacity: usize, entries: Vec<(u64, i64, T)>, evicted: u64) -> Self {
+    /// A store with entries as of [`Store::iter`].
+    pub fn restore(capacity: usize, entries: Vec<T>, evicted: u64) -> Self {
         let mut store = Self { evicted, ..Self::new(capacity) };
-        for (id, seen, value) in entries {
-            store.insert(id, seen, value);
+        for entry in entries {
+            store.insert(entry);
         }
         store
     }
@@ -107,7 +109,7 @@ impl<T> Store<T> {
     /// The slot of an entry that is there.
     pub fn find(&self, id: u64) -> Option<usize> {
         let is = |pointer: &Pointer| {
-            pointer.id == id as u32 && self.slots.get(pointer.slot()).is_some_and(|slot| slot.id == id)
+            pointer.id == id as u32 && self.slots.get(pointer.slot()).is_some_and(|entry| entry.id() == id)
         };
         self.index.find(u64::from(id as u32), is).map(|pointer| pointer.slot())
     }
@@ -117,61 +119,51 @@ impl<T> Store<T> {
         self.index.fetch(std::iter::once(u64::from(id as u32)));
     }
 
-    /// The slot of an entry that is there; notes when it was seen (ms since 1970). Constant time.
-    pub fn see(&mut self, id: u64, seen: i64) -> Option<usize> {
-        let slot = self.find(id)?;
-        if let Some(entry) = self.slots.get_mut(slot) {
-            entry.last_seen = entry.last_seen.max(seen);
-        }
-        Some(slot)
-    }
-
     /// Adds an entry that is not there yet; returns its slot.
-    pub fn insert(&mut self, id: u64, seen: i64, value: T) -> usize {
+    pub fn insert(&mut self, entry: T) -> usize {
         let slot = self.slots.len();
-        self.slots.push(Slot { id, last_seen: seen, value });
-        self.index.insert(Pointer::new(id, slot));
+        self.index.insert(Pointer::new(entry.id(), slot));
+        self.slots.push(entry);
         slot
     }
 
     /// The entry in a slot.
     pub fn get(&self, slot: usize) -> Option<&T> {
-        self.slots.get(slot).map(|s| &s.value)
+        self.slots.get(slot)
     }
 
     /// The entry in a slot.
     pub fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
-        self.slots.get_mut(slot).map(|s| &mut s.value)
+        self.slots.get_mut(slot)
     }
 
-    /// All entries with their ids and when they were last seen, in the order in which they came or were sorted by the
-    /// last eviction.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, i64, &T)> {
-        self.slots.iter().map(|s| (s.id, s.last_seen, &s.value))
+    /// All entries, in the order in which they came or were sorted by the last eviction.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter()
     }
 
-    /// All entries with their ids, in the same order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut T)> {
-        self.slots.iter_mut().map(|s| (s.id, &mut s.value))
+    /// All entries, in the same order. They must keep their ids.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut()
     }
 
-    /// All entries with their ids and when they were last seen, in the order of [`Store::iter`].
-    pub fn into_entries(self) -> impl Iterator<Item = (u64, i64, T)> {
-        self.slots.into_iter().map(|s| (s.id, s.last_seen, s.value))
+    /// All entries, in the same order.
+    pub fn into_entries(self) -> impl Iterator<Item = T> {
+        self.slots.into_iter()
     }
 
     /// Takes out a sixteenth of the entries (at least one): those of the lowest `worth`, of these the ones seen longest ago,
     /// ties by id. In the order in which they leave. O(n log n).
-    pub fn evict<W: Ord>(&mut self, worth: impl Fn(&T) -> W) -> Vec<(u64, i64, T)> {
+    pub fn evict<W: Ord>(&mut self, worth: impl Fn(&T) -> W) -> Vec<T> {
         // Where there are too many, more leave than come; not all at once, for somebody is told of each.
         let least = if self.slots.len() > self.capacity { 2 } else { 1 };
         let leaving = (self.slots.len() / LEAVING).max(least).min(self.slots.len());
-        self.slots.sort_by_cached_key(|s| (worth(&s.value), s.last_seen, s.id));
-        let gone = self.slots.drain(..leaving).map(|s| (s.id, s.last_seen, s.value)).collect();
+        self.slots.sort_by_cached_key(|s| (worth(s), s.last_seen(), s.id()));
+        let gone = self.slots.drain(..leaving).collect();
         self.evicted += leaving as u64;
         self.index.clear();
         for (slot, s) in self.slots.iter().enumerate() {
-            self.index.insert(Pointer::new(s.id, slot));
+            self.index.insert(Pointer::new(s.id(), slot));
         }
         gone
     }
@@ -181,17 +173,32 @@ impl<T> Store<T> {
 mod tests {
     use super::*;
 
-    fn meet(store: &mut Store<u64>, id: u64, seen: i64) -> Vec<u64> {
-        if store.see(id, seen).is_some() {
+    /// Id and when it was last seen.
+    #[derive(Clone, Copy)]
+    struct Seen(u64, i64);
+
+    impl Entry for Seen {
+        fn id(&self) -> u64 {
+            self.0
+        }
+
+        fn last_seen(&self) -> i64 {
+            self.1
+        }
+    }
+
+    fn meet(store: &mut Store<Seen>, id: u64, seen: i64) -> Vec<u64> {
+        if let Some(slot) = store.find(id) {
+            store.get_mut(slot).unwrap().1 = seen;
             return Vec::new();
         }
         let gone = if store.is_full() {
-            store.evict(|id| if *id == 1 { 2 } else { u32::from(*id == 2) })
+            store.evict(|Seen(id, _)| if *id == 1 { 2 } else { u32::from(*id == 2) })
         } else {
             Vec::new()
         };
-        store.insert(id, seen, id);
-        gone.into_iter().map(|(id, ..)| id).collect()
+        store.insert(Seen(id, seen));
+        gone.into_iter().map(|gone| gone.0).collect()
     }
 
     #[test]
@@ -217,7 +224,7 @@ mod tests {
             gone.extend(meet(&mut store, 3, id as i64));
         }
         assert!(store.len() <= 32);
-        let kept: Vec<u64> = store.iter().map(|(id, ..)| id).collect();
+        let kept: Vec<u64> = store.iter().map(Entry::id).collect();
         assert!(kept.contains(&99) && kept.contains(&3) && !kept.contains(&10));
         assert!(kept.contains(&1) && kept.contains(&2), "they are worth more");
         assert!(gone.is_sorted() && !gone.contains(&1));
@@ -228,9 +235,9 @@ mod tests {
     fn what_is_worth_most_stays_longest_however_long_ago_it_was_seen() {
         let mut store = Store::new(3);
         for (id, seen) in [(10, 5), (30, 1), (20, 9)] {
-            store.insert(id, seen, id);
+            store.insert(Seen(id, seen));
         }
-        let left = |store: &mut Store<u64>| store.evict(|id| *id).first().map(|(id, ..)| *id);
+        let left = |store: &mut Store<Seen>| store.evict(|entry| entry.0).first().map(|entry| entry.0);
         assert_eq!([left(&mut store), left(&mut store), left(&mut store)], [Some(10), Some(20), Some(30)]);
     }
 
@@ -241,7 +248,7 @@ mod tests {
             if store.is_full() {
                 store.evict(|_| 1);
             }
-            store.insert(id, id as i64, id);
+            store.insert(Seen(id, id as i64));
         }
         assert!(store.len() <= 4 && store.find(8).is_some());
     }

@@ -5,12 +5,11 @@
 use crate::baseline::agent::{Familiarity, KeySpace};
 use crate::baseline::pool::{ACCESS_LAW, Baselines, TypeBaseline};
 use crate::identity::Key;
-use serde::{Deserialize, Serialize};
 
 use super::Call;
 
 /// What is known of one key a call touches.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct KeyBits {
     /// What it is a key of.
     pub space: KeySpace,

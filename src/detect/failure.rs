@@ -11,14 +11,14 @@ use crate::stats::share::BetaBinomial;
 
 use super::frequency::number;
 
-/// How the calls of one unit ended. 40 bytes.
+/// How the calls of one unit ended. 16 bytes while nothing was refused.
 ///
 /// Attempts are calls that went well, were refused or failed; how the others ended is not known. Only a refusal
 /// says that somebody asked for what it may not have: an error is the tool's affair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     /// One bit for each of 256 groups of resources: set where one of them was refused.
-    resources: [u64; 4],
+    resources: Option<Box<[u64; 4]>>,
     denied: u32,
     attempts: u32,
 }
@@ -48,9 +48,12 @@ pub struct FailureBits {
 }
 
 impl Failures {
-    /// Forgets everything.
+    /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        (self.denied, self.attempts) = (0, 0);
+        if let Some(resources) = &mut self.resources {
+            resources.fill(0);
+        }
     }
 
     /// Counts a call and the `times` it stands for.
@@ -63,7 +66,8 @@ impl Failures {
             Outcome::Denied => {
                 self.denied = self.denied.saturating_add(times);
                 // The keys are hashes; their upper bits are as good as any.
-                if let Some(word) = self.resources.get_mut((what >> 62) as usize) {
+                let resources = self.resources.get_or_insert_default();
+                if let Some(word) = resources.get_mut((what >> 62) as usize) {
                     *word |= 1 << ((what >> 56) & 63);
                 }
             }
@@ -86,7 +90,8 @@ impl Failures {
     /// A bitmap (Whang, Vander-Zanden & Taylor, *ACM TODS* 15(2), 1990) without the correction for collisions:
     /// not counting two resources apart is harmless, counting one twice would be an accusation.
     pub fn distinct(&self) -> u32 {
-        self.resources.iter().map(|word| word.count_ones()).sum::<u32>().min(self.denied)
+        let words = self.resources.iter().flat_map(|words| words.iter());
+        words.map(|word| word.count_ones()).sum::<u32>().min(self.denied)
     }
 }
 

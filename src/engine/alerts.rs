@@ -9,13 +9,14 @@ use super::explain::{Moment, kind_and_key, shown};
 use super::held_back::HeldFinding;
 use super::judging::FINDING_P;
 use super::output::Output;
-use super::unit::{Lead, Unit, UnitKind, judged};
+use super::lead::Lead;
+use super::unit::{Unit, UnitKind, judged};
 use super::watched::{OpenAlert, Watched};
 use crate::alert::{
     Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
 };
 use crate::assess::calibrate::Calibration;
-use crate::assess::content::{self, Content};
+use crate::assess::content;
 use crate::assess::level::{self, Finding, Hold};
 use crate::detect::provenance::{Party, Symbol};
 use crate::detect::{Call, sequence};
@@ -70,9 +71,8 @@ impl Units<'_> {
     }
 
     /// What raised a family most.
-    fn lead(&self, family: Family) -> Option<&Lead> {
-        let of_hour = self.hour.leads.iter();
-        self.content().leads.iter().chain(of_hour).find(|lead| lead.family == family)
+    fn lead(&self, family: Family) -> Option<Lead<'_>> {
+        self.content().leads.of(family).or_else(|| self.hour.leads.of(family))
     }
 
     /// The unit that content belongs to.
@@ -131,7 +131,7 @@ impl<'t> Moment<'_, 't> {
             let shares = self.shares(units, &weighed);
             let Some(family) = leading(&shares) else { return Told::Quiet };
             let (kind, key) =
-                units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), kind_and_key);
+                units.lead(family).map_or((RiskEventType::UnusualActionSequence, 0), |lead| kind_and_key(&lead));
             let told = if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
                 Told::Suppressed
             } else if let Some(excuse) = self.excuse(family, kind, time) {
@@ -273,7 +273,7 @@ impl<'t> Moment<'_, 't> {
     /// Findings, evidence and summary of an alert; everything else is left empty.
     fn findings(&self, units: &Units<'_>, family: Family, shares: Shares) -> Alert {
         let part = |f: Family| shares.iter().filter(|s| s.family == f).map(|s| s.share).sum::<f64>();
-        let mut leads: Vec<&Lead> = units.content().leads.iter().collect();
+        let mut leads: Vec<Lead<'_>> = units.content().leads.iter().collect();
         if units.session.is_some() {
             leads.extend(
                 units
@@ -338,17 +338,13 @@ impl<'t> Moment<'_, 't> {
         let families = side.families().iter().copied();
         for (family, share) in families.zip(combine::shares(&side.terms(p))) {
             let share = of_side * share;
-            let lead = units.lead(family);
-            let parts: SmallVec<[(Detector, f64); 3]> = match (family, lead) {
-                (_, Some(lead)) if lead.bits.content(family).is_some_and(|c| c.bits > 0.0) => {
-                    let nothing = Content::nothing(family);
-                    let c = lead.bits.content(family).unwrap_or(&nothing);
-                    smallvec![
-                        (Detector::Provenance, c.provenance),
-                        (Detector::Sequence, c.order),
-                        (Detector::Access, c.novelty + c.keys),
-                    ]
-                }
+            let content = units.lead(family).and_then(|lead| lead.content);
+            let parts: SmallVec<[(Detector, f64); 3]> = match (family, content) {
+                (_, Some(content)) if content.bits > 0.0 => smallvec![
+                    (Detector::Provenance, content.provenance),
+                    (Detector::Sequence, content.order),
+                    (Detector::Access, content.novelty + content.keys),
+                ],
                 (Family::CallContent | Family::ToolValues, _) => smallvec![(Detector::Provenance, 1.0)],
                 (Family::BareContent | Family::Novelty, _) => smallvec![(Detector::Access, 1.0)],
                 (Family::Order | Family::Loops, _) => smallvec![(Detector::Sequence, 1.0)],

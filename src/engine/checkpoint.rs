@@ -86,7 +86,7 @@ struct Alone<T> {
 
 #[derive(Serialize, Deserialize)]
 struct SavedSlice<A, T, K> {
-    agents: Vec<(Key, i64, A)>,
+    agents: Vec<A>,
     evicted: u64,
     types: T,
     stubs: Vec<(Key, Stub)>,
@@ -298,7 +298,7 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     let mut slice = Slice::new(settings);
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
-    for (_, watched) in slice.agents.iter_mut() {
+    for watched in slice.agents.iter_mut() {
         if let Some(of_type) = slice.types.get(&watched.agent_type) {
             watched.type_name = Arc::clone(&of_type.name);
         }

@@ -10,6 +10,7 @@ use super::version::Version;
 use super::watched::Watched;
 use crate::baseline::learning::{Delta, Lesson};
 use crate::baseline::pool::{Peaks, TypeBaseline};
+use crate::detect::failure::Failures;
 use crate::finding::Family;
 use crate::stats::quantile::cell_of;
 use crate::time::EventTime;
@@ -23,7 +24,8 @@ impl Slice {
     /// Closes the units that are over at an instant of the stream, in the order in which they ended.
     pub(super) fn close_by(&mut self, version: &Version, boundary: EventTime) {
         let mut ended = std::mem::take(&mut self.turning);
-        for (id, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
+            let id = watched.key;
             watched.units_ended_by(boundary, &mut self.ended);
             ended.extend(self.ended.drain(..).map(|unit| (unit.deadline(), id, unit)));
         }
@@ -105,8 +107,9 @@ pub(super) fn teach(
             unit.mark(Family::BareContent);
         }
     }
-    let (denied, attempts, distinct) =
-        (unit.failures.denied(), unit.failures.attempts(), unit.failures.distinct());
+    let failures = unit.failures();
+    let ended = |failures: &Failures| (failures.denied(), failures.attempts(), failures.distinct());
+    let (denied, attempts, distinct) = failures.map_or((0, 0, 0), ended);
     if attempts > 0 {
         unit.mark(Family::Failure);
         let prior = &version.baselines.habits(version.of(watched.agent_type)).failure_prior;

@@ -7,14 +7,12 @@
 use serde::{Deserialize, Serialize};
 use thin_vec::ThinVec;
 
-use super::unit::Height;
+use super::unit::SessionHeights;
 use crate::detect::sequence::Progress;
 use crate::identity::Key;
 use crate::stats::flat::ShortSet;
 use crate::stats::key::mix;
 
-/// Families whose evidence lies in the course of calls.
-pub(super) const FAMILIES: usize = 5;
 /// Calls remembered by event id, to name the one a value came from.
 const REMEMBERED_CALLS: usize = 64;
 /// Things one unit may teach at most: a long unit weighs no more.
@@ -46,7 +44,7 @@ pub struct Course {
     /// Where its sequence stands.
     pub progress: Progress,
     /// How high each of its families rose.
-    pub(super) heights: [Height; FAMILIES],
+    pub(super) heights: SessionHeights,
     /// Votes it has cast, shortened: a vote in four billion is taken for another one, and lost.
     cast: ShortSet<NEAR_LESSONS>,
     /// Keys of event ids with their actions, by place modulo the number remembered.
@@ -58,14 +56,13 @@ pub struct Course {
 impl Course {
     /// Reads something of each of its lines.
     pub(super) fn touch(&self) -> u64 {
-        let heights = self.heights.iter().fold(0, |sum, height| sum ^ height.touch());
-        self.progress.previous() ^ heights ^ self.cast.touch() ^ self.calls.len() as u64
+        self.progress.previous() ^ self.heights.touch() ^ self.cast.touch() ^ self.calls.len() as u64
     }
 
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.progress = Progress::default();
-        self.heights = Default::default();
+        self.heights = SessionHeights::default();
         self.cast.clear();
         self.calls.clear();
         self.held.clear();

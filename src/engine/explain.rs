@@ -4,14 +4,12 @@
 
 mod observed;
 
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
-
 pub(super) use self::observed::kind_and_key;
 use super::clock::Now;
 use super::judging::CallBits;
+use super::lead::{Lead, LeadArgument, New, Step};
 use super::registry::Registry;
-use super::unit::{Lead, Position, Unit};
+use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
@@ -50,54 +48,84 @@ impl<'t> Moment<'_, 't> {
     pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool) {
         if decides || unit.is_worth_keeping(family) {
             let lead = self.lead(unit, family, rate);
-            unit.keep_lead(lead);
+            unit.leads.keep(&lead);
         }
     }
 
-    fn lead(&self, unit: &Unit, family: Family, rate: &Rate) -> Lead {
-        let Self { own, call, bits, .. } = self;
-        let baselines = &self.version.baselines;
+    fn lead(&self, unit: &Unit, family: Family, rate: &Rate) -> Lead<'_> {
+        let Self { call, bits, .. } = self;
         let event = call.event;
-        let argument = bits.content(family).and_then(|content| content.lead).and_then(|i| {
-            let keys = call.arguments.get(i)?;
-            let origin = event.arguments.get(i)?.origin_event.as_deref();
-            let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
-            let fine = family == Family::CallContent && keys.symbol == Some(Symbol::Text);
-            let (alphabet, symbol) = if fine {
-                (Alphabet::Fine, Symbol::Text as u64)
-            } else {
-                (Alphabet::Coarse, Party::Tool as u64)
-            };
-            let p = |own| provenance::probability(baselines, own, call, keys.name, alphabet, symbol);
-            Some(LeadArgument {
-                name: keys.name,
-                unanchored_text: fine,
-                known_origin: keys.party.is_some(),
-                origin,
-                probability: (p(*own), p(None)),
-            })
-        });
+        let of_content = matches!(family, Family::CallContent | Family::ToolValues | Family::BareContent);
+        let of_session = UnitKind::Session.families().contains(&family);
+        let content = bits.content(family).copied();
         Lead {
             family,
             position: self.position,
             time: event.time,
-            event_id: event.event_id.as_deref().map(|id| SmallVec::from_slice(id.as_bytes())),
+            event_id: event.event_id.as_deref(),
             call: unit.events,
             action: call.action,
-            previous: unit.progress().previous(),
-            resource: event.resource.as_deref().map(|r| SmallVec::from_slice(r.as_bytes())),
-            argument,
-            bits: *bits,
-            users: bits.novelty.strongest.map(|key| baselines.key_agents(*own, key.space, key.key)),
-            fleet_probability: sequence::fleet_probability(baselines, unit.progress(), call.symbol),
-            rate: (family == Family::Bursts).then(|| rate.clone()),
+            resource: event.resource.as_deref(),
+            content,
+            argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
+            step: of_session.then(|| self.step(unit)),
+            new: (of_content || family == Family::Novelty).then(|| self.new()),
+            frequency: (family == Family::Bursts).then(|| (bits.frequency, rate.clone())),
+            failure: bits.failure.filter(|_| family == Family::Failure),
+        }
+    }
+
+    fn lead_argument(&self, unit: &Unit, family: Family, place: usize) -> Option<LeadArgument> {
+        let Self { own, call, .. } = self;
+        let keys = call.arguments.get(place)?;
+        let origin = call.event.arguments.get(place)?.origin_event.as_deref();
+        let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
+        let fine = family == Family::CallContent && keys.symbol == Some(Symbol::Text);
+        let (alphabet, symbol) = if fine {
+            (Alphabet::Fine, Symbol::Text as u64)
+        } else {
+            (Alphabet::Coarse, Party::Tool as u64)
+        };
+        let baselines = &self.version.baselines;
+        let p = |own| provenance::probability(baselines, own, call, keys.name, alphabet, symbol);
+        Some(LeadArgument {
+            name: keys.name,
+            unanchored_text: fine,
+            known_origin: keys.party.is_some(),
+            origin,
+            probability: (p(*own), p(None)),
+        })
+    }
+
+    fn step(&self, unit: &Unit) -> Step {
+        let progress = unit.progress();
+        Step {
+            previous: progress.previous(),
+            order: self.bits.order,
+            fleet_probability: sequence::fleet_probability(
+                &self.version.baselines,
+                progress,
+                self.call.symbol,
+            ),
+        }
+    }
+
+    fn new(&self) -> New {
+        let novelty = &self.bits.novelty;
+        let strongest = novelty.strongest.map(|key| (key.space, key.key));
+        let users = |(space, key)| self.version.baselines.key_agents(self.own, space, key);
+        New {
+            bits: novelty.bits,
+            strongest,
+            users: strongest.map(users),
+            enumeration: novelty.enumeration,
         }
     }
 
     /// The evidence of a lead.
-    pub fn evidence(&self, lead: &Lead) -> Evidence {
+    pub fn evidence(&self, lead: &Lead<'_>) -> Evidence {
         Evidence {
-            event_id: lead.event_id.as_deref().map(|id| String::from_utf8_lossy(id).into_owned()),
+            event_id: lead.event_id.map(str::to_owned),
             time: lead.time,
             action: self.vocabulary.action_name(lead.action).unwrap_or("(name not kept)").to_owned(),
             call: lead.call,
@@ -116,19 +144,4 @@ impl<'t> Moment<'_, 't> {
     pub fn argument(&self, key: Key) -> String {
         self.vocabulary.argument_name(key).map_or_else(|| "an argument".to_owned(), shown)
     }
-}
-
-/// The argument that leads, and where its value came from.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct LeadArgument {
-    /// Key of its name.
-    pub name: Key,
-    /// Whether the value was lifted out of free text and is not anchored in the request.
-    pub unanchored_text: bool,
-    /// Whether anything is known of its origin.
-    pub known_origin: bool,
-    /// Action and place within the unit of the call that it came from.
-    pub origin: Option<(Key, u32)>,
-    /// Probability of such an origin for this argument: for the type, for the fleet.
-    pub probability: (f64, f64),
 }

@@ -65,7 +65,8 @@ impl Slice {
     /// there are others, the higher the longer; whose level is forgotten is told to be at none.
     pub(super) fn make_room(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
         let capacity = self.agents.len();
-        for (agent, last_seen, mut watched) in self.agents.evict(Watched::worth) {
+        for mut watched in self.agents.evict(Watched::worth) {
+            let (agent, last_seen) = (watched.key, watched.latest.0);
             watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
             for unit in self.ended.drain(..) {
                 let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);

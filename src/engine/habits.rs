@@ -83,7 +83,8 @@ impl Slice {
     pub(super) fn listen(&mut self, version: &Version, now: Now, said: &mut Vec<Said>) {
         let at = now.watched(now.time);
         let mut out = Vec::new();
-        for (key, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
+            let key = watched.key;
             let habits = version.baselines.habits(version.of(watched.agent_type));
             let silence = watched.rate.silence(at, &habits.rate_priors.hour);
             let vote = watched.rate.vote(at, &habits.rate_priors);

@@ -28,7 +28,6 @@ use crate::event::{AuditEvent, Outcome};
 use crate::finding::Family;
 use crate::stats::key::mix;
 use crate::time::EventTime;
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ const NEW_VOTES_AN_HOUR: f64 = 64.0;
 const SESSIONS_AN_HOUR: u16 = 256;
 
 /// What a call says about the keys it touches.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Novelty {
     /// Sum over its keys. Bits.
     pub keys: f64,
@@ -56,7 +55,7 @@ pub(super) struct Novelty {
 }
 
 /// All that one call says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct CallBits {
     pub contents: Contents,
     pub order: OrderBits,
@@ -168,10 +167,11 @@ impl Slice {
         } else {
             watched.count(at, times, habits, (!version.frozen).then_some(&mut *delta))
         };
-        hour.failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
-        let refused = call.event.outcome == Outcome::Denied;
-        let failure =
-            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, &hour.failures));
+        let failure = hour.failures_mut().and_then(|failures| {
+            failures.count(call.event.outcome, call.resource.unwrap_or(call.action), times);
+            let refused = call.event.outcome == Outcome::Denied;
+            refused.then(|| failure::judge(&habits.failure_prior, &watched.failure.0, failures))
+        });
         let refused = failure.map_or(0.0, |failure| failure.bits);
         let raised_hour =
             [(Family::Novelty, novelty.bits), (Family::Bursts, frequency.bits), (Family::Failure, refused)]

@@ -185,7 +185,7 @@ impl Engine {
     pub fn count_further(&mut self, slice: usize, count: u64) {
         let Some(slice) = self.slices.get_mut(slice) else { return };
         slice.count_from = slice.count_from.max(count);
-        for (_, watched) in slice.agents.iter_mut() {
+        for watched in slice.agents.iter_mut() {
             watched.alerts_opened = watched.alerts_opened.max(count);
             watched.seq = watched.seq.max(count);
         }

@@ -50,13 +50,13 @@ impl Slice {
         if std::mem::replace(&mut self.blind, blind) == blind {
             return;
         }
-        self.agents.iter_mut().for_each(|(_, watched)| watched.blind = blind);
+        self.agents.iter_mut().for_each(|watched| watched.blind = blind);
     }
 
     /// Tells of the agents of which a risk was told before, in the order of their keys.
     fn tell_sight(&mut self, version: &Version, now: Now, out: &mut Vec<Output>) {
         let mut told: Vec<Key> =
-            self.agents.iter().filter(|(.., watched)| watched.seq > 0).map(|(key, ..)| key).collect();
+            self.agents.iter().filter(|watched| watched.seq > 0).map(|watched| watched.key).collect();
         told.sort_unstable();
         for agent in told {
             let Some(watched) = self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) else {

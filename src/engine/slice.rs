@@ -133,7 +133,7 @@ impl Slice {
     pub fn forget_types(&mut self, version: &Version) {
         if self.types.len() > MOST_TYPES {
             let used: HashSet<Key, RandomState> =
-                self.agents.iter().map(|(_, _, watched)| watched.agent_type).collect();
+                self.agents.iter().map(|watched| watched.agent_type).collect();
             self.types.retain(|key, of_type| {
                 used.contains(key) || version.of(*key).is_some() || !of_type.is_bare()
             });
@@ -189,7 +189,7 @@ impl Slice {
     ) -> usize {
         let event = call.event;
         let seen = now.believed(event.time);
-        if let Some(slot) = self.agents.see(agent, seen.0) {
+        if let Some(slot) = self.agents.find(agent) {
             return slot;
         }
         if self.agents.is_full() {
@@ -215,7 +215,7 @@ impl Slice {
         if stub.is_some_and(|stub| stub.confirmed) {
             watched.confirm_again(version, now.of(seen), now.time, out);
         }
-        let slot = self.agents.insert(agent, seen.0, watched);
+        let slot = self.agents.insert(watched);
         for verdict in self.pending.remove(&agent).into_iter().flatten() {
             self.apply(version, now, agent, &verdict, out);
         }
@@ -286,8 +286,9 @@ impl Slice {
         }
         self.told_under.clone_from(&version.settings.config);
         let (mut out, then) = (Vec::new(), now.of(now.time));
-        for (agent, watched) in self.agents.iter_mut() {
+        for watched in self.agents.iter_mut() {
             watched.tell_again(version, then, &mut out);
+            let agent = watched.key;
             Self::set_timer(&mut self.timers, version, watched, then.at);
             said.extend(out.drain(..).map(|output| (then.time, agent, output)));
         }

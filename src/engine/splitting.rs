@@ -57,7 +57,7 @@ impl Engine {
             version: self.version.number(),
             ..Holdings::default()
         };
-        for (_, _, watched) in self.slices.iter().flat_map(|slice| slice.agents.iter()) {
+        for watched in self.slices.iter().flat_map(|slice| slice.agents.iter()) {
             holdings.agents += 1;
             holdings.events += watched.events;
             holdings.alerts += watched.alerts_opened;
@@ -176,7 +176,8 @@ impl Slice {
                 .collect();
         }
         let (mut known, evicted) = (self.known, self.agents.evicted());
-        for (agent, last_seen, watched) in self.agents.into_entries() {
+        for watched in self.agents.into_entries() {
+            let agent = watched.key;
             let Some(part) = parts.get_mut(part_of(&watched.id)) else { continue };
             if let Some(of_agent) = known.remove(&agent) {
                 part.known.insert(agent, of_agent);
@@ -184,7 +185,7 @@ impl Slice {
             if watched.timer != NEVER {
                 part.timers.insert((watched.timer, agent));
             }
-            part.agents.insert(agent, last_seen, watched);
+            part.agents.insert(watched);
         }
         for (agent, of_agent) in known {
             let part = of_agent.records.one_agent().map_or(0, |agent_id| part_of(&agent_id));
@@ -219,7 +220,8 @@ impl Slice {
         }
         self.agents.count_evicted(from.agents.evicted());
         let mut taken = BTreeSet::new();
-        for (agent, last_seen, mut watched) in from.agents.into_entries() {
+        for mut watched in from.agents.into_entries() {
+            let agent = watched.key;
             watched.shift(by_ms);
             if watched.timer != NEVER {
                 self.timers.insert((watched.timer, agent));
@@ -227,7 +229,7 @@ impl Slice {
             self.stubs.remove(&agent);
             // What waited elsewhere was applied where it was watched.
             self.pending.remove(&agent);
-            self.agents.insert(agent, last_seen, watched);
+            self.agents.insert(watched);
             taken.insert(agent);
         }
         for (agent, mut of_agent) in from.known {

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use super::course::Course;
+use super::unit::Unit;
+use super::watched::Watched;
 use super::*;
+use crate::assess::level::Risk;
 use crate::config::Config;
 use crate::risk::{Decision, Level};
 use crate::time::EventTime;
@@ -75,8 +79,14 @@ fn how_critical_a_silent_agent_is_outlasts_a_restart() {
     call(&mut engine, MOLE, "lobby", 0);
     let engine = Engine::restore(engine.version.settings.clone(), &engine.save().unwrap()).unwrap();
     let slice = engine.slices.iter().find(|slice| slice.agents.len() == 1).unwrap();
-    let criticality = slice.agents.iter().next().and_then(|(.., watched)| {
+    let criticality = slice.agents.iter().next().and_then(|watched| {
         super::registry::registered_criticality(&slice.known, &slice.registry, watched)
     });
     assert_eq!(criticality, Some(crate::risk::Criticality::High));
+}
+
+#[test]
+fn an_agent_with_its_open_units_is_small() {
+    let sizes = (size_of::<Watched>(), size_of::<Unit>(), size_of::<Course>(), size_of::<Risk>());
+    assert!(sizes.0 <= 480 && sizes.1 <= 96 && sizes.2 <= 328 && sizes.3 <= 168, "{sizes:?}");
 }

@@ -4,19 +4,18 @@
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
-use thin_vec::ThinVec;
 
-use super::course::{self, Course};
-use super::explain::LeadArgument;
-use super::judging::CallBits;
+use super::course::Course;
+use super::height::{Height, Heights, Place};
+use super::lead::Leads;
 use crate::assess::calibrate::Calibration;
 use crate::baseline::pool::STAGES;
-use crate::baseline::rate::Rate;
 use crate::detect::failure::Failures;
 use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
+use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
 
@@ -27,8 +26,8 @@ pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
 /// A family whose p falls to or below this keeps what raised it, for the explanation.
 const WORTH_KEEPING: f64 = 0.01;
 
-/// No version has this number.
-const NOT_ASSESSED: (Key, u64) = (0, u64::MAX);
+/// Of no type and no version.
+const NOT_ASSESSED: u64 = 0;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -116,79 +115,34 @@ pub struct Position {
     pub line: u64,
 }
 
-/// The call that raised a family most.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Lead {
-    /// The family.
-    pub family: Family,
-    /// Where the event stands.
-    pub position: Position,
-    /// Its time.
-    pub time: EventTime,
-    /// Its id.
-    pub event_id: Option<SmallVec<[u8; 32]>>,
-    /// Its place within the unit, from 1.
-    pub call: u32,
-    /// Its action.
-    pub action: Key,
-    /// The symbol before it.
-    pub previous: Key,
-    /// Its resource.
-    pub resource: Option<SmallVec<[u8; 64]>>,
-    /// The leading argument.
-    pub argument: Option<LeadArgument>,
-    /// All that the call says.
-    pub bits: CallBits,
-    /// Agents of the type, and of the fleet, that used the key that says most.
-    pub users: Option<(f64, f64)>,
-    /// Probability of the action here over the fleet.
-    pub fleet_probability: f64,
-    /// How often the agent acted then, for bursts. Words are found when they are asked for.
-    pub rate: Option<Rate>,
-}
-
-/// How high one family rose in a unit.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Height {
-    /// Running p.
-    p: f64,
-    /// Peak of each stage, as a cell of bits.
-    peaks: [u8; STAGES],
-    /// Whether the unit says anything about it.
-    is_known: bool,
-}
-
-impl Default for Height {
-    fn default() -> Self {
-        Self { p: 1.0, peaks: [0; STAGES], is_known: false }
-    }
-}
-
-impl Height {
-    /// Reads something of it.
-    pub fn touch(&self) -> u64 {
-        self.p.to_bits()
-    }
-}
+/// Families whose evidence lies in the calls of a session.
+pub(super) type SessionHeights = Heights<5, { 5 * STAGES }>;
+/// Families of hours: novelty has stages, bursts and failure have one each.
+type HourHeights = Heights<3, { STAGES + 2 }>;
 
 /// Where the height of a family lies.
-enum Place {
-    /// In the unit itself: every hour has these.
-    Near(usize),
+enum Home {
+    /// Every hour has these.
+    Hourly(Place),
     /// In its course.
-    Course(usize),
+    Course(Place),
 }
 
-/// Families whose heights lie in the unit itself.
-const NEAR: usize = Family::COUNT - course::FAMILIES;
-
-fn place(family: Family) -> Place {
+fn place(family: Family) -> Home {
     match family {
-        Family::Novelty => Place::Near(0),
-        Family::Bursts => Place::Near(1),
-        Family::Failure => Place::Near(2),
-        other => Place::Course(other as usize),
+        Family::Novelty => Home::Hourly(Place { family: 0, cell: 0 }),
+        Family::Bursts => Home::Hourly(Place { family: 1, cell: STAGES }),
+        Family::Failure => Home::Hourly(Place { family: 2, cell: STAGES + 1 }),
+        other => Home::Course(Place { family: other as usize, cell: other as usize * STAGES }),
     }
+}
+
+/// What is counted in hours alone.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Hourly {
+    heights: HourHeights,
+    /// How its calls ended.
+    failures: Failures,
 }
 
 /// A unit that is open.
@@ -219,40 +173,38 @@ pub struct Unit {
     pub unit_p: f64,
     /// Calibrated p of a session and its hour together, in (0, 1]: what alerts are decided by. In an hour it is `unit_p`.
     pub alarm_p: f64,
-    /// Type and version of the calibration under which these hold; [`NOT_ASSESSED`] when a p has fallen since.
-    assessed: (Key, u64),
+    /// Type and version of the calibration under which these hold, mixed; [`NOT_ASSESSED`] when a p has fallen since.
+    assessed: u64,
     /// p of the families of hours, as last looked at: its own in an hour, in a session those of its agent's hour.
     hour_p: f64,
-    heights: [Height; NEAR],
-    /// How its calls ended; counted in hours.
-    pub failures: Failures,
     /// What raised each family most.
-    pub(super) leads: ThinVec<Lead>,
+    pub(super) leads: Leads,
     /// The course of its calls; none in an hour whose calls all belong to sessions.
     course: Option<Box<Course>>,
+    /// What is counted in hours; none in a session.
+    hourly: Option<Box<Hourly>>,
 }
 
 impl Unit {
-    /// A unit that starts with an event at this time, with memory for leads.
-    fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool, leads: ThinVec<Lead>) -> Self {
+    /// A unit that starts with an event at this time.
+    fn new(kind: UnitKind, id: u64, time: EventTime, under_alert: bool, hourly: Option<Box<Hourly>>) -> Self {
         Self {
             kind,
             id,
             started: time,
             last: time,
             events: 0,
-            leads,
+            leads: Leads::default(),
             under_alert,
             accepted: false,
             is_surplus: false,
             bits: 0.0,
             unit_p: 1.0,
             alarm_p: 1.0,
-            heights: Default::default(),
-            failures: Failures::default(),
             assessed: NOT_ASSESSED,
             hour_p: 1.0,
             course: None,
+            hourly,
         }
     }
 
@@ -289,34 +241,22 @@ impl Unit {
     #[inline]
     pub fn raise(&mut self, calibration: &Calibration, family: Family, bits: f64) -> bool {
         let stage = self.stage_of(family);
-        let Some(height) = self.height_mut(family) else { return false };
-        height.is_known = true;
-        let Some(peak) = height.peaks.get_mut(stage) else { return false };
-        let cell = cell_of(bits);
-        if cell < *peak || cell == 0 {
-            return false; // below the stage's peak: p cannot fall
+        let (cell, worth) = (cell_of(bits), || calibration.peak_p(family, stage, bits));
+        let fell = match place(family) {
+            Home::Hourly(at) => self.hourly.as_mut().map(|hourly| hourly.heights.raise(at, stage, cell, worth)),
+            Home::Course(at) => self.course.as_mut().map(|course| course.heights.raise(at, stage, cell, worth)),
+        };
+        let fell = fell.unwrap_or(false);
+        if fell {
+            self.assessed = NOT_ASSESSED;
         }
-        *peak = cell;
-        let p = calibration.peak_p(family, stage, bits);
-        if p >= height.p {
-            return false;
-        }
-        height.p = p;
-        self.assessed = NOT_ASSESSED;
-        true
+        fell
     }
 
-    fn height(&self, family: Family) -> Option<&Height> {
+    fn height(&self, family: Family) -> Option<Height<'_>> {
         match place(family) {
-            Place::Near(i) => self.heights.get(i),
-            Place::Course(i) => self.course.as_ref()?.heights.get(i),
-        }
-    }
-
-    fn height_mut(&mut self, family: Family) -> Option<&mut Height> {
-        match place(family) {
-            Place::Near(i) => self.heights.get_mut(i),
-            Place::Course(i) => self.course.as_mut()?.heights.get_mut(i),
+            Home::Hourly(at) => self.hourly.as_ref()?.heights.at(at),
+            Home::Course(at) => self.course.as_ref()?.heights.at(at),
         }
     }
 
@@ -339,9 +279,10 @@ impl Unit {
     /// Whether anything is known of a family; marks it as known, so that a unit without a peak counts as one
     /// whose peak is zero. A unit without a course says nothing of its families.
     pub fn mark(&mut self, family: Family) {
-        if let Some(height) = self.height_mut(family) {
-            height.is_known = true;
-        }
+        match place(family) {
+            Home::Hourly(at) => self.hourly.as_mut().map(|hourly| hourly.heights.mark(at)),
+            Home::Course(at) => self.course.as_mut().map(|course| course.heights.mark(at)),
+        };
     }
 
     /// Whether it has families of sessions: it is one, or an hour with calls that belong to none.
@@ -357,6 +298,7 @@ impl Unit {
     /// Nothing is done where nothing has changed.
     pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64), hour: Option<&Self>) -> bool {
         let hour_p = hour.map(|hour| hour.hour_p);
+        let under = mix(under.0, under.1).max(NOT_ASSESSED + 1);
         if self.assessed == under && hour_p.is_none_or(|p| p == self.hour_p) {
             return false;
         }
@@ -397,23 +339,25 @@ impl Unit {
         self.p(family) <= WORTH_KEEPING
     }
 
-    /// Remembers what raised a family.
-    pub(super) fn keep_lead(&mut self, lead: Lead) {
-        match self.leads.iter_mut().find(|l| l.family == lead.family) {
-            Some(slot) => *slot = lead,
-            None => {
-                // A lead is large, and most units that have one have no other.
-                if self.leads.len() == self.leads.capacity() {
-                    self.leads.reserve_exact(1);
-                }
-                self.leads.push(lead);
-            }
-        }
+    /// How its calls ended; counted in hours.
+    pub(super) fn failures(&self) -> Option<&Failures> {
+        self.hourly.as_ref().map(|hourly| &hourly.failures)
+    }
+
+    /// The same, to count on.
+    pub(super) fn failures_mut(&mut self) -> Option<&mut Failures> {
+        self.hourly.as_mut().map(|hourly| &mut hourly.failures)
     }
 
     /// Reads something of both of its lines.
     pub(super) fn touch(&self) -> u64 {
-        self.id ^ self.assessed.1
+        self.id ^ self.assessed
+    }
+
+    /// Reads something of what it points to and every call needs.
+    pub(super) fn touch_parts(&self) -> u64 {
+        let course = self.course.as_ref().map_or(0, |course| course.touch());
+        course ^ self.hourly.as_ref().map_or(0, |hourly| hourly.heights.touch())
     }
 
     /// The course of its calls, begun by whoever counts the first of them.
@@ -437,17 +381,18 @@ impl Unit {
     }
 }
 
-/// Memory of used units: most need a course again, few need leads.
+/// Memory of used units: every session needs a course again.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     courses: Vec<Box<Course>>,
-    leads: Vec<ThinVec<Lead>>,
+    hours: Vec<Box<Hourly>>,
 }
 
 impl Spare {
     /// A unit that starts with an event at this time.
     pub fn unit(&mut self, kind: UnitKind, id: u64, time: EventTime, under_alert: bool) -> Unit {
-        Unit::new(kind, id, time, under_alert, self.leads.pop().unwrap_or_default())
+        let hourly = (kind == UnitKind::Hour).then(|| self.hours.pop().unwrap_or_default());
+        Unit::new(kind, id, time, under_alert, hourly)
     }
 
     /// A course of nothing so far.
@@ -463,10 +408,12 @@ impl Spare {
             course.clear();
             self.courses.push(course);
         }
-        let mut leads = unit.leads;
-        if leads.capacity() > 0 && self.leads.len() < most {
-            leads.clear();
-            self.leads.push(leads);
+        if let Some(mut hourly) = unit.hourly
+            && self.hours.len() < most
+        {
+            hourly.heights = HourHeights::default();
+            hourly.failures.clear();
+            self.hours.push(hourly);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::assess::level::{Hold, Risk};
 use crate::baseline::agent::Familiar;
 use crate::baseline::failure::FailureHistory;
 use crate::baseline::rate::Rate;
+use crate::baseline::store::Entry;
 use crate::detect::rules::state::RuleState;
 use crate::finding::Family;
 use crate::identity::Key;
@@ -54,8 +55,6 @@ pub struct Watched {
     pub hour: Option<Unit>,
     /// Sessions that began in it.
     pub sessions_begun: u16,
-    /// No open unit is over before this.
-    earliest_end: EventTime,
     /// Its latest event.
     pub latest: EventTime,
     /// Its events so far.
@@ -106,6 +105,16 @@ pub struct OpenAlert {
     pub told: Box<crate::alert::Alert>,
 }
 
+impl Entry for Watched {
+    fn id(&self) -> u64 {
+        self.key
+    }
+
+    fn last_seen(&self) -> i64 {
+        self.latest.0
+    }
+}
+
 impl Watched {
     /// An agent that was just met.
     pub fn new(
@@ -129,7 +138,6 @@ impl Watched {
             sessions: SmallVec::new(),
             hour: None,
             sessions_begun: 0,
-            earliest_end: EventTime(NEVER),
             latest: EventTime(i64::MIN),
             events: 0,
             alerts_opened: 0,
@@ -178,8 +186,8 @@ impl Watched {
 
     /// Reads something of all that it points to and that a call needs.
     pub(super) fn touch_course(&self) -> u64 {
-        let course = self.sessions.first().or(self.hour.as_ref()).and_then(Unit::course_so_far);
-        course.map_or(0, super::course::Course::touch) ^ self.familiar.touch_keys()
+        let parts = self.sessions.first().into_iter().chain(&self.hour).map(Unit::touch_parts);
+        parts.fold(self.familiar.touch_keys(), |sum, part| sum ^ part)
     }
 
     /// The true level now.
@@ -221,9 +229,6 @@ impl Watched {
 
     /// Takes out every unit whose time is over at `now`, in the order in which they ended.
     pub fn units_ended_by(&mut self, now: EventTime, ended: &mut Vec<Unit>) {
-        if now < self.earliest_end {
-            return;
-        }
         let from = ended.len();
         let mut i = 0;
         while let Some(unit) = self.sessions.get(i) {
@@ -240,15 +245,6 @@ impl Watched {
         if let Some(ended) = ended.get_mut(from..) {
             ended.sort_unstable_by_key(|unit| (unit.deadline(), unit.kind as u8, unit.id));
         }
-        let sessions = self.sessions.iter().map(Unit::deadline);
-        let hour = self.hour.as_ref().map(|unit| self.hour_end(unit.id as i64));
-        self.earliest_end = sessions.chain(hour).min().unwrap_or(EventTime(NEVER));
-    }
-
-    /// The instant at which one of the agent's hours is over: the first of the next.
-    fn hour_end(&self, hour: i64) -> EventTime {
-        let phase = (self.key % HOUR_MS as u64) as i64;
-        EventTime(hour.saturating_add(1).saturating_mul(HOUR_MS).saturating_sub(phase))
     }
 
     /// The place of a session among the open ones.
@@ -267,15 +263,9 @@ impl Watched {
     }
 
     /// A new unit of this agent.
-    pub(super) fn new_unit(&mut self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
+    pub(super) fn new_unit(&self, spare: &mut Spare, kind: UnitKind, id: u64, time: EventTime) -> Unit {
         // A rule or a record of the registry may keep an alert open for ever, and says nothing of what is usual.
         let under_alert = self.open.iter().any(|open| Family::ALL.contains(&open.family));
-        let unit = spare.unit(kind, id, time, under_alert);
-        let end = match kind {
-            UnitKind::Session => unit.deadline(),
-            UnitKind::Hour => self.hour_end(id as i64),
-        };
-        self.earliest_end = self.earliest_end.min(end);
-        unit
+        spare.unit(kind, id, time, under_alert)
     }
 }

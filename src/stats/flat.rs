@@ -289,7 +289,7 @@ impl<K: Slot + PartialEq> KeySet<K> {
 #[derive(Clone, Debug)]
 pub struct ShortSet<const NEAR: usize> {
     near: [u32; NEAR],
-    far: KeySet<u32>,
+    far: Option<Box<KeySet<u32>>>,
 }
 
 impl<const NEAR: usize> Serialize for ShortSet<NEAR> {
@@ -300,7 +300,7 @@ impl<const NEAR: usize> Serialize for ShortSet<NEAR> {
 
 impl<'de, const NEAR: usize> Deserialize<'de> for ShortSet<NEAR> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (near, far) = <(Vec<u32>, KeySet<u32>)>::deserialize(deserializer)?;
+        let (near, far) = <(Vec<u32>, Option<Box<KeySet<u32>>>)>::deserialize(deserializer)?;
         let near = near.try_into().map_err(|_| D::Error::custom("a set of another size"))?;
         Ok(Self { near, far })
     }
@@ -308,7 +308,7 @@ impl<'de, const NEAR: usize> Deserialize<'de> for ShortSet<NEAR> {
 
 impl<const NEAR: usize> Default for ShortSet<NEAR> {
     fn default() -> Self {
-        Self { near: [0; NEAR], far: KeySet::default() }
+        Self { near: [0; NEAR], far: None }
     }
 }
 
@@ -325,12 +325,11 @@ impl<const NEAR: usize> ShortSet<NEAR> {
                 *place = key;
                 true
             }
-            None if NEAR + self.far.len() >= most => false,
+            None if NEAR + self.far.as_ref().map_or(0, |far| far.len()) >= most => false,
             None => {
-                if self.far.is_empty() {
-                    self.far.reserve(3 * NEAR);
-                }
-                self.far.insert(key)
+                let far = self.far.get_or_insert_default();
+                far.reserve(3 * NEAR);
+                far.insert(key)
             }
         }
     }
@@ -338,13 +337,15 @@ impl<const NEAR: usize> ShortSet<NEAR> {
     /// Reads something of each of its lines, so that they lie near the processor.
     pub fn touch(&self) -> u64 {
         let sum = self.near.iter().step_by(8).fold(0, |sum, key| sum ^ key);
-        u64::from(sum) ^ self.far.len() as u64
+        u64::from(sum) ^ u64::from(self.far.is_some())
     }
 
     /// Forgets all keys and keeps the memory.
     pub fn clear(&mut self) {
         self.near = [0; NEAR];
-        self.far.clear();
+        if let Some(far) = &mut self.far {
+            far.clear();
+        }
     }
 }
 

@@ -85,7 +85,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("ipnet", &["network"]),
     ("jiff", &["time", "cli::simulate"]),
     ("memchr", &["wire::input"]),
-    ("postcard", &["engine::checkpoint", "partition::checkpoint", "kafka"]),
+    ("postcard", &["engine::checkpoint", "engine::lead", "partition::checkpoint", "kafka"]),
     ("prometheus", &["metrics"]),
     ("rand", &["simulate"]),
     ("rand_chacha", &["simulate"]),

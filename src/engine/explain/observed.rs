@@ -2,8 +2,9 @@
 //!
 //! Knows what each family measures, and in which unit. Must not choose which calls are told of.
 
-use super::super::unit::{Lead, Unit};
-use super::{LeadArgument, Moment, shown};
+use super::super::lead::{Lead, LeadArgument, New, Step};
+use super::super::unit::Unit;
+use super::{Moment, shown};
 use crate::alert::Observation;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::Content;
@@ -30,7 +31,7 @@ impl Moment<'_, '_> {
     /// What a lead says, in words and figures.
     ///
     /// * `unit`, `hour`: where sessions' and hours' families are judged.
-    pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead) -> Vec<Observation> {
+    pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead<'_>) -> Vec<Observation> {
         let of_hours = matches!(lead.family, Family::Novelty | Family::Bursts | Family::Failure);
         let at = if of_hours { hour } else { unit };
         let median =
@@ -38,8 +39,8 @@ impl Moment<'_, '_> {
         let usual = (median(self.calibration), median(self.version.fleet()));
         let said = match lead.family {
             Family::CallContent | Family::ToolValues | Family::BareContent => self.content_said(lead, usual),
-            Family::Order => vec![self.drift_said(lead, usual)],
-            Family::Loops => vec![self.loop_said(lead, usual)],
+            Family::Order => self.drift_said(lead, usual).into_iter().collect(),
+            Family::Loops => self.loop_said(lead, usual).into_iter().collect(),
             Family::Bursts | Family::Failure => self.counts_said(lead).into_iter().collect(),
             Family::Novelty => self.novelty_said(lead, usual).into_iter().collect(),
             Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => Vec::new(),
@@ -62,9 +63,9 @@ impl Moment<'_, '_> {
     }
 
     /// The parts of a call's score: where a value came from, what is new, what is out of order.
-    fn content_said(&self, lead: &Lead, (usual_type, usual_fleet): (f64, f64)) -> Vec<Said> {
+    fn content_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Vec<Said> {
         let nothing = Content::nothing(lead.family);
-        let content = lead.bits.content(lead.family).unwrap_or(&nothing);
+        let content = lead.content.as_ref().unwrap_or(&nothing);
         let action = self.action(lead.action);
         let mut all = Vec::new();
         if let Some(argument) = lead.argument.filter(|a| a.known_origin) {
@@ -107,37 +108,39 @@ impl Moment<'_, '_> {
         {
             new(kind, content.keys, sentence);
         }
-        if content.order > 0.0 {
-            let order = &lead.bits.order;
+        if content.order > 0.0
+            && let Some(step) = &lead.step
+        {
             all.push(Said {
                 detector: Detector::Sequence,
                 risk_event_type: RiskEventType::UnusualActionSequence,
-                observed: order.probability.max(self.least_supported()),
-                expected_type: (-order.expected_bits).exp2(),
-                expected_fleet: Some(lead.fleet_probability.max(self.least_supported())),
+                observed: step.order.probability.max(self.least_supported()),
+                expected_type: (-step.order.expected_bits).exp2(),
+                expected_fleet: Some(step.fleet_probability.max(self.least_supported())),
                 unit: "probability of the action at this point".to_owned(),
-                sentence: self.transition(lead),
+                sentence: self.transition(lead.action, step),
             });
         }
         all
     }
 
-    fn drift_said(&self, lead: &Lead, (usual_type, usual_fleet): (f64, f64)) -> Said {
-        let last = self.transition(lead);
-        Said {
+    fn drift_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Option<Said> {
+        let step = lead.step.as_ref()?;
+        let last = self.transition(lead.action, step);
+        Some(Said {
             detector: Detector::Sequence,
             risk_event_type: RiskEventType::UnusualActionSequence,
-            observed: lead.bits.order.drift / 100.0,
+            observed: step.order.drift / 100.0,
             expected_type: usual_type / 100.0,
             expected_fleet: Some(usual_fleet / 100.0),
             unit: "bits of surprise a call beyond what is usual".to_owned(),
             sentence: format!("the order of actions has drifted from that of its type; last, {last}"),
-        }
+        })
     }
 
-    fn loop_said(&self, lead: &Lead, (usual_type, usual_fleet): (f64, f64)) -> Said {
-        let (action, order) = (self.action(lead.action), &lead.bits.order);
-        Said {
+    fn loop_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Option<Said> {
+        let (action, order) = (self.action(lead.action), &lead.step.as_ref()?.order);
+        Some(Said {
             detector: Detector::Sequence,
             risk_event_type: RiskEventType::AgentLoop,
             observed: order.loop_bits,
@@ -148,14 +151,15 @@ impl Moment<'_, '_> {
                 "{action} and what goes with it repeated {:.0} times in a row, which its type does not do",
                 order.repetition
             ),
-        }
+        })
     }
 
     /// Counts: calls in a window, refusals.
-    fn counts_said(&self, lead: &Lead) -> Option<Said> {
+    fn counts_said(&self, lead: &Lead<'_>) -> Option<Said> {
         let habits = self.version.baselines.habits(self.own);
         Some(if lead.family == Family::Bursts {
-            let told = frequency::explain(&lead.bits.frequency, &habits.rate_priors, lead.rate.as_ref()?);
+            let (bits, rate) = lead.frequency.as_ref()?;
+            let told = frequency::explain(bits, &habits.rate_priors, rate);
             Said {
                 detector: Detector::Frequency,
                 risk_event_type: RiskEventType::RequestSpike,
@@ -166,7 +170,7 @@ impl Moment<'_, '_> {
                 sentence: told.sentence,
             }
         } else {
-            let told = failure::explain(&lead.bits.failure?, &habits.failure_prior);
+            let told = failure::explain(lead.failure.as_ref()?, &habits.failure_prior);
             Said {
                 detector: Detector::Failure,
                 risk_event_type: RiskEventType::FailedAccessAttempt,
@@ -180,8 +184,8 @@ impl Moment<'_, '_> {
     }
 
     /// Keys that are new to the agent: one, or many within an hour.
-    fn novelty_said(&self, lead: &Lead, (usual_type, usual_fleet): (f64, f64)) -> Option<Said> {
-        let novelty = &lead.bits.novelty;
+    fn novelty_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Option<Said> {
+        let novelty = lead.new.as_ref()?;
         let (risk_event_type, sentence) = match novelty.enumeration {
             Some((new, used)) => (
                 RiskEventType::MassEnumeration,
@@ -201,34 +205,35 @@ impl Moment<'_, '_> {
     }
 
     /// The key of the lead's call that is newest to the agent: the kind of risk, and who ever used it.
-    fn newest_key(&self, lead: &Lead) -> Option<(RiskEventType, String)> {
-        let space = lead.bits.novelty.strongest?.space;
+    fn newest_key(&self, lead: &Lead<'_>) -> Option<(RiskEventType, String)> {
+        let new = lead.new.as_ref()?;
+        let (space, _) = new.strongest?;
         let action = self.action(lead.action);
         let what = match space {
             KeySpace::Resource => {
-                let name = lead.resource.as_deref().map(|r| shown(&String::from_utf8_lossy(r)));
+                let name = lead.resource.map(shown);
                 name.map_or_else(|| "its resource".to_owned(), |name| format!("resource {name}"))
             }
             KeySpace::Action => format!("action {action}"),
             KeySpace::Destination => format!("a destination of {action}"),
         };
-        Some((kind_of_key(space), format!("{what}: {}", self.users(lead.users))))
+        Some((kind_of_key(space), format!("{what}: {}", self.users(new.users))))
     }
 
-    fn transition(&self, lead: &Lead) -> String {
-        let before = if lead.previous == sequence::START {
+    fn transition(&self, action: Key, step: &Step) -> String {
+        let before = if step.previous == sequence::START {
             "at the start".to_owned()
         } else {
-            self.vocabulary.symbol_action(lead.previous).map_or_else(
+            self.vocabulary.symbol_action(step.previous).map_or_else(
                 || "after an action whose name was not kept".to_owned(),
                 |name| format!("after {}", shown(name)),
             )
         };
         format!(
             "{} {before} is expected in {} of such places for its type, {} in the fleet",
-            self.action(lead.action),
-            percent(lead.bits.order.probability.max(self.least_supported())),
-            percent(lead.fleet_probability.max(self.least_supported())),
+            self.action(action),
+            percent(step.order.probability.max(self.least_supported())),
+            percent(step.fleet_probability.max(self.least_supported())),
         )
     }
 
@@ -258,11 +263,10 @@ impl Moment<'_, '_> {
 }
 
 /// The kind of risk that a lead alone would be, and the key (action, resource, destination) that it is about.
-pub(in crate::engine) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
+pub(in crate::engine) fn kind_and_key(lead: &Lead<'_>) -> (RiskEventType, Key) {
     match lead.family {
         Family::CallContent | Family::ToolValues | Family::BareContent => {
-            let novel =
-                lead.bits.content(lead.family).is_some_and(|content| content.novelty + content.keys > 0.0);
+            let novel = lead.content.is_some_and(|content| content.novelty + content.keys > 0.0);
             let kind = match lead.argument {
                 Some(argument) if argument.known_origin => RiskEventType::UntrustedArgumentOrigin,
                 Some(_) if novel => RiskEventType::UnfamiliarDestination,
@@ -273,9 +277,9 @@ pub(in crate::engine) fn kind_and_key(lead: &Lead) -> (RiskEventType, Key) {
         }
         Family::Order => (RiskEventType::UnusualActionSequence, lead.action),
         Family::Loops => (RiskEventType::AgentLoop, lead.action),
-        Family::Novelty => match (lead.bits.novelty.enumeration, lead.bits.novelty.strongest) {
-            (Some(_), _) | (None, None) => (RiskEventType::MassEnumeration, lead.action),
-            (None, Some(key)) => (kind_of_key(key.space), key.key),
+        Family::Novelty => match lead.new {
+            Some(New { enumeration: None, strongest: Some((space, key)), .. }) => (kind_of_key(space), key),
+            _ => (RiskEventType::MassEnumeration, lead.action),
         },
         Family::Bursts => (RiskEventType::RequestSpike, 0),
         Family::Failure => (RiskEventType::FailedAccessAttempt, lead.action),
