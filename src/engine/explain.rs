@@ -7,7 +7,9 @@ mod observed;
 pub(super) use self::observed::kind_and_key;
 use super::clock::Now;
 use super::judging::CallBits;
-use super::lead::{Lead, LeadArgument, New, Step};
+use smallvec::SmallVec;
+
+use super::lead::{Lead, LeadArgument, NAMED, New, Step};
 use super::registry::Registry;
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
@@ -47,7 +49,12 @@ impl<'t> Moment<'_, 't> {
     /// Remembers this call as the one that raised a family, if that is worth it or the call decides a finding.
     pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool) {
         if decides || unit.is_worth_keeping(family) {
-            let lead = self.lead(unit, family, rate);
+            // Of many new resources a few are named, not only the last one.
+            let before = self.bits.novelty.enumeration.filter(|_| family == Family::Novelty);
+            let resource = self.call.event.resource.as_deref();
+            let before = before.map_or_else(SmallVec::new, |_| named_before(unit, resource));
+            let mut lead = self.lead(unit, family, rate);
+            lead.before = before.iter().map(String::as_str).collect();
             unit.leads.keep(&lead);
         }
     }
@@ -66,6 +73,7 @@ impl<'t> Moment<'_, 't> {
             call: unit.events,
             action: call.action,
             resource: event.resource.as_deref(),
+            before: SmallVec::new(),
             content,
             argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
             step: of_session.then(|| self.step(unit)),
@@ -81,11 +89,8 @@ impl<'t> Moment<'_, 't> {
         let origin = call.event.arguments.get(place)?.origin_event.as_deref();
         let origin = origin.and_then(|id| unit.call_of(self.vocabulary.identity().of(id)));
         let fine = family == Family::CallContent && keys.symbol == Some(Symbol::Text);
-        let (alphabet, symbol) = if fine {
-            (Alphabet::Fine, Symbol::Text as u64)
-        } else {
-            (Alphabet::Coarse, Party::Tool as u64)
-        };
+        let (alphabet, symbol) =
+            if fine { (Alphabet::Fine, Symbol::Text as u64) } else { (Alphabet::Coarse, Party::Tool as u64) };
         let baselines = &self.version.baselines;
         let p = |own| provenance::probability(baselines, own, call, keys.name, alphabet, symbol);
         Some(LeadArgument {
@@ -104,7 +109,7 @@ impl<'t> Moment<'_, 't> {
             order: self.bits.order,
             fleet_probability: sequence::fleet_probability(
                 &self.version.baselines,
-                progress,
+                progress.previous(),
                 self.call.symbol,
             ),
         }
@@ -114,12 +119,7 @@ impl<'t> Moment<'_, 't> {
         let novelty = &self.bits.novelty;
         let strongest = novelty.strongest.map(|key| (key.space, key.key));
         let users = |(space, key)| self.version.baselines.key_agents(self.own, space, key);
-        New {
-            bits: novelty.bits,
-            strongest,
-            users: strongest.map(users),
-            enumeration: novelty.enumeration,
-        }
+        New { bits: novelty.bits, strongest, users: strongest.map(users), enumeration: novelty.enumeration }
     }
 
     /// The evidence of a lead.
@@ -128,6 +128,7 @@ impl<'t> Moment<'_, 't> {
             event_id: lead.event_id.map(str::to_owned),
             time: lead.time,
             action: self.vocabulary.action_name(lead.action).unwrap_or("(name not kept)").to_owned(),
+            resources: lead.resource.iter().chain(&lead.before).map(|name| (*name).to_owned()).collect(),
             call: lead.call,
             source: lead.position.source,
             line: lead.position.line,
@@ -140,8 +141,21 @@ impl<'t> Moment<'_, 't> {
         self.vocabulary.action_name(key).map_or_else(|| "an action whose name was not kept".to_owned(), shown)
     }
 
+    /// The action of a symbol as it may be shown.
+    fn action_of(&self, symbol: Key) -> String {
+        let name = self.vocabulary.symbol_action(symbol);
+        name.map_or_else(|| "an action whose name was not kept".to_owned(), shown)
+    }
+
     /// An argument's name as it may be shown.
     pub fn argument(&self, key: Key) -> String {
         self.vocabulary.argument_name(key).map_or_else(|| "an argument".to_owned(), shown)
     }
+}
+
+/// Resources that the lead of novelty before this one named, the latest first, without this one's.
+fn named_before(unit: &Unit, now: Option<&str>) -> SmallVec<[String; NAMED]> {
+    let before = unit.leads.of(Family::Novelty);
+    let names = before.iter().flat_map(|lead| lead.resource.iter().chain(&lead.before));
+    names.filter(|name| now != Some(**name)).take(NAMED).map(|name| (*name).to_owned()).collect()
 }

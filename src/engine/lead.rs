@@ -17,6 +17,8 @@ use crate::finding::Family;
 use crate::identity::Key;
 use crate::time::EventTime;
 
+/// Resources that are named beside that of the lead.
+pub(super) const NAMED: usize = 4;
 /// Bytes of nearly every lead.
 const USUAL_BYTES: usize = 512;
 
@@ -39,6 +41,9 @@ pub(super) struct Lead<'l> {
     /// Its resource.
     #[serde(borrow)]
     pub resource: Option<&'l str>,
+    /// Some of the resources before it, where many are new within the hour.
+    #[serde(borrow)]
+    pub before: SmallVec<[&'l str; NAMED]>,
     /// Its content, of a family of content.
     pub content: Option<Content>,
     /// The leading argument, of a family of content.
@@ -165,6 +170,7 @@ mod tests {
             call,
             action: 2,
             resource,
+            before: resource.into_iter().collect(),
             content: (family == Family::ToolValues).then(|| Content::nothing(family)),
             argument: None,
             step: None,

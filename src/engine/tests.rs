@@ -79,9 +79,10 @@ fn how_critical_a_silent_agent_is_outlasts_a_restart() {
     call(&mut engine, MOLE, "lobby", 0);
     let engine = Engine::restore(engine.version.settings.clone(), &engine.save().unwrap()).unwrap();
     let slice = engine.slices.iter().find(|slice| slice.agents.len() == 1).unwrap();
-    let criticality = slice.agents.iter().next().and_then(|watched| {
-        super::registry::registered_criticality(&slice.known, &slice.registry, watched)
-    });
+    let criticality =
+        slice.agents.iter().next().and_then(|watched| {
+            super::registry::registered_criticality(&slice.known, &slice.registry, watched)
+        });
     assert_eq!(criticality, Some(crate::risk::Criticality::High));
 }
 

@@ -65,7 +65,7 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
     );
     for finding in &alert.findings {
         need(!finding.unit.is_empty(), format!("no unit: {}", finding.sentence));
-        let figures = [Some(finding.observed), Some(finding.expected_type), finding.expected_fleet];
+        let figures = [Some(finding.observed), finding.expected_type, finding.expected_fleet];
         need(
             figures.iter().flatten().all(|figure| figure.is_finite()),
             format!("{figures:?} {}", finding.unit),

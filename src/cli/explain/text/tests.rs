@@ -3,6 +3,7 @@
 use super::*;
 use crate::alert::{Counterfactual, Evidence, JudgedUnder, Maturity, SCHEMA, Share, Subject};
 use crate::finding::{Detector, Family, RiskEventType};
+use crate::risk::Level;
 use expect_test::expect;
 
 fn alert() -> Alert {
@@ -17,6 +18,7 @@ fn alert() -> Alert {
         tenant: Some("contoso".to_owned()),
         agent_type: "mail-helper".to_owned(),
         session_id: Some("s-4711".to_owned()),
+        level: Some(Level::Medium),
         risk_event_type: RiskEventType::UntrustedArgumentOrigin,
         owasp: vec!["ASI01".to_owned()],
         atlas: vec!["AML.T0051.001".to_owned(), "AML.T0053".to_owned()],
@@ -40,7 +42,8 @@ fn alert() -> Alert {
             risk_event_type: RiskEventType::UntrustedArgumentOrigin,
             p: 0.000_16,
             observed: 1.0,
-            expected_type: 0.0213,
+            expected_agent: None,
+            expected_type: Some(0.0213),
             expected_fleet: Some(0.000_021),
             unit: "share of `send_email` calls whose `to` has this origin".to_owned(),
             sentence: "`to` of `send_email` came from free text in `read_inbox`, call 3, and was never \
@@ -65,6 +68,7 @@ fn alert() -> Alert {
             config: "0123456789ab".to_owned(),
         },
         evidence: vec![Evidence {
+            resources: vec!["inbox/7".to_owned()],
             event_id: Some("e-17".to_owned()),
             time: at("2026-01-22T18:50:59.040Z"),
             action: "send_email".to_owned(),
