@@ -8,7 +8,7 @@ mod what_if;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::explain::{Moment, kind_and_key};
+use super::explain::{Moment, in_general, kind_and_key};
 use super::held_back::HeldFinding;
 use super::judging::FINDING_P;
 use super::lead::Lead;
@@ -19,6 +19,7 @@ use crate::alert::{Alert, AlertState, JudgedUnder, Maturity, SCHEMA, Share, Subj
 use crate::assess::calibrate::Calibration;
 use crate::assess::level::{self, Finding, Hold};
 use crate::finding::{Detector, Family, RiskEventType};
+use crate::identity::Key;
 use crate::risk::Level;
 use crate::stats::combine;
 
@@ -69,6 +70,21 @@ impl Units<'_> {
     /// What raised a family most.
     fn lead(&self, family: Family) -> Option<Lead<'_>> {
         self.content().leads.of(family).or_else(|| self.hour.leads.of(family))
+    }
+
+    /// What a family's part in a unit is about: the kind of risk, and the key. What was found without a call that could be named
+    /// is like nothing else: a person who calls it safe says so of this unit alone.
+    fn about(&self, family: Family, unit: &Unit) -> (Family, RiskEventType, Key) {
+        let unnamed = || {
+            (in_general(family).map_or(RiskEventType::UnusualActionSequence, |(_, kind, _)| kind), unit.id)
+        };
+        let (kind, key) = self.lead(family).map_or_else(unnamed, |lead| kind_and_key(&lead));
+        (family, kind, key)
+    }
+
+    /// Whether a unit is the session or the hour of the call.
+    fn holds(&self, unit: u64) -> bool {
+        unit == self.hour.id || self.session.is_some_and(|session| session.id == unit)
     }
 
     /// The unit that content belongs to.
@@ -125,10 +141,16 @@ impl<'t> Moment<'_, 't> {
         // behind what was declared safe once, is told of all the same.
         let (family, (kind, key), shares) = loop {
             let shares = self.shares(units, &weighed);
-            let Some(family) = leading(&shares) else { return Told::Quiet };
-            let (kind, key) = units
-                .lead(family)
-                .map_or((RiskEventType::UnusualActionSequence, 0), |lead| kind_and_key(&lead));
+            let Some(most) = leading(&shares, |_| true) else { return Told::Quiet };
+            // What nobody can name is told as that which says most of what can be named; it is excused for itself.
+            let named = leading(&shares, |family| units.lead(family).is_some()).unwrap_or(most);
+            let known =
+                |(_, kind, key)| watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time));
+            let [most, named] = [most, named].map(|family| units.about(family, weighed.unit));
+            let is_excused = |about: &(Family, RiskEventType, Key)| {
+                known(*about) || self.excuse(about.0, about.1, time).is_some()
+            };
+            let (family, kind, key) = if is_excused(&most) { most } else { named };
             let told = if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
                 Told::Suppressed
             } else if let Some(excuse) = self.excuse(family, kind, time) {
@@ -181,7 +203,8 @@ impl<'t> Moment<'_, 't> {
         told
     }
 
-    /// Opens an alert about an agent, or updates the open one of the same family where there is more to tell.
+    /// Opens an alert about an agent, or updates the open one of the same family, or of the same session or hour, where there
+    /// is more to tell.
     #[expect(clippy::too_many_arguments, reason = "what was found, and where it goes")]
     fn tell(
         &self,
@@ -195,10 +218,12 @@ impl<'t> Moment<'_, 't> {
     ) -> Told {
         let unit = weighed.unit;
         let at = self.now.of_event(self.call.event.time).at;
-        let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
+        let open = watched.open_alert(family, |open| units.holds(open));
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
-            if unit.id == open.unit && weighed.alarm_p * TELL_AGAIN > open.p {
+            // From a session to its hour is not elsewhere.
+            let is_same = unit.id == open.unit || (unit.kind == UnitKind::Hour && units.holds(open.unit));
+            if is_same && weighed.alarm_p * TELL_AGAIN > open.p {
                 return Told::Known;
             }
         } else {
@@ -287,14 +312,16 @@ fn agreement(Weighed { unit, p, .. }: &Weighed<'_>) -> SmallVec<[f64; Family::CO
     combine::shares(&terms).collect()
 }
 
-fn leading(shares: &[Share]) -> Option<Family> {
+/// The family with the largest part, of those that may lead.
+fn leading(shares: &[Share], may_lead: impl Fn(Family) -> bool) -> Option<Family> {
     let mut sums = [0.0; Family::COUNT];
     for share in shares {
         if let Some(sum) = sums.get_mut(share.family as usize) {
             *sum += share.share;
         }
     }
-    Family::ALL.into_iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
+    let candidates = Family::ALL.into_iter().zip(sums).filter(|(family, _)| may_lead(*family));
+    candidates.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
 }
 
 fn at_family(p: &[f64; Family::COUNT], family: Family) -> f64 {
@@ -308,6 +335,16 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
 }
 
 impl Watched {
+    /// The place of the open alert to which a finding of this family belongs: that of the same family, or else one about a unit
+    /// that is the finding's. One thing that an agent does is seldom unusual in one way only. What is certain (rules, verdicts,
+    /// the registry) and silence have alerts of their own.
+    fn open_alert(&self, family: Family, is_same_unit: impl Fn(u64) -> bool) -> Option<usize> {
+        let by_p = |open: &OpenAlert| open.about.is_empty() && Family::ALL.contains(&open.family);
+        let same_family = |open: &OpenAlert| by_p(open) && open.family == family;
+        let same_unit = |open: &OpenAlert| by_p(open) && is_same_unit(open.unit);
+        self.open.iter().position(same_family).or_else(|| self.open.iter().position(same_unit))
+    }
+
     /// The id of its latest alert.
     pub(super) fn alert_id(&self, family: &str) -> String {
         alert_id(self.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
@@ -323,3 +360,6 @@ pub(super) fn alert_id(tenant: &str, kind: &str, id: &str, family: &str, counter
     }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 
 mod observed;
 
-pub(super) use self::observed::kind_and_key;
+pub(super) use self::observed::{in_general, kind_and_key};
 use super::clock::Now;
 use super::judging::CallBits;
 use smallvec::SmallVec;

@@ -419,7 +419,7 @@ fn among(lead: &Lead<'_>) -> String {
 }
 
 /// What a family is about, where no call can be named.
-fn in_general(family: Family) -> Option<(Detector, RiskEventType, &'static str)> {
+pub(in crate::engine) fn in_general(family: Family) -> Option<(Detector, RiskEventType, &'static str)> {
     Some(match family {
         Family::CallContent => (
             Detector::Provenance,
