@@ -230,7 +230,6 @@ impl Slice {
                 session: session.as_ref(),
                 hour: &hour,
                 unit_before: before_unit,
-                hour_before: before_hour,
             };
             if units.worse().alarm_p <= FINDING_P {
                 let told = moment.found(watched, &units, &mut held, out);
