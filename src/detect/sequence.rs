@@ -274,6 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn the_step_that_surprised_most_is_remembered_and_not_the_last() {
+        let mut vocabulary = Vocabulary::new(Identity::new([0; 16]), None);
+        let mut progress = Progress::AT_START;
+        let excess = [0.5, 7.0, 0.0, 2.0];
+        let mut symbols = Vec::new();
+        for (step, excess) in excess.into_iter().enumerate() {
+            let event = format!(r#"{{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"do_{step}"}}"#);
+            let event: AuditEvent<'_> = serde_json::from_str(&event).unwrap();
+            let call = vocabulary.call(&event);
+            let judged = judge(&Baselines::default(), None, &progress, &call);
+            progress.advance(&call, &OrderBits { excess, probability: 0.25 / (1.0 + excess), ..judged });
+            symbols.push(call.symbol);
+        }
+        let worst = progress.costliest();
+        assert_eq!((worst.previous, worst.symbol), (symbols[0], symbols[1]));
+        assert_eq!((worst.excess, worst.probability), (7.0, 0.25 / 8.0));
+    }
+
+    #[test]
     fn the_same_call_again_and_again_is_a_loop() {
         assert_eq!(repetitions(std::iter::repeat_n(7, 100)), 99.0);
     }

@@ -81,9 +81,13 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
             |found: &&Observation| (found.family, found.detector) == (share.family, share.detector);
         need(alert.findings.iter().any(|found| explains(&found)), format!("nothing explains {share:?}"));
     }
-    let enumerated = alert.evidence.iter().filter(|_| alert.risk_event_type == RiskEventType::MassEnumeration);
+    let enumerated =
+        alert.evidence.iter().filter(|_| alert.risk_event_type == RiskEventType::MassEnumeration);
     for evidence in enumerated.filter(|evidence| evidence.family == Family::Novelty) {
-        need(!evidence.resources.is_empty(), "no resource is named of those that were walked through".to_owned());
+        need(
+            !evidence.resources.is_empty(),
+            "no resource is named of those that were walked through".to_owned(),
+        );
     }
     need(alert.evidence.iter().any(|evidence| evidence.family == alert.family), "no evidence".to_owned());
     for evidence in &alert.evidence {

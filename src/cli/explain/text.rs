@@ -93,7 +93,7 @@ impl Page {
         );
         self.item("risk", alert.risk_event_type.name());
         if let Some(level) = alert.level {
-            let capped = "its level because of this alert; settings may publish a lower one";
+            let capped = "held by this alert; settings may publish a lower one";
             self.item("level", &format!("{} ({capped})", level.name()));
         }
         if !alert.owasp.is_empty() {
