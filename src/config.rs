@@ -179,6 +179,24 @@ impl Config {
         reader.finish().map(|settings| Self { text, folder, ..config.with_settings(settings) })
     }
 
+    /// The files that it names, as far as they are there: keys, certificates, mappings.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut left: Vec<toml::Value> =
+            self.text.parse::<toml::Table>().map(toml::Value::Table).into_iter().collect();
+        while let Some(value) = left.pop() {
+            match value {
+                toml::Value::String(text) => files.push(self.folder.join(text)),
+                toml::Value::Array(values) => left.extend(values),
+                toml::Value::Table(table) => left.extend(table.into_iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        // Most texts are no names of files.
+        files.retain(|file| file.is_file());
+        files
+    }
+
     /// Every setting: where it stands, its range, its default, and what it is here.
     pub fn all(&self) -> &[Setting] {
         &self.settings

@@ -31,6 +31,11 @@ impl Identity {
         Self { key }
     }
 
+    /// What hashes more than a name, under the same secret key.
+    pub fn hasher(&self) -> impl Hasher + use<> {
+        SipHasher13::new_with_key(&self.key)
+    }
+
     /// The 64-bit key of a name. Equal names give equal keys.
     pub fn of(&self, name: &str) -> Key {
         let mut hasher = SipHasher13::new_with_key(&self.key);

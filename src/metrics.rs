@@ -85,6 +85,7 @@ impl Metrics {
             (&figures.verdicts, "verdict"),
             (&figures.transactions, "outcome"),
             (&figures.operator_alerts, "kind"),
+            (&figures.shed, "how"),
         ] {
             values(label).into_iter().for_each(|value| drop(counter.with_label_values(&[value])));
         }
@@ -126,9 +127,11 @@ pub fn values(label: &str) -> Vec<&'static str> {
         "monitoring" => [Monitoring::Ok, Monitoring::Degraded, Monitoring::Blind].map(monitoring).to_vec(),
         "verdict" => Decision::ALL.map(Decision::name).to_vec(),
         "because_of" => vec!["maintenance", "suppression", "declared_change"],
+        "how" => vec!["repeats", "skip"],
         "stage" => vec!["judged", "committed"],
         "state" => vec!["running", "restoring"],
         "outcome" => vec!["committed", "aborted"],
+        "fate" => vec!["sent", "left_out", "failed"],
         "kind" => vec!["coverage_gap", "stalled", "dead_letters", "panic", "blind", "misplaced", "settings"],
         _ => Vec::new(),
     }

@@ -9,6 +9,7 @@
 //! cargo bench --bench engine -- threads      judging alone on one thread and on two
 //! cargo bench --bench engine -- memory       memory of one hot agent
 //! cargo bench --bench engine -- bad          what bad lines between good ones cost
+//! cargo bench --bench engine -- repeats      what it spares to leave repeats out
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -20,6 +21,7 @@
 
 mod bad;
 mod memory;
+mod repeats;
 mod traffic;
 
 use std::hint::black_box;
@@ -54,8 +56,11 @@ fn main() {
         Some("threads") => threads(),
         Some("memory") => memory::report(),
         Some("bad") => bad::report(),
+        Some("repeats") => repeats::report(),
         Some("profile") => profile(),
-        Some(other) => panic!("there is no measurement named {other}: sweep, threads, memory, bad or none"),
+        Some(other) => {
+            panic!("there is no measurement named {other}: sweep, threads, memory, bad, repeats or none")
+        }
     }
 }
 

@@ -64,7 +64,7 @@ class Load:
         stage, brokers = self.stage, self.brokers
         (stage.folder / "foreign.toml").write_text(MAPPING, encoding="utf-8")
         fleet = stage.settings("fleet", "fleet-1", brokers, kafka='record_time = "producer"', after=RULES)
-        source = '[[sources]]\ntopic = "stream-foreign"\nsource = "foreign.toml"\n'
+        source = '[[sources]]\ntopic = "stream-foreign"\nsource = "foreign.toml"\n[[sinks]]\nformat = "ocsf"\n'
         for name in ("stream-1", "stream-2"):
             stream = stage.settings("stream", name, brokers, before="[agents]\nmax = 60", after=source + RULES)
         self.make_source()

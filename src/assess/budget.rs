@@ -141,14 +141,21 @@ impl Budget {
     ///
     /// # Formula
     ///
-    /// x ← clip(x + .02·clip((B − Σ_y min(n_y, A_y))/B, −3, 1), ln .05, 0), the same for all types, and for each of them
-    /// x_y ← clip(x_y + .02·clip((A_y − n_y)/A_y, −3, 1), ln .05, 0), with n_y = its alerts of 24 hours and A_y = max(3·B_y, 2), B_y =
+    /// x ← clip(x + .02·clip((B − Σ_y min(n_y, A_y))/B, −3, 1), ln(h_floor/h₀), 0), the same for all types, and for each of them
+    /// x_y ← clip(x_y + .02·clip((A_y − n_y)/A_y, −3, 1), ln(h_floor/h₀), 0), h_floor = .1·B/M and h₀ as in [`Budget::thresholds`], with n_y = its alerts of 24 hours and A_y = max(3·B_y, 2), B_y =
     /// its share of the budget B by active units. The threshold is h₀·exp(x + x_y): tightened while the rate is exceeded,
     /// never loosened past the calibrated value. A type alone has too few alerts to be steered by (an alert would make it
     /// deaf for days); that it floods shows, and then it alone becomes deaf, unless it is more than a third of the fleet
     /// (docs/adr/025).
+    ///
+    /// An hour that has begun already does nothing: what a partition hands over late names hours that the others have left.
     pub fn turn(&mut self, hour: i64) {
-        let hours = self.hour.replace(hour).map_or(1, |before| hour.saturating_sub(before));
+        let hours = self.hour.map_or(1, |before| hour.saturating_sub(before));
+        if (1 - HOURS as i64..=0).contains(&hours) {
+            return;
+        }
+        // Further back, it was the hour before that was wrong.
+        self.hour = Some(hour);
         // After a day without events all alerts are forgotten.
         for _ in 0..hours.clamp(0, HOURS as i64) {
             self.turn_once();
@@ -157,19 +164,21 @@ impl Budget {
 
     fn turn_once(&mut self) {
         let all = self.units();
+        let (floor, calibrated) = self.range();
+        let least = (floor / calibrated).ln();
         let mut spent = 0.0;
         for of in self.types.values_mut() {
             let share = (of.today.max(of.yesterday) as f64 / all).min(1.0);
             let most = (FLOOD_SHARES * self.alerts_per_day * share).max(FLOOD);
             let alerts = f64::from(of.alerts.iter().sum::<u32>());
             spent += alerts.min(most);
-            follow(&mut of.tightened, most, alerts);
+            follow(&mut of.tightened, least, most, alerts);
             of.alerts.rotate_left(1);
             if let Some(hour) = of.alerts.last_mut() {
                 *hour = 0;
             }
         }
-        follow(&mut self.tightened, self.alerts_per_day, spent);
+        follow(&mut self.tightened, least, self.alerts_per_day, spent);
     }
 
     /// The thresholds of a type.
@@ -179,10 +188,15 @@ impl Budget {
     /// h₀ = min(2·B/M, .001), M = max(units yesterday, units today, 1000): the budget B, spread over the units of a day,
     /// two of which make an alert (measured: docs/adr/020); below it as [`Budget::turn`] says, but p ≤ .1·B/M always alerts.
     pub fn thresholds(&self, agent_type: Key) -> Thresholds {
-        let calibrated = (UNITS_AN_ALERT * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
-        let floor = (HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated);
+        let (floor, calibrated) = self.range();
         let tightened = self.tightened + self.types.get(&agent_type).map_or(0.0, |of| of.tightened);
         Thresholds { alert: (calibrated * tightened.exp()).max(floor), calibrated }
+    }
+
+    /// The hard floor, and h₀.
+    fn range(&self) -> (f64, f64) {
+        let calibrated = (UNITS_AN_ALERT * self.alerts_per_day / self.units()).min(LARGEST_THRESHOLD);
+        ((HARD_FLOOR * self.alerts_per_day / self.units()).min(calibrated), calibrated)
     }
 
     /// Alerts that a type may open in an hour: its share of the budget by active units.
@@ -197,10 +211,12 @@ impl Budget {
 }
 
 /// Moves a threshold (as [`Budget::turn`] says) by how far `alerts` lie from what a `budget` allows.
-fn follow(tightened: &mut f64, budget: f64, alerts: f64) {
+///
+/// * `least`: ln of the hard floor over h₀, ≤ 0. Beyond it nothing gets stricter: what a flood wound up would only have to be
+///   unwound after it.
+fn follow(tightened: &mut f64, least: f64, budget: f64, alerts: f64) {
     let step = GAIN * ((budget - alerts) / budget).clamp(-3.0, 1.0);
-    // Beyond the hard floor nothing gets stricter: what a flood wound up would only have to be unwound after it.
-    *tightened = (*tightened + step).clamp((HARD_FLOOR / UNITS_AN_ALERT).ln(), 0.0);
+    *tightened = (*tightened + step).clamp(least, 0.0);
 }
 
 #[cfg(test)]
@@ -208,6 +224,30 @@ mod tests {
     use super::*;
 
     const UNITS: Counted = Counted { units: 2500, alerts: 0, confirmed: 0 };
+
+    #[test]
+    fn an_hour_that_is_told_late_is_no_hour_of_its_own() {
+        let told = |hours: &[i64]| {
+            let mut budget = Budget::new(5.0);
+            budget.turn(100);
+            budget.count(1, 4, Counted { units: 5000, alerts: 40, confirmed: 0 });
+            hours.iter().for_each(|hour| budget.turn(*hour));
+            (budget.achieved(), budget.tightened)
+        };
+        assert_eq!(told(&[101, 96, 102, 97, 103]), told(&[101, 102, 103]));
+        assert_ne!(told(&[101, 102, 103]), told(&[101, 102]));
+        assert_ne!(told(&[101, 900, 102, 103]), told(&[101, 900, 102]), "the hour before was wrong");
+    }
+
+    #[test]
+    fn a_small_fleet_is_as_strict_as_the_floor_and_no_stricter() {
+        let mut budget = Budget::new(5.0);
+        budget.count(1, 10, Counted { units: 1000, alerts: 500, confirmed: 0 });
+        (0..20).for_each(|hour| budget.turn(hour));
+        let (floor, calibrated) = budget.range();
+        assert_eq!((floor, calibrated), (0.0005, 0.001));
+        assert_eq!(budget.tightened, (floor / calibrated).ln());
+    }
 
     #[test]
     fn few_units_do_not_loosen_the_threshold_and_many_tighten_it() {

@@ -3,14 +3,15 @@
 //! Knows files, options and what people are told. Must not print anything a conversation says.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
 use serde::Serialize;
 
+use super::NOTHING_USABLE;
+use super::files::Files;
+use super::output::Output;
 use crate::event::AuditEvent;
 use crate::time::EventTime;
 use crate::wire::annotate::keyed_hash::HashKey;
@@ -23,8 +24,6 @@ use crate::wire::sources::transcript;
 
 /// Where a fresh key is written when no key file is named.
 const FRESH_KEY_FILE: &str = "tiltmeter.key";
-/// Exit status when nothing of the input could be used (EX_DATAERR of sysexits.h).
-const NOTHING_USABLE: u8 = 65;
 /// Longest value that `--keep` carries through. Bytes; a label, not a text.
 const MAX_KEPT_BYTES: usize = 64;
 
@@ -107,10 +106,17 @@ impl Annotate {
         if let Some(name) = self.keep.iter().find(|name| EVENT_FIELDS.contains(&name.as_str())) {
             anyhow::bail!("--keep {name}: the audit event has a field of that name; keep another one");
         }
-        let annotator = Annotator::new(self.key()?, self.resource.into());
+        let fresh_key = PathBuf::from(FRESH_KEY_FILE);
+        Files::default()
+            .input(&self.files)
+            .read("the key file", [self.key_file.as_ref().unwrap_or(&fresh_key)])
+            .written("--output", self.output.as_ref())
+            .written("--dead-letters", self.dead_letters.as_ref())
+            .check()?;
         let mut lines = Lines::open(&self.files)?;
-        let mut events = writer(self.output.as_deref(), || Box::new(std::io::stdout().lock()))?;
-        let mut letters = writer(self.dead_letters.as_deref(), || Box::new(std::io::sink()))?;
+        let annotator = Annotator::new(self.key()?, self.resource.into());
+        let mut events = self.output.as_deref().map_or_else(|| Ok(Output::stdout()), Output::file)?;
+        let mut letters = self.dead_letters.as_deref().map(Output::file).transpose()?;
         let (mut used, mut written) = (0u64, 0u64);
         let mut refused = BTreeMap::<&'static str, u64>::new();
         let names: Vec<String> = sources(&self.files);
@@ -126,19 +132,24 @@ impl Annotate {
                 Ok(conversation) => {
                     used += 1;
                     written += self.write(&annotator.events(&conversation), &conversation, &mut events)?;
+                    // At once: whoever reads a live stream waits for it.
+                    events.flush()?;
                 }
                 Err(letter) => {
                     *refused.entry(letter.reason).or_default() += 1;
-                    writeln!(letters, "{}", serde_json::to_string(&letter)?)
-                        .context("the dead letters cannot be written")?;
+                    if let Some(letters) = &mut letters {
+                        letters.json_line(&letter)?;
+                    }
                     if refused.values().sum::<u64>() <= 3 {
                         eprintln!("tiltmeter: {source}, line {}: {}", letter.line, letter.detail);
                     }
                 }
             }
         }
-        events.flush().context("the events cannot be written")?;
-        letters.flush().context("the dead letters cannot be written")?;
+        events.flush()?;
+        if let Some(letters) = &mut letters {
+            letters.flush()?;
+        }
         if !refused.is_empty() {
             let counts: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
             let all: u64 = refused.values().sum();
@@ -176,7 +187,7 @@ impl Annotate {
         &self,
         events: &[AuditEvent<'_>],
         conversation: &Conversation,
-        out: &mut dyn Write,
+        out: &mut Output,
     ) -> anyhow::Result<u64> {
         let mut kept = BTreeMap::new();
         for (name, value) in &conversation.extra {
@@ -185,9 +196,7 @@ impl Annotate {
             }
         }
         for event in events {
-            serde_json::to_writer(&mut *out, &Row { event, kept: &kept })
-                .context("the events cannot be written")?;
-            out.write_all(b"\n").context("the events cannot be written")?;
+            out.json_line(&Row { event, kept: &kept })?;
         }
         Ok(events.len() as u64)
     }
@@ -231,14 +240,4 @@ fn sources(files: &[PathBuf]) -> Vec<String> {
         .iter()
         .map(|path| if path.as_os_str() == "-" { "stdin".to_owned() } else { path.display().to_string() })
         .collect()
-}
-
-fn writer(path: Option<&Path>, other: impl FnOnce() -> Box<dyn Write>) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match path {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(BufWriter::new(other())),
-    })
 }

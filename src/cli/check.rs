@@ -12,13 +12,14 @@ use std::process::ExitCode;
 
 use super::explain::printable;
 use super::output::{Output, OutputError};
-use super::source::{Events, SourceArguments, Visitor, all_read};
+use super::source::{Events, Order, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::detect::vocabulary::Vocabulary;
 use crate::engine::unit::Position;
 use crate::event::AuditEvent;
 use crate::identity::Identity;
 use crate::models;
+use crate::wire::audit_event;
 use crate::wire::dead_letter::Refusal;
 use crate::wire::input::Line;
 use crate::wire::sources::mapping::Mapping;
@@ -29,6 +30,8 @@ use self::extraction::extraction;
 
 /// Refused lines that are shown; the others are counted.
 const SHOWN_LINES: u64 = 100;
+/// Names of unknown fields that are kept.
+const SHOWN_NAMES: usize = 20;
 
 /// Check a configuration, a source mapping, example events if there are any, and what a fleet would need.
 ///
@@ -85,7 +88,7 @@ impl Check {
             (Ok(_), _) => {}
         }
         if let (Ok(mapping), false) = (mapping, self.files.is_empty()) {
-            let events = Events::open(&self.files, &self.source, &[0; 16])?;
+            let events = Events::open(&self.files, &self.source, &[0; 16], None)?;
             let vocabulary = Vocabulary::new(Identity::new([0; 16]), Some(models::lexicon()?));
             let mut example = Example {
                 out,
@@ -93,6 +96,9 @@ impl Check {
                 coverage: Coverage::default(),
                 refused: 0,
                 cut: BTreeMap::new(),
+                misspelt: BTreeMap::new(),
+                is_native: self.source.is_native(),
+                order: Order::default(),
                 mapping,
             };
             let unreadable = events.visit(&mut example)?;
@@ -107,6 +113,14 @@ impl Check {
             out.text(&example.coverage.told(example.refused))?;
             for (field, events) in &example.cut {
                 out.text(&format!("  {field} was too long in {events} and was cut\n"))?;
+            }
+            for ((name, near), events) in &example.misspelt {
+                let name = printable(name);
+                out.text(&format!("  {name} in {events} is not read: did you mean {near}?\n"))?;
+            }
+            if let Some(told) = example.order.told() {
+                is_fine = false;
+                out.text(&format!("  {told}\n"))?;
             }
             out.flush()?;
             all_read(&unreadable)?;
@@ -146,11 +160,28 @@ struct Example {
     refused: u64,
     /// Fields that were too long, and in how many events.
     cut: BTreeMap<&'static str, u64>,
+    /// Fields that are not read and the ones that may be meant, and in how many lines.
+    misspelt: BTreeMap<(String, &'static str), u64>,
+    is_native: bool,
+    order: Order,
     /// What translates records, until the first one has been shown.
     mapping: Option<Mapping>,
 }
 
 impl Example {
+    /// Counts fields that are not read and are like one that is.
+    fn spell(&mut self, line: &Line<'_>) {
+        if !self.is_native {
+            return;
+        }
+        for pair in audit_event::misspelt(line.bytes) {
+            // An input of nothing but different names is not kept.
+            if self.misspelt.len() < SHOWN_NAMES || self.misspelt.contains_key(&pair) {
+                *self.misspelt.entry(pair).or_default() += 1;
+            }
+        }
+    }
+
     fn show(&mut self, line: &Line<'_>) -> Result<(), OutputError> {
         let Some(mapping) = self.mapping.take() else { return Ok(()) };
         self.out.text(&extraction(&mapping, line.bytes, &format!("the record at line {}", line.number)))
@@ -161,11 +192,13 @@ impl Visitor for Example {
     fn event(&mut self, event: &AuditEvent<'_>, _: Position) -> anyhow::Result<()> {
         let call = self.vocabulary.call(event);
         self.coverage.add(&call);
+        self.order.add(event.time);
         Ok(())
     }
 
     fn record(&mut self, event: &AuditEvent<'_>, at: Position, line: &Line<'_>) -> anyhow::Result<()> {
         self.show(line)?;
+        self.spell(line);
         self.event(event, at)
     }
 
@@ -177,6 +210,7 @@ impl Visitor for Example {
 
     fn refused(&mut self, refusal: &Refusal, source: &str, line: &Line<'_>) -> anyhow::Result<()> {
         self.show(line)?;
+        self.spell(line);
         self.refused += 1;
         if self.refused <= SHOWN_LINES {
             let text = format!("{}:{}: {refusal}\n", printable(source), line.number);

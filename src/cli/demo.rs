@@ -7,8 +7,6 @@ mod running;
 mod screen;
 mod summary;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,6 +18,7 @@ use anyhow::{Context, bail};
 use self::running::Running;
 use self::screen::View;
 use super::explain::Style;
+use super::files::Files;
 use super::output::Output;
 use super::simulate::{Attacks, parse_attacks, parse_duration_ms};
 use crate::alert::Alert;
@@ -76,21 +75,19 @@ impl Demo {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         let mut demo = self.start(&config)?;
-        let mut file = match &self.alerts {
-            None => None,
-            Some(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot create {}; name another file", path.display()))?;
-                Some(BufWriter::new(file))
-            }
-        };
+        Files::default()
+            .read("the configuration", &self.config)
+            .read("a file that the configuration names", &config.files())
+            .written("--alerts", self.alerts.as_ref())
+            .check()?;
+        let mut file = self.alerts.as_deref().map(Output::file).transpose()?;
         let watched = self.watch(&mut demo, file.as_mut());
         for sentence in demo.take_trouble() {
             eprintln!("tiltmeter: {sentence}");
         }
         let is_over = watched?;
         if let Some(mut file) = file {
-            file.flush().context("cannot write the alerts")?;
+            file.flush()?;
         }
         let mut out = Output::stdout();
         let command = summary::same_by_hand(demo.watched().scenario(), self.config.as_deref());
@@ -109,7 +106,7 @@ impl Demo {
     }
 
     /// Shows the scenario from its start to its end; false where someone ended it early.
-    fn watch(&self, demo: &mut Running, mut file: Option<&mut BufWriter<File>>) -> anyhow::Result<bool> {
+    fn watch(&self, demo: &mut Running, mut file: Option<&mut Output>) -> anyhow::Result<bool> {
         let stopped = stop_on_request()?;
         let pace = Pace::new(demo.watched().scenario(), self.length);
         let mut view = View::new(self.plain, demo.banner())?;
@@ -154,12 +151,9 @@ fn stop_on_request() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stopped)
 }
 
-fn write(alerts: &mut Vec<Alert>, file: Option<&mut BufWriter<File>>) -> anyhow::Result<()> {
+fn write(alerts: &mut Vec<Alert>, file: Option<&mut Output>) -> anyhow::Result<()> {
     if let Some(file) = file {
-        for alert in alerts.iter() {
-            serde_json::to_writer(&mut *file, alert).context("cannot write the alerts")?;
-            file.write_all(b"\n").context("cannot write the alerts")?;
-        }
+        alerts.iter().try_for_each(|alert| file.json_line(alert))?;
     }
     alerts.clear();
     Ok(())

@@ -3,20 +3,26 @@
 //! Knows files, options and what people are told. Must not judge anything itself.
 
 mod batch;
+mod heard;
 mod summary;
 mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
 
 use self::watch::Watch;
+use super::NOTHING_USABLE;
+use super::files::Files;
 use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
 use crate::control::{Control, ControlRecord};
 use crate::engine::Engine;
+use crate::engine::unit::Position;
 use crate::identity::Identity;
 use crate::wire::control;
 use crate::wire::dead_letter::DeadLetters;
@@ -24,12 +30,17 @@ use crate::wire::outputs::{Format, Formatter};
 use crate::wire::state::{self, State};
 use crate::wire::verdict;
 
+/// Exit status after a signal (128 + SIGINT, as a shell has it).
+const INTERRUPTED: u8 = 130;
+
 /// Judge audit events and write alerts.
 ///
 /// Reads events in the order in which they happened (or records of another format, or conversations, whose events it makes itself), judges each against what is normal for its agent's type
-/// and the fleet, then learns from it. Alerts go to standard output as they arise, one JSON object a line; a
-/// summary goes to standard error. `tiltmeter explain` shows alerts as text. Alerts are no failure: the exit
-/// code is 0 when everything was read.
+/// and the fleet, then learns from it. Several files are read by time, as if they were one; each has to be in order. Alerts go
+/// to standard output as they arise, one JSON object a line; a summary goes to standard error. `tiltmeter explain` shows alerts
+/// as text. Alerts are no failure: the exit code is 0 when everything was read, 65 when there were lines and none could be
+/// used. Ctrl-C, SIGTERM and SIGHUP end it after the event at hand, with the state and the summary written and the exit code
+/// 130; a second one ends it at once.
 #[derive(Debug, clap::Args)]
 pub struct Detect {
     /// Audit events, or what `--source` names, one JSON object a line; .gz and .zst are unpacked. None or `-`: standard input.
@@ -42,7 +53,9 @@ pub struct Detect {
     #[command(flatten)]
     source: SourceArguments,
 
-    /// Goes on where the call that wrote this file ended, and writes it anew at the end. Units that are open stay open.
+    /// Goes on where the call that wrote this file ended, and writes it anew at the end. Units that are open stay open. The
+    /// file holds a key of its own for the identity hash unless the configuration names one, so that hashes and thresholds
+    /// drawn from them differ between two files that began with the same events. One call at a time: `FILE.lock` is held.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 
@@ -85,14 +98,16 @@ impl Detect {
     /// when the output cannot be written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
+        self.files(&config).check()?;
+        // Before it is read: what another call writes meanwhile would be lost.
+        let _held = self.state.as_deref().map(state::lock).transpose()?;
         let known = self.state.as_deref().map(state::read).transpose()?.flatten();
         let key = self.key(&config, known.as_ref())?;
-        let events = Events::open(&self.files, &self.source, &key.unwrap_or(config.identity_key()))?;
+        let hash_key = key.unwrap_or(config.identity_key());
+        let ends = ends_on_request()?;
+        let events = Events::open(&self.files, &self.source, &hash_key, Some(Arc::clone(&ends)))?;
         let dead = match &self.dead_letters {
-            Some(path) => {
-                is_no_input("--dead-letters", path, &self.files)?;
-                DeadLetters::to_file(path)?
-            }
+            Some(path) => DeadLetters::to_file(path)?,
             None => DeadLetters::counted(),
         };
         if !config.has_identity_key() && self.state.is_none() {
@@ -139,7 +154,6 @@ impl Detect {
         };
         let mut watch = Watch::new(engine, self.threads.into(), control, dead, events.bar());
         if let Some(path) = &self.units {
-            is_no_input("--units", path, &self.files)?;
             watch.keep_units(path)?;
         }
         if let Some(formatter) = formatter {
@@ -153,8 +167,10 @@ impl Detect {
             }
             Ok(unreadable) => unreadable,
         };
-        let waiting = watch.finish(self.state.is_some())?;
+        let is_cut_short = ends.load(Ordering::Relaxed);
+        let waiting = watch.finish(self.state.is_some() || is_cut_short)?;
         watch.summary(started.elapsed(), self.dead_letters.as_deref());
+        let is_useless = watch.events == 0 && watch.dead.total() > 0;
         watch.dead.finish()?;
         if let Some(path) = &self.state {
             state::write(path, &State { key, engine: watch.engine.save()? })?;
@@ -165,7 +181,41 @@ impl Detect {
             }
         }
         all_read(&unreadable)?;
+        if is_cut_short {
+            match &watch.last {
+                Some(Position { source, line }) => {
+                    let file = self.files.get(*source as usize).filter(|file| file.as_os_str() != "-");
+                    let name = file.map_or("stdin".into(), |file| file.display().to_string());
+                    eprintln!(
+                        "tiltmeter: ended by a signal after line {line} of {name}; give what follows with the next call"
+                    );
+                }
+                None => eprintln!("tiltmeter: ended by a signal before the first event"),
+            }
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        if is_useless {
+            eprintln!(
+                "tiltmeter: no line could be used: `tiltmeter check` with the same files says why; is --source right?"
+            );
+            return Ok(ExitCode::from(NOTHING_USABLE));
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Everything that is read and written.
+    fn files(&self, config: &Config) -> Files {
+        Files::default()
+            .input(&self.files)
+            .read("the configuration", &self.config)
+            .read("a file that the configuration names", &config.files())
+            .read("the mapping", self.source.file())
+            .read("the mapping of the output", self.format.file())
+            .read("--verdicts", &self.verdicts)
+            .read("--control", &self.control)
+            .written("--state", self.state.as_ref())
+            .written("--dead-letters", self.dead_letters.as_ref())
+            .written("--units", self.units.as_ref())
     }
 
     /// What people said, in the order of time: verdicts and other control records.
@@ -187,15 +237,33 @@ impl Detect {
     /// new random one.
     fn key(&self, config: &Config, known: Option<&State>) -> anyhow::Result<Option<[u8; 16]>> {
         let Some(path) = &self.state else { return Ok(None) };
-        is_no_input("--state", path, &self.files)?;
         match (config.has_identity_key(), known) {
             (true, _) => Ok(None),
             (false, Some(state)) => Ok(state.key),
             (false, None) => {
-                state::fresh_key().map(Some).context("the system gives no random numbers for a key")
+                let key = state::fresh_key().context("the system gives no random numbers for a key")?;
+                eprintln!(
+                    "tiltmeter: a fresh key of the identity hash is kept in {}; other states have other keys, and may differ in \
+                     what they find in the same events; [agents] identity_key_file gives them one",
+                    path.display()
+                );
+                Ok(Some(key))
             }
         }
     }
+}
+
+/// A sign that is set by the first signal to end; the second one ends the process.
+fn ends_on_request() -> anyhow::Result<Arc<AtomicBool>> {
+    let ends = Arc::new(AtomicBool::new(false));
+    let sign = Arc::clone(&ends);
+    ctrlc::set_handler(move || {
+        if sign.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+    })
+    .context("cannot listen for signals to end")?;
+    Ok(ends)
 }
 
 /// A format that stands in lines.
@@ -206,13 +274,4 @@ fn named(text: &str) -> Result<Format, String> {
         }
         format => Ok(format),
     }
-}
-
-/// Makes sure that the file to be written is none of those to be read.
-fn is_no_input(option: &str, path: &Path, files: &[PathBuf]) -> anyhow::Result<()> {
-    // A file that is not there yet is none of those that were opened.
-    let Ok(place) = path.canonicalize() else { return Ok(()) };
-    let same = files.iter().find(|file| file.canonicalize().is_ok_and(|file| file == place));
-    same.map_or(Ok(()), |file| Err(anyhow::anyhow!("{file:?} would be overwritten")))
-        .with_context(|| format!("{option} names an input; name another file"))
 }

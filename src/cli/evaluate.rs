@@ -1,14 +1,15 @@
 //! `tiltmeter evaluate`: labelled data in, detection report out.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
+use super::NOTHING_USABLE;
+use super::files::Files;
+use super::output::Output;
 use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -81,6 +82,13 @@ impl Evaluate {
     /// Files that cannot be read or written, and a faulty configuration.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
+        Files::default()
+            .read("the input", self.baseline.iter().chain(&self.test))
+            .read("the configuration", &self.config)
+            .read("a file that the configuration names", &config.files())
+            .read("the mapping", self.source.file())
+            .written("--per-unit", self.per_unit.as_ref())
+            .check()?;
         let (settings, key) = (config.settings()?, config.identity_key());
         let lexicon = settings.lexicon.clone();
         let mut engine = Engine::new(settings);
@@ -101,26 +109,33 @@ impl Evaluate {
         };
         let read = |files| read(files, &self.source, &key);
         let (baseline, test) = (read(&self.baseline)?, read(&self.test)?);
+        for (what, files, events) in
+            [("--baseline", &self.baseline, &baseline), ("--test", &self.test, &test)]
+        {
+            if events.is_empty() {
+                let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+                eprintln!(
+                    "tiltmeter: there is no event in {what} {}, so there is nothing to report; `tiltmeter check` says what is \
+                     wrong with a file",
+                    names.join(" ")
+                );
+                return Ok(ExitCode::from(NOTHING_USABLE));
+            }
+        }
         let mut rows = run(&mut engine, lexicon.as_ref(), &plan, baseline, test);
         let report = report(&plan, &mut rows);
         if let Some(path) = &self.per_unit {
-            let write = || -> std::io::Result<()> {
-                let mut out = BufWriter::new(File::create(path)?);
-                for row in &rows {
-                    serde_json::to_writer(&mut out, row)?;
-                    out.write_all(b"\n")?;
-                }
-                out.flush()
-            };
-            write().with_context(|| format!("cannot write {}", path.display()))?;
+            let mut out = Output::file(path)?;
+            rows.iter().try_for_each(|row| out.json_line(row))?;
+            out.flush()?;
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = Output::stdout();
         if self.json {
-            serde_json::to_writer_pretty(&mut out, &report)?;
-            writeln!(out)?;
+            out.text(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         } else {
-            print(&report, &mut out)?;
+            out.with(|out| print(&report, out))?;
         }
+        out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -128,7 +143,7 @@ impl Evaluate {
 /// Reads labelled events; lines that are no events are counted on stderr.
 fn read(paths: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::Result<Vec<Labelled>> {
     let mut side = Side { is_native: source.is_native(), labelled: Vec::new(), refused: 0, first: None };
-    let unreadable = Events::open(paths, source, key)?.visit(&mut side)?;
+    let unreadable = Events::open(paths, source, key, None)?.visit(&mut side)?;
     all_read(&unreadable)?;
     if let Some(first) = side.first {
         let refused = side.refused;
@@ -165,7 +180,7 @@ impl Visitor for Side {
     }
 }
 
-fn print(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
+fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
     let level = |at: &std::collections::BTreeMap<&str, f64>, name: &str| figure(at.get(name).copied());
     writeln!(out, "units                       {} ({} positive)", report.units, report.positives)?;

@@ -8,6 +8,7 @@ mod demo;
 mod detect;
 mod evaluate;
 mod explain;
+mod files;
 #[cfg(feature = "kafka")]
 mod normalise;
 mod output;
@@ -32,9 +33,12 @@ use clap::{Parser, Subcommand};
 
 use self::output::OutputError;
 use crate::wire::dead_letter::DeadLetterError;
+use crate::wire::state::StateError;
 
 /// Exit status when a person must mend something first (EX_USAGE of sysexits.h).
 const TO_BE_MENDED: u8 = 64;
+/// Exit status when nothing of the input could be used (EX_DATAERR of sysexits.h).
+const NOTHING_USABLE: u8 = 65;
 /// Exit status when output could not be written (EX_IOERR of sysexits.h).
 const NOT_WRITTEN: u8 = 74;
 
@@ -113,8 +117,14 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     if let Some(code) = topics::exit_code(error) {
         return ExitCode::from(code);
     }
-    let not_written = error.is::<OutputError>() || error.is::<DeadLetterError>();
-    ExitCode::from(if not_written { NOT_WRITTEN } else { TO_BE_MENDED })
+    ExitCode::from(if error.chain().any(is_not_written) { NOT_WRITTEN } else { TO_BE_MENDED })
+}
+
+/// Whether output could not be written.
+fn is_not_written(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<OutputError>()
+        || cause.is::<DeadLetterError>()
+        || matches!(cause.downcast_ref(), Some(StateError::Write { .. }))
 }
 
 /// An error and its causes; a cause that the error quotes already is not said again.

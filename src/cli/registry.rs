@@ -3,8 +3,6 @@
 //! Knows options and files. Must not know what a record does.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(feature = "kafka")]
@@ -250,9 +248,9 @@ impl Said {
                 out.flush()?;
             }
             Some(path) => {
-                let file = OpenOptions::new().create(true).append(true).open(path);
-                file.and_then(|mut file| file.write_all(line.as_bytes()))
-                    .with_context(|| format!("cannot write to {}; choose another place", path.display()))?;
+                let mut out = Output::end_of(path)?;
+                out.text(&line)?;
+                out.flush()?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -298,15 +296,22 @@ impl Add {
 impl Deprovision {
     fn run(self) -> anyhow::Result<ExitCode> {
         let subject = Subject::of_agent(&self.agent, self.tenant.as_deref());
-        let registered = match &self.control {
-            Some(path) => holding(control::read(path)?).remove(&subject.to_string()),
-            None => None,
+        let mut held = match &self.control {
+            Some(path) => holding(control::read(path)?),
+            None => BTreeMap::new(),
         };
+        // A registration of these agents, or else the latest whose pattern they fit.
+        let registered = held.remove(&subject.to_string()).or_else(|| {
+            let about = held.into_values().filter(|record| {
+                record.subject().is_some_and(|of| about(of, &self.agent, self.tenant.as_deref()))
+            });
+            about.max_by_key(|record| record.time)
+        });
         let registration = match registered.map(|record| record.kind) {
             Some(Control::Registration(registration)) => *registration,
-            _ => Registration::of(subject),
+            _ => Registration::of(subject.clone()),
         };
-        let registration = Registration { state: Lifecycle::Deprovisioned, ..registration };
+        let registration = Registration { subject, state: Lifecycle::Deprovisioned, ..registration };
         let time = self.said.time()?;
         self.said.write(Control::Registration(Box::new(registration)), time)
     }
@@ -317,18 +322,19 @@ impl Show {
         let mut out = Output::stdout();
         for record in holding(control::read(&self.control)?).into_values() {
             let Control::Registration(registration) = &record.kind else { continue };
-            let about = |subject: &Subject, agent: &str| {
-                // Its type is not known here.
-                let of_any_type = Subject { agent_type: None, ..subject.clone() };
-                of_any_type.matches(agent, "", self.tenant.as_deref())
-            };
-            if self.agent.as_deref().is_none_or(|agent| about(&registration.subject, agent)) {
+            let is_about = |agent| about(&registration.subject, agent, self.tenant.as_deref());
+            if self.agent.as_deref().is_none_or(is_about) {
                 out.text(&(control::encode(&record)? + "\n"))?;
             }
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Whether an agent is meant, whatever its type, which is not known here.
+fn about(subject: &Subject, agent: &str, tenant: Option<&str>) -> bool {
+    Subject { agent_type: None, ..subject.clone() }.matches(agent, "", tenant)
 }
 
 /// The registrations that hold, by whom they are about: of each the latest.

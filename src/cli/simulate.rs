@@ -2,16 +2,17 @@
 //!
 //! Knows options, files and line formats. Must not know how events are made.
 
-use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use jiff::{Span, SpanRelativeTo, Unit};
+use serde::Serialize;
 
-use crate::simulate::{Attack, AttackSpan, Preset, RateLaw, Scenario, SimulatedEvent, Simulation};
+use super::files::Files;
+use super::output::{Output, OutputError};
+use crate::simulate::{Attack, Preset, RateLaw, Scenario, Simulation};
 use crate::time::EventTime;
 
 /// Writes the audit events of a simulated fleet of AI agents, some of them under attack, as NDJSON.
@@ -81,23 +82,16 @@ impl Simulate {
     /// Settings out of range; a truth file or standard output that cannot be written.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let mut simulation = Simulation::new(&self.scenario())?;
-        let mut truth = match &self.truth {
-            None => None,
-            Some(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot create the truth file {}", path.display()))?;
-                Some(BufWriter::new(file))
-            }
-        };
-        let mut out = BufWriter::with_capacity(1 << 18, io::stdout().lock());
+        Files::default().written("--truth", self.truth.as_ref()).check()?;
+        let mut truth = self.truth.as_deref().map(Output::file).transpose()?;
+        let mut out = Output::stdout();
         let written = write_all(&mut simulation, self.no_labels, &mut out, truth.as_mut());
-        match written.and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            other => other.context("cannot write the events or the truth")?,
+        let written = written.and_then(|()| out.flush());
+        // Also where the reader of the events has seen enough.
+        if let Some(file) = &mut truth {
+            file.flush()?;
         }
-        if let Some(mut file) = truth {
-            file.flush().context("cannot write the truth file")?;
-        }
+        written?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -123,36 +117,29 @@ impl Simulate {
 fn write_all(
     simulation: &mut Simulation,
     no_labels: bool,
-    out: &mut impl Write,
-    mut truth: Option<&mut BufWriter<File>>,
-) -> io::Result<()> {
-    let mut line = Vec::with_capacity(4_096);
+    out: &mut Output,
+    mut truth: Option<&mut Output>,
+) -> Result<(), OutputError> {
     while let Some(simulated) = simulation.next() {
-        line.clear();
-        write_line(&mut line, &simulated, no_labels)?;
-        out.write_all(&line)?;
+        match no_labels {
+            true => plain_line(out, &simulated.event)?,
+            false => plain_line(out, &simulated)?,
+        }
         for attack in simulation.take_attacks() {
             if let Some(file) = truth.as_deref_mut() {
-                write_attack(file, &attack)?;
+                plain_line(file, &attack)?;
             }
         }
     }
     Ok(())
 }
 
-fn write_line(line: &mut Vec<u8>, simulated: &SimulatedEvent, no_labels: bool) -> io::Result<()> {
-    if no_labels {
-        serde_json::to_writer(&mut *line, &simulated.event)?;
-    } else {
-        serde_json::to_writer(&mut *line, simulated)?;
-    }
-    line.push(b'\n');
-    Ok(())
-}
-
-fn write_attack(file: &mut impl Write, attack: &AttackSpan) -> io::Result<()> {
-    serde_json::to_writer(&mut *file, attack)?;
-    file.write_all(b"\n")
+/// Names in it are ours: nothing has to be escaped.
+fn plain_line(out: &mut Output, value: &impl Serialize) -> Result<(), OutputError> {
+    out.with(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
 }
 
 fn parse_start(text: &str) -> anyhow::Result<EventTime> {

@@ -1,13 +1,18 @@
 //! Where a command gets its events: files or standard input, in one of the formats we read.
 //!
-//! Knows formats, progress and which input could not be read. Must not know what is done with an event.
+//! Knows formats, progress, the order of time and which input could not be read. Must not know what is done with an event.
+
+mod order;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use self::order::Order;
 use super::annotate::instant;
 use crate::engine::unit::Position;
 use crate::event::AuditEvent;
@@ -17,7 +22,7 @@ use crate::wire::annotate::keyed_hash::HashKey;
 use crate::wire::annotate::resource::ResourceForm;
 use crate::wire::audit_event;
 use crate::wire::dead_letter::Refusal;
-use crate::wire::input::{InputError, Line, Lines};
+use crate::wire::input::{InputError, Line, Lines, Merged};
 use crate::wire::sources::conversation::Conversation;
 use crate::wire::sources::format::Format;
 use crate::wire::sources::mapping::{self, Mapping, MappingError, SHIPPED, Shipped};
@@ -107,15 +112,31 @@ impl SourceArguments {
         self.source.mapping()
     }
 
+    /// The file of a mapping of one's own.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match &self.source {
+            Format::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// A record that the shipped mapping can read.
     pub fn example(&self) -> Option<&'static Shipped> {
         SHIPPED.iter().find(|shipped| self.source == Format::Shipped(shipped.name))
     }
 }
 
+/// One source after its lines, or several files by time.
+enum Reader {
+    One(Box<Lines>),
+    Several(Box<Merged>),
+}
+
 /// Input that is read event by event.
 pub struct Events {
-    lines: Lines,
+    reader: Reader,
+    /// Set when somebody wants it to end early.
+    ends: Option<Arc<AtomicBool>>,
     names: Vec<String>,
     decoder: Decoder,
     bar: ProgressBar,
@@ -124,12 +145,20 @@ pub struct Events {
 impl Events {
     /// Opens files; none, or `-`, is standard input.
     ///
+    /// Several files are read by the time of their events, as if they were one.
+    ///
     /// * `key`: of the hashes in events that are made from transcripts or other formats.
+    /// * `ends`: once it is true, nothing more is read.
     ///
     /// # Errors
     ///
     /// When a file does not exist or is a directory, or a mapping cannot be used.
-    pub fn open(files: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::Result<Self> {
+    pub fn open(
+        files: &[PathBuf],
+        source: &SourceArguments,
+        key: &[u8; 16],
+        ends: Option<Arc<AtomicBool>>,
+    ) -> anyhow::Result<Self> {
         let key = HashKey::new(key).context("the key of the identity hash is too short")?;
         let decoder = match source.mapping()? {
             Some(mapping) => Decoder::Mapped { mapping, key },
@@ -143,10 +172,17 @@ impl Events {
             Decoder::Mapped { mapping, .. } => mapping.records(),
             Decoder::Native | Decoder::Transcript { .. } => None,
         };
-        let lines = Lines::open(files)?.with_records(records);
+        let lines = Lines::open(files)?.with_records(records).until(ends.as_ref());
         let names = (0..files.len().max(1)).map(|i| lines.name(i).to_owned()).collect();
         let bar = bar(lines.progress().1);
-        Ok(Self { lines, names, decoder, bar })
+        let reader = match files {
+            [_, _, ..] => {
+                let time = |line: &Line<'_>| decoder.time(line);
+                Reader::Several(Box::new(Merged::open(files, records, ends.as_ref(), time)?))
+            }
+            _ => Reader::One(Box::new(lines)),
+        };
+        Ok(Self { reader, ends, names, decoder, bar })
     }
 
     /// The progress bar; whoever writes to the same terminal does so within [`ProgressBar::suspend`].
@@ -165,10 +201,21 @@ impl Events {
         let mut lines = 0u64;
         loop {
             if lines.is_multiple_of(LINES_PER_SHOW) {
-                self.bar.set_position(self.lines.progress().0);
+                self.bar.set_position(match &self.reader {
+                    Reader::One(lines) => lines.progress().0,
+                    Reader::Several(merged) => merged.read_bytes(),
+                });
             }
             lines += 1;
-            let line = match self.lines.next_line() {
+            let next = match &mut self.reader {
+                Reader::One(lines) => lines.next_line(),
+                Reader::Several(merged) => merged.next_line(|line| self.decoder.time(line)),
+            };
+            // What was read then may be half a line.
+            if self.ends.as_ref().is_some_and(|ends| ends.load(Ordering::Relaxed)) {
+                break;
+            }
+            let line = match next {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(error) => {
@@ -207,6 +254,17 @@ impl Events {
         }
         self.bar.finish_and_clear();
         Ok(unreadable)
+    }
+}
+
+impl Decoder {
+    /// When what a line tells of happened, or began.
+    fn time(&self, line: &Line<'_>) -> Option<EventTime> {
+        match self {
+            Self::Native => audit_event::decode(line.bytes).ok().map(|event| event.time),
+            Self::Mapped { mapping, key } => mapped(mapping, line, key).ok().map(|mapped| mapped.event.time),
+            Self::Transcript { assume_started, .. } => conversation(line, *assume_started).ok()?.started,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use super::files::Files;
 use super::output::Output;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -175,6 +176,12 @@ impl Place {
 impl Export {
     fn run(self) -> anyhow::Result<()> {
         let config = self.place.config()?;
+        Files::default()
+            .read("the configuration", &self.place.config)
+            .read("a file that the configuration names", &config.files())
+            .written("--to", Some(&self.to))
+            .check()?;
+        let _held = (!self.place.dry_run).then(|| state::lock(&self.to)).transpose()?;
         let (engine, change) = self.place.open(&config)?.export()?;
         if !self.place.dry_run {
             // A configured key stands in its own file.

@@ -1,10 +1,10 @@
 //! `tiltmeter train`: makes the parameter files in `models/`.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::output::Output;
 use crate::config::Config;
 use crate::models::CalibrationFile;
 use crate::train;
@@ -33,9 +33,9 @@ impl Train {
             What::Calibration => {
                 let peaks = train::calibration(&Config::load(None)?.settings()?)?;
                 let file = CalibrationFile::new(&peaks, &train::calibration_recipe());
-                let mut out = std::io::stdout().lock();
-                serde_json::to_writer(&mut out, &file)?;
-                writeln!(out)?;
+                let mut out = Output::stdout();
+                out.text(&(serde_json::to_string(&file)? + "\n"))?;
+                out.flush()?;
             }
         }
         Ok(ExitCode::SUCCESS)

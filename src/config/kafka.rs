@@ -8,7 +8,7 @@ use std::path::Path;
 use super::reader::Reader;
 use crate::kafka::properties::fault;
 use crate::kafka::settings::{
-    Delivery, KafkaSettings, Mechanism, Protocol, RecordTime, Security, Topic, TopicNames,
+    Delivery, KafkaSettings, Mechanism, Overload, Protocol, RecordTime, Security, Shed, Topic, TopicNames,
 };
 
 /// Longest name of a topic, by the broker's rule. Bytes.
@@ -83,6 +83,7 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> KafkaSettings {
             10..=86_400,
             default.max_replay_secs,
         ),
+        overload: overload(from),
         canary: from.flag(
             "kafka.canary",
             "a made-up event an hour on every partition, whose alert must come back; needs the right to write the topic \
@@ -106,9 +107,44 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> KafkaSettings {
         ),
     };
     times(from, &settings);
+    limits(from, &settings.overload);
     names(from, &settings);
     together(from, &settings.security);
     settings
+}
+
+fn overload(from: &mut Reader<'_>) -> Overload {
+    let default = Overload::default();
+    Overload {
+        shed: from
+            .one_of(
+                "kafka.overload.shed",
+                "what may be left out of a partition where there is too much: nothing, calls that repeat others in \
+                 everything that could be judged, or after that everything but the newest records",
+                Shed::NAMES,
+                default.shed.name(),
+                Shed::of_name,
+            )
+            .unwrap_or(default.shed),
+        above_records: from.whole(
+            "kafka.overload.above_records",
+            "it is too much where more records wait on a partition and do not become fewer",
+            10..=1_000_000_000,
+            default.above_records,
+        ),
+        below_records: from.whole(
+            "kafka.overload.below_records",
+            "it is over where at most so many wait; also what is left where everything but the newest is left out",
+            0..=999_999_999,
+            default.below_records,
+        ),
+        for_secs: from.whole(
+            "kafka.overload.for_secs",
+            "for so long they must not have become fewer before something is left out; seconds",
+            5..=86_400,
+            default.for_secs,
+        ),
+    }
 }
 
 fn about(topic: Topic) -> &'static str {
@@ -186,6 +222,19 @@ fn times(from: &mut Reader<'_>, settings: &KafkaSettings) {
                 "[kafka] transaction_timeout_ms = {transaction} is not allowed: give less than \
                  session_timeout_ms = {session}, so that a transaction left behind is settled before its \
                  partitions move"
+            ),
+        );
+    }
+}
+
+fn limits(from: &mut Reader<'_>, overload: &Overload) {
+    let (above, below) = (overload.above_records, overload.below_records);
+    if below >= above {
+        from.fault_at(
+            "kafka.overload.below_records",
+            format!(
+                "[kafka.overload] below_records = {below} is not allowed: give less than above_records = {above}, so that it \
+                 does not begin and end at once"
             ),
         );
     }

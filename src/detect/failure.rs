@@ -2,7 +2,7 @@
 //!
 //! Knows how calls ended and what is usual for agent and type. Must not know what the resources are.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::baseline::failure::{FailureHistory, FailurePrior};
 use crate::baseline::pool::Habits;
@@ -19,9 +19,18 @@ use super::frequency::{known, number};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     /// One bit for each of 256 groups of resources: set where one of them was refused.
+    #[serde(serialize_with = "without_memory")]
     resources: Option<Box<[u64; 4]>>,
     denied: u32,
     attempts: u32,
+}
+
+/// Memory that is kept for later is not part of what was counted.
+fn without_memory<S: Serializer>(
+    resources: &Option<Box<[u64; 4]>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    resources.as_ref().filter(|words| words.iter().any(|word| *word != 0)).serialize(serializer)
 }
 
 /// What a unit's refusals were conspicuous for.
@@ -260,6 +269,14 @@ mod tests {
             explain(&judged, &habits, 5.0).sentence,
             "12 of 32 calls were refused, each at another resource; 0.032 are usual for it, 0.032 for its type"
         );
+    }
+
+    #[test]
+    fn what_was_used_before_is_saved_like_new() {
+        let mut used = unit(3, &doors(9));
+        used.clear();
+        let saved = |unit: &Failures| serde_json::to_string(unit).unwrap();
+        assert_eq!(saved(&used), saved(&Failures::default()));
     }
 
     #[test]

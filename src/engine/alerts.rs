@@ -184,7 +184,7 @@ impl<'t> Moment<'_, 't> {
         let level = level::deserves(
             weighed.alarm_p,
             alerts,
-            &agreement(&weighed),
+            &agreement(weighed.unit.has_content(), &weighed.p),
             thresholds.low(),
             thresholds.calibrated,
             criticality,
@@ -237,7 +237,7 @@ impl<'t> Moment<'_, 't> {
             time: self.call.event.time,
             opened: known.map_or(self.call.event.time, |a| a.opened),
             subject: Subject { kind: "agent".to_owned(), id: watched.id.to_string() },
-            tenant: watched.tenant.as_deref().map(str::to_owned),
+            tenant: watched.kin.tenant.as_deref().map(str::to_owned),
             level: Some(known.map_or(level, |open| open.hold.level(at).max(level))),
             agent_type: self.call.event.agent_type().to_owned(),
             session_id: self
@@ -303,13 +303,18 @@ impl<'t> Moment<'_, 't> {
 }
 
 /// Each family's part if they all were one OR: two that say about the same agree, one that is much less probable than the
-/// others stands alone.
-fn agreement(Weighed { unit, p, .. }: &Weighed<'_>) -> SmallVec<[f64; Family::COUNT]> {
-    let mut terms = UnitKind::Hour.terms(p);
-    if unit.has_content() {
-        terms.extend(UnitKind::Session.terms(p));
+/// others stands alone. What one value says in two families is one thing.
+pub(super) fn agreement(has_content: bool, p: &[f64; Family::COUNT]) -> [f64; Family::COUNT] {
+    let kinds: &[UnitKind] =
+        if has_content { &[UnitKind::Hour, UnitKind::Session] } else { &[UnitKind::Hour] };
+    let terms: SmallVec<[(f64, f64); Family::COUNT]> = kinds.iter().flat_map(|kind| kind.terms(p)).collect();
+    let mut agreeing = [0.0; Family::COUNT];
+    for (&family, share) in kinds.iter().flat_map(|kind| kind.families()).zip(combine::shares(&terms)) {
+        let family = if family == Family::ToolValues { Family::CallContent } else { family };
+        let sum = at_family(&agreeing, family) + share;
+        set(&mut agreeing, family, sum);
     }
-    combine::shares(&terms).collect()
+    agreeing
 }
 
 /// The family with the largest part, of those that may lead.
@@ -347,7 +352,7 @@ impl Watched {
 
     /// The id of its latest alert.
     pub(super) fn alert_id(&self, family: &str) -> String {
-        alert_id(self.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
+        alert_id(self.kin.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
     }
 }
 

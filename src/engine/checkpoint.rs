@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::StreamClock;
 use super::fleet_shift::FleetShifts;
 use super::forgotten::{Loss, Stub};
+use super::kin::Kin;
 use super::member::Part;
 use super::registry::{Known, Registry};
 use super::slice::{OfType, SLICES, Slice};
@@ -299,9 +300,9 @@ fn restore_slice(settings: &Settings, saved: SavedSlice<Watched, Types, Known>) 
     slice.agents = Store::restore(settings.max_agents.div_ceil(SLICES), saved.agents, saved.evicted);
     slice.types = saved.types.0;
     for watched in slice.agents.iter_mut() {
-        if let Some(of_type) = slice.types.get(&watched.agent_type) {
-            watched.type_name = Arc::clone(&of_type.name);
-        }
+        let kin = (*watched.kin).clone();
+        let name = slice.types.get(&kin.agent_type).map(|of_type| &*of_type.name);
+        watched.kin = slice.kindred.shared(Kin { type_name: name.unwrap_or_default().into(), ..kin });
     }
     slice.stubs = saved.stubs.into_iter().collect();
     slice.pending = saved.pending.into_iter().collect();

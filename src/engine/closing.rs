@@ -64,17 +64,17 @@ impl Slice {
         if let Some(closed) = &mut self.closed {
             closed.push(ClosedUnit {
                 agent_id: watched.id.to_string(),
-                agent_type: watched.type_name.to_string(),
+                agent_type: watched.kin.type_name.to_string(),
                 kind: unit.kind.name(),
                 started: unit.started,
-                ended: unit.last,
+                ended: unit.last(),
                 events: unit.events,
                 p: unit.unit_p,
                 alarm_p: unit.alarm_p,
                 families: unit.said().map(|(family, p)| (family.name(), p)).collect(),
             });
         }
-        let of_type = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
+        let of_type = self.types.get_mut(&watched.kin.agent_type).map(|of| &mut of.delta);
         let unit = teach(version, of_type, watched, unit);
         for family in Family::ALL {
             if unit.peaks(family).is_some() {
@@ -100,7 +100,7 @@ pub(super) fn teach(
         }
     }
     if unit.has_content() {
-        if version.of(watched.agent_type).is_some_and(TypeBaseline::carries_provenance) {
+        if version.of(watched.kin.agent_type).is_some_and(TypeBaseline::carries_provenance) {
             unit.mark(Family::CallContent);
             unit.mark(Family::ToolValues);
         } else {
@@ -112,7 +112,7 @@ pub(super) fn teach(
     let (denied, attempts, distinct) = failures.map_or((0, 0, 0), ended);
     if attempts > 0 {
         unit.mark(Family::Failure);
-        let prior = &version.baselines.habits(version.of(watched.agent_type)).failure_prior;
+        let prior = &version.baselines.habits(version.of(watched.kin.agent_type)).failure_prior;
         watched.failure.0.learn(denied, attempts, prior);
         delta.habits_mut().failures.add_unit(denied, distinct);
     }

@@ -4,14 +4,14 @@
 
 mod observed;
 
+use smallvec::SmallVec;
+
 pub(super) use self::observed::{in_general, kind_and_key};
 use super::clock::Now;
 use super::judging::CallBits;
-use smallvec::SmallVec;
-
-use super::lead::{Lead, LeadArgument, NAMED, New, Step};
+use super::lead::{Lead, LeadArgument, NAMED, New, NewKey, Step};
 use super::registry::Registry;
-use super::unit::{Position, Unit, UnitKind};
+use super::unit::{Position, Spare, Unit, UnitKind};
 use super::version::Version;
 use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
@@ -47,7 +47,7 @@ pub(super) struct Moment<'m, 't> {
 
 impl<'t> Moment<'_, 't> {
     /// Remembers this call as the one that raised a family, if that is worth it or the call decides a finding.
-    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool) {
+    pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool, spare: &mut Spare) {
         if decides || unit.is_worth_keeping(family) {
             // Of many new resources a few are named, not only the last one.
             let before = self.bits.novelty.enumeration.filter(|_| family == Family::Novelty);
@@ -55,7 +55,7 @@ impl<'t> Moment<'_, 't> {
             let before = before.map_or_else(SmallVec::new, |_| named_before(unit, resource));
             let mut lead = self.lead(unit, family, rate);
             lead.before = before.iter().map(String::as_str).collect();
-            unit.leads.keep(&lead);
+            unit.leads.keep(&lead, || spare.leads());
         }
     }
 
@@ -77,7 +77,7 @@ impl<'t> Moment<'_, 't> {
             content,
             argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
             step: of_session.then(|| self.step(unit)),
-            new: (of_content || family == Family::Novelty).then(|| self.new()),
+            new: (of_content || family == Family::Novelty).then(|| self.novelty(family)),
             frequency: (family == Family::Bursts).then(|| (bits.frequency, rate.clone())),
             failure: bits.failure.filter(|_| family == Family::Failure),
         }
@@ -115,11 +115,18 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    fn new(&self) -> New {
+    /// What is new, as it will be told: in a family of content, the key that says most; of novelty, many resources or that key.
+    fn novelty(&self, family: Family) -> New {
         let novelty = &self.bits.novelty;
-        let strongest = novelty.strongest.map(|key| (key.space, key.key));
-        let users = |(space, key)| self.version.baselines.key_agents(self.own, space, key);
-        New { bits: novelty.bits, strongest, users: strongest.map(users), enumeration: novelty.enumeration }
+        let enumeration = novelty.enumeration.filter(|_| family == Family::Novelty);
+        let strongest = novelty.strongest.filter(|_| enumeration.is_none()).map(|key| NewKey {
+            space: key.space,
+            key: key.key,
+            users: self.version.baselines.key_agents(self.own, key.space, key.key),
+        });
+        // Whole numbers, and no more than an agent can use in an hour.
+        let enumeration = enumeration.map(|(new, used)| (new as u32, used as u32));
+        New { bits: novelty.bits, enumeration, strongest }
     }
 
     /// The evidence of a lead.

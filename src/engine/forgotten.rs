@@ -69,12 +69,12 @@ impl Slice {
             let (agent, last_seen) = (watched.key, watched.latest.0);
             watched.units_ended_by(EventTime(i64::MAX / 2), &mut self.ended);
             for unit in self.ended.drain(..) {
-                let delta = self.types.get_mut(&watched.agent_type).map(|of| &mut of.delta);
+                let delta = self.types.get_mut(&watched.kin.agent_type).map(|of| &mut of.delta);
                 teach(version, delta, &mut watched, unit);
             }
             self.timers.remove(&(watched.timer, agent));
             registry::forget(&mut self.known, agent);
-            if let Some(of_type) = self.types.get_mut(&watched.agent_type) {
+            if let Some(of_type) = self.types.get_mut(&watched.kin.agent_type) {
                 watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
             }
             let confirmed = watched.risk.as_ref().is_some_and(|risk| risk.confirmed);
@@ -85,7 +85,7 @@ impl Slice {
             out.push(Output::Eviction(Box::new(Eviction {
                 schema: EVICTION_SCHEMA.to_owned(),
                 agent_id: watched.id.to_string(),
-                tenant: watched.tenant.as_deref().map(str::to_owned),
+                tenant: watched.kin.tenant.as_deref().map(str::to_owned),
                 last_seen: EventTime(last_seen),
                 events: watched.events,
             })));

@@ -85,10 +85,10 @@ impl Slice {
         let mut out = Vec::new();
         for watched in self.agents.iter_mut() {
             let key = watched.key;
-            let habits = version.baselines.habits(version.of(watched.agent_type));
+            let habits = version.baselines.habits(version.of(watched.kin.agent_type));
             let silence = watched.rate.silence(at, &habits.rate_priors.hour);
             let vote = watched.rate.vote(at, &habits.rate_priors);
-            let Some(of_type) = self.types.get_mut(&watched.agent_type) else { continue };
+            let Some(of_type) = self.types.get_mut(&watched.kin.agent_type) else { continue };
             if !version.frozen {
                 learn(&mut of_type.delta, vote, habits);
             }
@@ -103,8 +103,8 @@ impl Slice {
                 of_type.counted.units += 1;
             }
             watched.silence = Some((most, told));
-            let p = silence_p(version.calibration(watched.agent_type), bits);
-            let thresholds = version.thresholds(watched.agent_type);
+            let p = silence_p(version.calibration(watched.kin.agent_type), bits);
+            let thresholds = version.thresholds(watched.kin.agent_type);
             if told || p > thresholds.low() {
                 continue;
             }
@@ -112,7 +112,7 @@ impl Slice {
             let known = self.known.get(&key);
             // Looked up anew: it has done nothing since, and what was found with its last event is not saved.
             let registered = registered_criticality(&self.known, &self.registry, watched);
-            let criticality = version.settings.levels.criticality(&watched.type_name);
+            let criticality = version.settings.levels.criticality(&watched.kin.type_name);
             let criticality = registered.map_or(criticality, |registered| registered.max(criticality));
             let level =
                 level::deserves(p, alerts, &[1.0], thresholds.low(), thresholds.calibrated, criticality);

@@ -54,7 +54,11 @@ pub(super) struct Whom<'w> {
 impl<'w> Whom<'w> {
     /// An agent that is watched.
     pub fn of(watched: &'w Watched) -> Self {
-        Self { agent_id: &watched.id, tenant: watched.tenant.as_deref(), agent_type: &watched.type_name }
+        Self {
+            agent_id: &watched.id,
+            tenant: watched.kin.tenant.as_deref(),
+            agent_type: &watched.kin.type_name,
+        }
     }
 
     /// Why a finding about it is not told.

@@ -9,9 +9,10 @@ use super::course::{Course, HeldValue};
 use super::explain::Moment;
 use super::fleet_shift;
 use super::held_back;
+use super::kin::Kin;
 use super::output::Output;
 use super::registry;
-use super::slice::{Arrival, OfType, Slice};
+use super::slice::{Arrival, OfType, Slice, type_name};
 use super::unit::{Position, Unit, UnitKind};
 use super::version::Version;
 use super::watched::Watched;
@@ -29,7 +30,6 @@ use crate::finding::Family;
 use crate::stats::key::mix;
 use crate::time::EventTime;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// A unit with p at or below this is a finding.
 pub(super) const FINDING_P: f64 = 0.01;
@@ -86,7 +86,8 @@ impl Slice {
         if self.is_duplicate(arrival) {
             return Judgement::NOTHING;
         }
-        let call = self.vocabulary.call(event);
+        let mut call = self.vocabulary.call(event);
+        self.place(version, &mut call);
         let slot = self.watch(version, now, arrival.agent, &call, out);
         self.close_ended(version, slot, now.believed(event.time));
         self.judge_call(version, now, slot, &call, (arrival, position), out)
@@ -104,8 +105,8 @@ impl Slice {
     ) -> Judgement {
         let time = now.believed(call.event.time);
         let session = call.event.session_id.as_deref().map(|s| self.vocabulary.identity().of(s));
-        let name = call.event.agent_type();
-        let of_type = self.types.entry(call.agent_type).or_insert_with(|| OfType::new(name));
+        let own_type = || OfType::new(type_name(&self.vocabulary, call));
+        let of_type = self.types.entry(call.agent_type).or_insert_with(own_type);
         let Some(watched) = self.agents.get_mut(slot) else {
             debug_assert!(false, "an agent is watched before its call is judged");
             return Judgement::NOTHING;
@@ -113,9 +114,13 @@ impl Slice {
         let calibration = version.calibration(call.agent_type);
         let own = version.of(call.agent_type);
         let delta = &mut of_type.delta;
-        if watched.agent_type != call.agent_type {
-            watched.agent_type = call.agent_type;
-            watched.type_name = Arc::clone(&of_type.name);
+        if watched.kin.agent_type != call.agent_type {
+            watched.kin = self.kindred.shared(Kin {
+                agent_type: call.agent_type,
+                type_name: (*of_type.name).into(),
+                tenant: watched.kin.tenant.clone(),
+            });
+            watched.sessions.iter_mut().chain(&mut watched.hour).for_each(Unit::assess_anew);
         }
         let instant = now.of(time);
         let mut held = SmallVec::new();
@@ -211,18 +216,19 @@ impl Slice {
             let course = unit.course(|| self.spare.course());
             course.remember_call(number, id, call.action);
         }
-        let under = (call.agent_type, version.baselines.version);
-        let mut fell = hour.assess(calibration, under, None);
+        let number = version.baselines.version;
+        let mut fell = hour.assess(calibration, number, None);
         if let Some(unit) = &mut session {
-            fell |= unit.assess(calibration, under, Some(&hour));
+            fell |= unit.assess(calibration, number, Some(&hour));
         }
         // Of a finding the call that decided it is kept, even where no family alone is unusual.
         let decides = session.as_ref().map_or(1.0, |unit| unit.alarm_p).min(hour.alarm_p) <= FINDING_P;
         for family in raised.into_iter().flatten() {
-            moment.keep_lead(session.as_mut().unwrap_or(&mut hour), family, &watched.rate, decides);
+            let unit = session.as_mut().unwrap_or(&mut hour);
+            moment.keep_lead(unit, family, &watched.rate, decides, &mut self.spare);
         }
         for family in raised_hour.into_iter().flatten() {
-            moment.keep_lead(&mut hour, family, &watched.rate, decides);
+            moment.keep_lead(&mut hour, family, &watched.rate, decides, &mut self.spare);
         }
 
         if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {

@@ -89,24 +89,35 @@ pub(super) struct Step {
 pub(super) struct New {
     /// What that says. Bits.
     pub bits: f64,
-    /// The key that says most.
-    pub strongest: Option<(KeySpace, Key)>,
-    /// Agents of the type, and of the fleet, that used this key.
-    pub users: Option<(f64, f64)>,
     /// (new, used) resources of the hour, where enumeration says more than any key.
-    pub enumeration: Option<(f64, f64)>,
+    pub enumeration: Option<(u32, u32)>,
+    /// The key that says most; none where it is not told of.
+    pub strongest: Option<NewKey>,
+}
+
+/// A key that is new to its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct NewKey {
+    /// What it is a key of.
+    pub space: KeySpace,
+    /// The key.
+    pub key: Key,
+    /// Agents of the type, and of the fleet, that used it.
+    pub users: (f64, f64),
 }
 
 /// The leads of one unit, at most one a family.
 ///
 /// They lie there written down, one after the other: nearly all of them are forgotten before anybody reads them, and written
-/// they take a fifth of the memory.
+/// they take a seventh of the memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Leads(ThinVec<u8>);
 
 impl Leads {
     /// Keeps a lead in place of the one of its family.
-    pub fn keep(&mut self, lead: &Lead<'_>) {
+    ///
+    /// * `memory`: asked for when the first is kept: leads whose memory may be used.
+    pub fn keep(&mut self, lead: &Lead<'_>, memory: impl FnOnce() -> Self) {
         let Ok(written) = postcard::to_extend(lead, SmallVec::<[u8; USUAL_BYTES]>::new()) else {
             debug_assert!(false, "a lead has no part that cannot be written");
             return;
@@ -115,8 +126,17 @@ impl Leads {
         if let Some(place) = known.map(|(place, _)| place) {
             self.0.drain(place);
         }
+        if self.0.capacity() == 0 {
+            *self = memory();
+        }
         self.0.reserve_exact(written.len());
         self.0.extend_from_slice(&written);
+    }
+
+    /// Forgets all of them and keeps the memory; none where there is no memory to keep.
+    pub fn cleared(mut self) -> Option<Self> {
+        self.0.clear();
+        (self.0.capacity() > 0).then_some(self)
     }
 
     /// All of them.
@@ -150,7 +170,7 @@ impl Serialize for Leads {
 impl<'de> Deserialize<'de> for Leads {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut leads = Self::default();
-        Vec::<Lead<'de>>::deserialize(deserializer)?.iter().for_each(|lead| leads.keep(lead));
+        Vec::<Lead<'de>>::deserialize(deserializer)?.iter().for_each(|lead| leads.keep(lead, Self::default));
         Ok(leads)
     }
 }
@@ -176,9 +196,8 @@ mod tests {
             step: None,
             new: Some(New {
                 bits: 3.5,
-                strongest: Some((KeySpace::Action, 4)),
-                users: None,
                 enumeration: None,
+                strongest: Some(NewKey { space: KeySpace::Resource, key: 4, users: (1.0, 2.5) }),
             }),
             frequency: None,
             failure: None,
@@ -195,7 +214,7 @@ mod tests {
             let mut twin: Vec<Lead<'_>> = Vec::new();
             for (family, call, resource) in &kept {
                 let lead = lead(Family::ALL[*family], *call, resource.as_deref());
-                leads.keep(&lead);
+                leads.keep(&lead, Leads::default);
                 twin.retain(|known| known.family != lead.family);
                 twin.push(lead);
             }
@@ -204,7 +223,7 @@ mod tests {
                 prop_assert_eq!(leads.of(family), twin.iter().find(|lead| lead.family == family).cloned());
             }
             let saved = postcard::to_allocvec(&leads).unwrap();
-            prop_assert_eq!(postcard::from_bytes::<Leads>(&saved).unwrap(), leads);
+            prop_assert_eq!(&postcard::from_bytes::<Leads>(&saved).unwrap(), &leads);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Watched {
         // The first days are for findings about agents that nobody knows yet: what a person confirmed is certain.
         let confirmed = self.risk.as_ref().is_some_and(|risk| risk.confirmed);
         let running = if confirmed { i64::MAX } else { version.running_ms(at) };
-        version.settings.levels.published(self.level(), &self.id, &self.type_name, running)
+        version.settings.levels.published(self.level(), &self.id, &self.kin.type_name, running)
     }
 
     /// The level that was told last.
@@ -74,7 +74,7 @@ impl Watched {
     /// When a higher level than was told may be published because the first days are over. Watched milliseconds.
     pub(super) fn uncapped_at(&self, version: &Version) -> Option<i64> {
         let levels = &version.settings.levels;
-        let later = levels.published(self.level(), &self.id, &self.type_name, i64::MAX);
+        let later = levels.published(self.level(), &self.id, &self.kin.type_name, i64::MAX);
         version.first_days_end().filter(|_| later > self.told())
     }
 
@@ -109,8 +109,8 @@ impl Watched {
         out.push(Output::Risk(Box::new(RiskUpdate {
             schema: RISK_SCHEMA.to_owned(),
             agent_id: self.id.to_string(),
-            tenant: self.tenant.as_deref().map(str::to_owned),
-            agent_type: self.type_name.to_string(),
+            tenant: self.kin.tenant.as_deref().map(str::to_owned),
+            agent_type: self.kin.type_name.to_string(),
             seq: self.seq,
             level,
             previous_level,

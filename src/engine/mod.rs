@@ -16,6 +16,7 @@ mod habits;
 mod height;
 mod held_back;
 mod judging;
+pub mod kin;
 mod lead;
 mod levels;
 pub mod member;

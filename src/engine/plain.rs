@@ -65,8 +65,8 @@ impl Watched {
             time: now.time,
             opened: now.time,
             subject: Subject { kind: "agent".to_owned(), id: self.id.to_string() },
-            tenant: self.tenant.as_deref().map(str::to_owned),
-            agent_type: self.type_name.to_string(),
+            tenant: self.kin.tenant.as_deref().map(str::to_owned),
+            agent_type: self.kin.type_name.to_string(),
             level: Some(level),
             risk_event_type: kind,
             owasp: ids(kind.owasp()),
@@ -75,7 +75,7 @@ impl Watched {
             p: plain.p.0,
             threshold: plain.p.1,
             bits: plain.bits,
-            summary: format!("{} ({}): {}", shown(&self.id), shown(&self.type_name), plain.sentence),
+            summary: format!("{} ({}): {}", shown(&self.id), shown(&self.kin.type_name), plain.sentence),
             shares: vec![Share { family, detector, share: 1.0 }],
             findings: vec![Observation {
                 family,
@@ -92,7 +92,7 @@ impl Watched {
             maturity: Maturity {
                 agent: self.maturity().to_owned(),
                 agent_events: self.events,
-                ..version.type_maturity(self.agent_type)
+                ..version.type_maturity(self.kin.agent_type)
             },
             judged_under: JudgedUnder {
                 baseline: version.baselines.version,

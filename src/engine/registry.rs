@@ -291,7 +291,7 @@ fn rebaselined(
     Output::Rebaselined(Box::new(Rebaselined {
         schema: REBASELINED_SCHEMA.to_owned(),
         agent_id: watched.id.to_string(),
-        tenant: watched.tenant.as_deref().map(str::to_owned),
+        tenant: watched.kin.tenant.as_deref().map(str::to_owned),
         agent_type: call.event.agent_type().to_owned(),
         time: call.event.time,
         from_version: before.map(str::to_owned),
@@ -309,7 +309,7 @@ pub(super) fn registered_criticality(
     registry: &Registry,
     watched: &Watched,
 ) -> Option<Criticality> {
-    let (id, name, tenant) = (&*watched.id, &*watched.type_name, watched.tenant.as_deref());
+    let (id, name, tenant) = (&*watched.id, &*watched.kin.type_name, watched.kin.tenant.as_deref());
     // Looked up anew: the agent may have done nothing since it was registered, or since a restart.
     let own = known.get(&watched.key).and_then(|known| known.records.registration(id, name, tenant));
     let found = own.or_else(|| registry.records.registration(id, name, tenant));

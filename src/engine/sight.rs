@@ -2,11 +2,12 @@
 //!
 //! Knows which agents have a risk that somebody reads. Must not know how blindness is noticed.
 
-use super::Engine;
 use super::clock::Now;
 use super::output::Output;
 use super::slice::Slice;
 use super::version::Version;
+use super::{Engine, slice_of};
+use crate::event::AuditEvent;
 use crate::identity::Key;
 use crate::risk::{Blindness, Cause};
 
@@ -34,6 +35,11 @@ impl Engine {
         let these =
             self.slices.iter_mut().zip(0..).filter(|(slice, at)| !slice.asleep && slices >> at & 1 == 1);
         these.for_each(|(slice, _)| slice.tell_sight(&self.version, now, out));
+    }
+
+    /// The slice to which the agent of an event belongs.
+    pub(crate) fn slice_of(&self, event: &AuditEvent<'_>) -> usize {
+        slice_of(self.agent(event.tenant.as_deref(), &event.agent_id))
     }
 
     /// Agents in a slice.

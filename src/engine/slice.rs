@@ -13,13 +13,14 @@ use super::Settings;
 use super::clock::Now;
 use super::fleet_shift::Moved;
 use super::forgotten::{Loss, Stub};
+use super::kin::{Kin, Kindred};
 use super::output::{ClosedCounts, ClosedUnit, Output};
 use super::registry::{KnownAgents, Registry};
 use super::unit::{Spare, Unit};
 use super::version::Version;
 use super::watched::{NEVER, Watched};
 use crate::assess::budget::Counted;
-use crate::baseline::learning::{Delta, MOST_TYPES};
+use crate::baseline::learning::Delta;
 use crate::baseline::store::Store;
 use crate::detect::Call;
 use crate::detect::vocabulary::Vocabulary;
@@ -30,6 +31,11 @@ use crate::time::EventTime;
 
 /// Parts of the state.
 pub const SLICES: usize = 64;
+/// Types that a slice meets before they are in the version; agents of types beyond are of [`OTHERS`]. What is kept of one is some
+/// kilobytes, and its name costs whoever makes it up nothing.
+const NEW_TYPES: usize = 256;
+/// The type of agents whose own is one too many.
+const OTHERS: &str = "~others";
 /// Events that a slice remembers at least, to know duplicates.
 const REMEMBERED_EVENTS: usize = 1 << 14;
 /// Verdicts that a slice knows when they are given again.
@@ -44,6 +50,8 @@ pub(super) struct Slice {
     pub vocabulary: Vocabulary,
     pub agents: Store<Watched>,
     pub types: HashMap<Key, OfType, RandomState>,
+    /// Types and tenants of its agents.
+    pub kindred: Kindred,
     /// What is left of agents that made room.
     pub stubs: HashMap<Key, Stub, RandomState>,
     /// Verdicts on agents that were never met.
@@ -121,6 +129,12 @@ impl OfType {
     }
 }
 
+/// The name of the type under which a call is judged.
+pub(super) fn type_name<'e>(vocabulary: &Vocabulary, call: &Call<'e, '_>) -> &'e str {
+    let own = call.event.agent_type();
+    if call.agent_type == vocabulary.identity().of(own) { own } else { OTHERS }
+}
+
 impl OfType {
     /// Whether nothing would be lost with it.
     fn is_bare(&self) -> bool {
@@ -131,9 +145,10 @@ impl OfType {
 impl Slice {
     /// Forgets types of which nothing is known here, nor in the version, and that no agent here is of, once there are too many.
     pub fn forget_types(&mut self, version: &Version) {
-        if self.types.len() > MOST_TYPES {
+        self.kindred.forget_unused();
+        if self.types.len() > NEW_TYPES / 2 {
             let used: HashSet<Key, RandomState> =
-                self.agents.iter().map(|watched| watched.agent_type).collect();
+                self.agents.iter().map(|watched| watched.kin.agent_type).collect();
             self.types.retain(|key, of_type| {
                 used.contains(key) || version.of(*key).is_some() || !of_type.is_bare()
             });
@@ -146,6 +161,7 @@ impl Slice {
             vocabulary: Vocabulary::new(settings.identity.clone(), settings.lexicon.clone()),
             agents: Store::new(settings.max_agents.div_ceil(SLICES)),
             types: HashMap::default(),
+            kindred: Kindred::default(),
             stubs: HashMap::default(),
             pending: HashMap::default(),
             known: HashMap::default(),
@@ -167,6 +183,17 @@ impl Slice {
             count_from: 0,
             lost: Loss::None,
             told_under: settings.config.clone(),
+        }
+    }
+
+    /// From now on watched time is counted from another instant: what was at `t` is at `t + by_ms`.
+    pub fn shift(&mut self, by_ms: i64) {
+        self.timers.clear();
+        for watched in self.agents.iter_mut() {
+            watched.shift(by_ms);
+            if watched.timer != NEVER {
+                self.timers.insert((watched.timer, watched.key));
+            }
         }
     }
 
@@ -196,19 +223,18 @@ impl Slice {
             self.make_room(version, now, out);
         }
         let stub = self.stubs.remove(&agent);
-        let of_type = self.of_type(call.agent_type, event.agent_type());
+        let name = type_name(&self.vocabulary, call);
+        let of_type = self.of_type(call.agent_type, name);
         if !version.frozen {
             of_type.delta.agent(agent, stub.is_none());
         }
-        let type_name = Arc::clone(&of_type.name);
-        let mut watched = Watched::new(
-            agent,
-            &event.agent_id,
-            event.tenant.as_deref(),
-            call.agent_type,
-            type_name,
-            now.of(seen).at,
-        );
+        let kin = Kin {
+            agent_type: call.agent_type,
+            type_name: (*of_type.name).into(),
+            tenant: event.tenant.as_deref().map(Into::into),
+        };
+        let kin = self.kindred.shared(kin);
+        let mut watched = Watched::new(agent, &event.agent_id, kin, now.of(seen).at);
         let may_be_lost = self.may_be_lost(now.of(seen).at);
         watched.remember(stub, self.count_from, may_be_lost);
         watched.blind = self.blind;
@@ -220,6 +246,14 @@ impl Slice {
             self.apply(version, now, agent, &verdict, out);
         }
         slot
+    }
+
+    /// A call is judged under its agent's type, where that is known or can still be learned.
+    pub fn place(&self, version: &Version, call: &mut Call<'_, '_>) {
+        let is_known = || self.types.contains_key(&call.agent_type) || version.of(call.agent_type).is_some();
+        if self.types.len() >= NEW_TYPES && !is_known() {
+            call.agent_type = self.vocabulary.identity().of(OTHERS);
+        }
     }
 
     /// What the slice keeps of a type.

@@ -17,7 +17,7 @@ use super::member::{Moment, Part, take_learned};
 use super::registry::Known;
 use super::slice::{OfType, Slice};
 use super::version::Version;
-use super::watched::NEVER;
+use super::watched::{NEVER, Watched};
 use super::{Engine, Settings, slice_of};
 
 /// What an engine holds, in numbers.
@@ -119,7 +119,7 @@ impl Engine {
             parts.push(Part::new(now.time, member.moment().began(), types));
             let gap_ms = member.clock.now().map_or(now.gap_ms, |own| own.gap_ms);
             for (to, from) in whole.slices.iter_mut().zip(member.slices) {
-                to.take_in(from, gap_ms - now.gap_ms);
+                to.take_in(from, gap_ms - now.gap_ms, &whole.version.settings.config);
             }
             whole.storm.join(member.storm);
             whole.registry = member.registry;
@@ -145,7 +145,7 @@ impl Engine {
         let Some(watched) = slice.agents.find(agent).and_then(|slot| slice.agents.get_mut(slot)) else {
             return false;
         };
-        if let Some(of_type) = slice.types.get_mut(&watched.agent_type) {
+        if let Some(of_type) = slice.types.get_mut(&watched.kin.agent_type) {
             // It has voted for them, and must not vote again.
             watched.familiar.keys().for_each(|key| of_type.delta.note_voter(agent, key));
         }
@@ -211,7 +211,8 @@ impl Slice {
     /// Takes in a slice of the same number, whose learned votes were taken out.
     ///
     /// * `by_ms`: what its watched time is to be shifted by.
-    fn take_in(&mut self, from: Self, by_ms: i64) {
+    /// * `config`: hash of the configuration that holds.
+    fn take_in(&mut self, from: Self, by_ms: i64, config: &str) {
         let (actions, arguments) = from.vocabulary.names();
         self.vocabulary.learn_names(&actions, &arguments);
         for (key, of_type) in from.types {
@@ -223,13 +224,27 @@ impl Slice {
         for mut watched in from.agents.into_entries() {
             let agent = watched.key;
             watched.shift(by_ms);
-            if watched.timer != NEVER {
-                self.timers.insert((watched.timer, agent));
-            }
             self.stubs.remove(&agent);
             // What waited elsewhere was applied where it was watched.
             self.pending.remove(&agent);
-            self.agents.insert(watched);
+            let mut timer = watched.timer;
+            match self.agents.find(agent).and_then(|slot| self.agents.get_mut(slot)) {
+                // Its events lay on two partitions.
+                Some(own) => {
+                    self.timers.remove(&(own.timer, agent));
+                    if own.latest < watched.latest {
+                        std::mem::swap(own, &mut watched);
+                    }
+                    own.join(watched);
+                    timer = own.timer;
+                }
+                None => {
+                    self.agents.insert(watched);
+                }
+            }
+            if timer != NEVER {
+                self.timers.insert((timer, agent));
+            }
             taken.insert(agent);
         }
         for (agent, mut of_agent) in from.known {
@@ -266,8 +281,30 @@ impl Slice {
         if lost > self.lost {
             self.lost = lost;
         }
-        if from.told_under != self.told_under {
+        // One of them that was told under another is enough.
+        if from.told_under != config {
             self.told_under = from.told_under;
+        }
+    }
+}
+
+impl Watched {
+    /// Becomes one with what was known of the same agent elsewhere, where it was seen earlier: its habits are those of here, what
+    /// is held against it is the worse of both, and nothing that is open is forgotten.
+    fn join(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.alerts_opened = self.alerts_opened.max(other.alerts_opened);
+        self.seq = self.seq.max(other.seq);
+        self.timer = self.timer.min(other.timer);
+        let weight =
+            |watched: &Self| (watched.risk.as_ref().is_some_and(|risk| risk.confirmed), watched.level());
+        if weight(&other) > weight(self) {
+            self.risk = other.risk;
+        }
+        for open in other.open {
+            if self.open.iter().all(|own| own.id != open.id) {
+                self.open.push(open);
+            }
         }
     }
 }

@@ -8,22 +8,31 @@ use serde::{Deserialize, Serialize};
 
 use super::output::{DIGEST_SCHEMA, Digest, Output};
 use crate::alert::AlertState;
+use crate::identity::{Identity, Key};
 use crate::time::EventTime;
 
 /// New alerts of one type and minute of the stream's clock that are told one by one. What one agent calls the time does not
 /// matter: it could call it otherwise with each event.
 const CAP: u32 = 20;
-/// Alerts held back that are remembered, to be told when there is more to tell; beyond it the older half is let go.
-const REMEMBERED: usize = 1 << 16;
+/// Alerts held back that are remembered, to be told when there is more to tell; beyond it the older half is let go. With
+/// [`TYPES`], what is saved of a storm stays below 400 kB: it goes into one record.
+const REMEMBERED: usize = 1 << 14;
+/// Types that are counted apart in a minute; those beyond share a cap.
+const TYPES: usize = 1 << 12;
 const MINUTE_MS: i64 = 60_000;
+/// Names and ids are remembered by a hash: no secret is needed, ids are not chosen and a type that shares the cap of another has
+/// nothing of it.
+const HASH: Identity = Identity::new([0; 16]);
 
 /// Counts new alerts by type and minute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Storm {
-    /// Minute and count of each type.
-    types: BTreeMap<String, (i64, u32)>,
+    /// The running minute.
+    minute: i64,
+    /// Alerts of each type in it.
+    types: BTreeMap<Key, u32>,
     /// Alerts that were never told: their ids, and the number of each.
-    held_back: BTreeMap<String, u64>,
+    held_back: BTreeMap<Key, u64>,
     /// Alerts ever held back.
     numbered: u64,
 }
@@ -37,9 +46,15 @@ impl Storm {
 
     /// Takes in what another stream of outputs counted and held back.
     pub fn join(&mut self, other: Self) {
-        for (agent_type, count) in other.types {
-            let own = self.types.entry(agent_type).or_insert(count);
-            *own = (*own).max(count);
+        if other.minute > self.minute {
+            self.minute = other.minute;
+            self.types.clear();
+        }
+        if other.minute == self.minute {
+            for (agent_type, count) in other.types {
+                let own = self.types.entry(agent_type).or_default();
+                *own = (*own).max(count);
+            }
         }
         let before = self.numbered;
         self.numbered += other.numbered;
@@ -52,8 +67,23 @@ impl Storm {
             let half = self.numbered.saturating_sub(REMEMBERED as u64 / 2);
             self.held_back.retain(|_, number| *number >= half);
         }
-        self.held_back.insert(alert_id.to_owned(), self.numbered);
+        self.held_back.insert(HASH.of(alert_id), self.numbered);
         self.numbered += 1;
+    }
+
+    /// Counts an alert of a type; returns how many there are in this minute.
+    fn count(&mut self, agent_type: &str, minute: i64) -> u32 {
+        if minute != self.minute {
+            self.minute = minute;
+            self.types.clear();
+        }
+        let mut key = HASH.of(agent_type);
+        if self.types.len() >= TYPES && !self.types.contains_key(&key) {
+            key = 0;
+        }
+        let count = self.types.entry(key).or_default();
+        *count = count.saturating_add(1);
+        *count
     }
 
     fn tell_at_most(&mut self, cap: u32, out: &mut Vec<Output>, from: usize) {
@@ -69,16 +99,9 @@ impl Storm {
             match alert.state {
                 AlertState::Opened => {
                     let minute = alert.judged_under.clock.0.div_euclid(MINUTE_MS);
-                    let count = match self.types.get_mut(&alert.agent_type) {
-                        Some(count) => count,
-                        None => self.types.entry(alert.agent_type.clone()).or_default(),
-                    };
-                    if count.0 != minute {
-                        *count = (minute, 0);
-                    }
-                    count.1 = count.1.saturating_add(1);
-                    if count.1 > cap {
-                        let held_back = u64::from(count.1 - cap);
+                    let count = self.count(&alert.agent_type, minute);
+                    if count > cap {
+                        let held_back = u64::from(count - cap);
                         let alert_id = alert.alert_id.clone();
                         let agent_type = alert.agent_type.clone();
                         let last_agent = alert.subject.id.clone();
@@ -99,12 +122,12 @@ impl Storm {
                     }
                 }
                 AlertState::Updated => {
-                    if self.held_back.remove(&alert.alert_id).is_some() {
+                    if self.held_back.remove(&HASH.of(&alert.alert_id)).is_some() {
                         alert.state = AlertState::Opened;
                     }
                 }
                 AlertState::Closed => {
-                    if self.held_back.remove(&alert.alert_id).is_some() {
+                    if self.held_back.remove(&HASH.of(&alert.alert_id)).is_some() {
                         out.remove(place);
                         continue;
                     }
@@ -179,8 +202,23 @@ mod tests {
         let ids: Vec<String> = (0..=REMEMBERED).rev().map(|number| format!("{number:032x}")).collect();
         ids.iter().for_each(|id| storm.hold_back(id));
         assert!(storm.held_back.len() <= REMEMBERED);
-        assert!(ids.iter().rev().take(REMEMBERED / 2).all(|id| storm.held_back.contains_key(id)));
-        assert!(!storm.held_back.contains_key(&ids[0]));
+        assert!(ids.iter().rev().take(REMEMBERED / 2).all(|id| storm.held_back.contains_key(&HASH.of(id))));
+        assert!(!storm.held_back.contains_key(&HASH.of(&ids[0])));
+    }
+
+    #[test]
+    fn whatever_storms_it_fits_into_one_record() {
+        let mut storm = Storm::default();
+        for number in 0..120_000 {
+            let mut opened = alert(number, AlertState::Opened, 1);
+            if let Output::Alert(alert) = &mut opened {
+                alert.agent_type = format!("{:0>1000}", number % 6000);
+            }
+            storm.tell_at_most(1, &mut vec![opened], 0);
+        }
+        assert!(storm.types.len() > TYPES / 2 && storm.held_back.len() > REMEMBERED / 2);
+        let bytes = postcard::to_allocvec(&storm).unwrap().len();
+        assert!(bytes < 400_000, "{bytes} bytes");
     }
 
     #[test]

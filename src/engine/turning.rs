@@ -32,10 +32,14 @@ impl Engine {
             member.began.get_or_insert(now.watched(now.time));
             return now;
         }
+        let before = self.clock.now();
         self.clock.see(agent, time);
         let now = self.clock.now().unwrap_or_default();
-        if self.version.began.is_none() {
+        if before.is_none_or(|before| now.time < before.time) {
             self.own_version(|version| version.begin(now));
+            // Whoever was met by a clock that was ahead was met now.
+            let by_ms = before.map_or(0, |before| now.time.0 - before.time.0);
+            self.slices.iter_mut().for_each(|slice| slice.shift(by_ms));
         }
         now
     }

@@ -15,7 +15,6 @@ use crate::detect::sequence::Progress;
 use crate::finding::Family;
 use crate::identity::Key;
 use crate::stats::combine;
-use crate::stats::key::mix;
 use crate::stats::quantile::cell_of;
 use crate::time::{EventTime, HOUR_MS};
 
@@ -26,8 +25,8 @@ pub const SESSION_LONGEST_MS: i64 = HOUR_MS;
 /// A family whose p falls to or below this keeps what raised it, for the explanation.
 const WORTH_KEEPING: f64 = 0.01;
 
-/// Of no type and no version.
-const NOT_ASSESSED: u64 = 0;
+/// Of no version: 31 bits of their numbers are kept.
+const NOT_ASSESSED: u32 = u32::MAX;
 
 /// What a unit is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -176,20 +175,20 @@ pub struct Unit {
     pub is_surplus: bool,
     /// Its events.
     pub events: u32,
+    /// Its last event. Milliseconds after its first.
+    last_ms: u32,
+    /// Version of the calibration under which all p hold; [`NOT_ASSESSED`] when one has fallen since.
+    assessed: u32,
     /// The session's key, or the hour's number.
     pub id: u64,
     /// Its first event.
     pub started: EventTime,
-    /// Its last event.
-    pub last: EventTime,
     /// Combined evidence so far. Bits.
     pub bits: f64,
     /// Calibrated p so far, in (0, 1].
     pub unit_p: f64,
     /// Calibrated p of a session and its hour together, in (0, 1]: what alerts are decided by. In an hour it is `unit_p`.
     pub alarm_p: f64,
-    /// Type and version of the calibration under which these hold, mixed; [`NOT_ASSESSED`] when a p has fallen since.
-    assessed: u64,
     /// p of the families of hours, as last looked at: its own in an hour, in a session those of its agent's hour.
     hour_p: f64,
     /// What raised each family most.
@@ -207,7 +206,7 @@ impl Unit {
             kind,
             id,
             started: time,
-            last: time,
+            last_ms: 0,
             events: 0,
             leads: Leads::default(),
             under_alert,
@@ -227,7 +226,7 @@ impl Unit {
     pub fn deadline(&self) -> EventTime {
         match self.kind {
             UnitKind::Session => {
-                self.last.plus_ms(SESSION_IDLE_MS).min(self.started.plus_ms(SESSION_LONGEST_MS))
+                self.last().plus_ms(SESSION_IDLE_MS).min(self.started.plus_ms(SESSION_LONGEST_MS))
             }
             UnitKind::Hour => self.started.plus_ms(HOUR_MS),
         }
@@ -236,8 +235,14 @@ impl Unit {
     /// Counts an event; returns the stage it falls into.
     pub fn count(&mut self, time: EventTime) -> usize {
         self.events += 1;
-        self.last = self.last.max(time);
+        let after_ms = time.0.saturating_sub(self.started.0).max(0);
+        self.last_ms = self.last_ms.max(u32::try_from(after_ms).unwrap_or(u32::MAX));
         self.stage()
+    }
+
+    /// Its last event.
+    pub fn last(&self) -> EventTime {
+        self.started.plus_ms(i64::from(self.last_ms))
     }
 
     /// The running stage: 0 for the first four events, then one for each doubling. The first four are one stage
@@ -310,17 +315,17 @@ impl Unit {
 
     /// Brings combined evidence and both calibrated p up to date. Returns whether the one that alerts fell.
     ///
-    /// * `under`: the agent type and version of the calibration;
+    /// * `version`: that of the calibration;
     /// * `hour`: the hour in which a session runs, assessed before it.
     ///
     /// Nothing is done where nothing has changed.
-    pub fn assess(&mut self, calibration: &Calibration, under: (Key, u64), hour: Option<&Self>) -> bool {
+    pub fn assess(&mut self, calibration: &Calibration, version: u64, hour: Option<&Self>) -> bool {
         let hour_p = hour.map(|hour| hour.hour_p);
-        let under = mix(under.0, under.1).max(NOT_ASSESSED + 1);
-        if self.assessed == under && hour_p.is_none_or(|p| p == self.hour_p) {
+        let version = version as u32 & !(1 << 31);
+        if self.assessed == version && hour_p.is_none_or(|p| p == self.hour_p) {
             return false;
         }
-        self.assessed = under;
+        self.assessed = version;
         let p = self.running_p();
         let before = self.alarm_p;
         self.hour_p = hour_p.unwrap_or_else(|| UnitKind::Hour.p(calibration, &p));
@@ -337,6 +342,11 @@ impl Unit {
             (self.bits, self.unit_p, self.alarm_p) = (UnitKind::Hour.bits(&p), hour_p, hour_p);
         }
         self.alarm_p < before
+    }
+
+    /// From now on another calibration holds.
+    pub fn assess_anew(&mut self) {
+        self.assessed = NOT_ASSESSED;
     }
 
     /// What `alarm_p` was made from. Bits.
@@ -369,7 +379,7 @@ impl Unit {
 
     /// Reads something of both of its lines.
     pub(super) fn touch(&self) -> u64 {
-        self.id ^ self.assessed
+        self.id ^ self.hour_p.to_bits()
     }
 
     /// Reads something of what it points to and every call needs.
@@ -399,11 +409,13 @@ impl Unit {
     }
 }
 
-/// Memory of used units: every session needs a course again.
+/// Memory of used units: every session needs a course again, few units need leads.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     courses: Vec<Box<Course>>,
+    #[expect(clippy::vec_box, reason = "a unit takes the box as it is")]
     hours: Vec<Box<Hourly>>,
+    leads: Vec<Leads>,
 }
 
 impl Spare {
@@ -416,6 +428,11 @@ impl Spare {
     /// A course of nothing so far.
     pub fn course(&mut self) -> Box<Course> {
         self.courses.pop().unwrap_or_default()
+    }
+
+    /// Leads of nothing so far.
+    pub fn leads(&mut self) -> Leads {
+        self.leads.pop().unwrap_or_default()
     }
 
     /// Keeps the memory of a unit, that of at most `most` units.
@@ -432,6 +449,9 @@ impl Spare {
             hourly.heights = HourHeights::default();
             hourly.failures.clear();
             self.hours.push(hourly);
+        }
+        if self.leads.len() < most {
+            self.leads.extend(unit.leads.cleared());
         }
     }
 }

@@ -74,13 +74,19 @@ impl Slice {
         if self.agents.find(agent).is_some() {
             return self.apply(version, now, agent, verdict, out);
         }
-        if self.pending.len() < MOST_PENDING || self.pending.contains_key(&agent) {
-            let waiting = self.pending.entry(agent).or_default();
-            if waiting.len() >= MOST_OF_ONE {
-                waiting.remove(0);
+        if self.pending.len() >= MOST_PENDING && !self.pending.contains_key(&agent) {
+            // Who has waited longest will hardly be met any more.
+            let latest = |verdicts: &[Verdict]| verdicts.iter().map(|verdict| verdict.time).max();
+            let oldest = self.pending.iter().min_by_key(|(agent, of)| (latest(of.as_slice()), **agent));
+            if let Some(oldest) = oldest.map(|(agent, _)| *agent) {
+                self.pending.remove(&oldest);
             }
-            waiting.push(verdict.clone());
         }
+        let waiting = self.pending.entry(agent).or_default();
+        if waiting.len() >= MOST_OF_ONE {
+            waiting.remove(0);
+        }
+        waiting.push(verdict.clone());
         let waits = recorded(version, verdict, false, Level::None, Level::None, Vec::new());
         out.push(Output::Verdict(Box::new(waits)));
         None
@@ -98,7 +104,7 @@ impl Slice {
         let now = now.of(verdict.time);
         let time = now.time;
         let before = watched.level();
-        let agent_type = watched.agent_type;
+        let agent_type = watched.kin.agent_type;
         let waited = watched.risk.as_ref().is_some_and(|risk| risk.proposed.is_some());
         let levels = &version.settings.levels;
         let second_person = match levels.second_person_ms.filter(|_| verdict.verdict.releases()) {
@@ -129,8 +135,12 @@ impl Slice {
         let mut closed = Vec::new();
         match verdict.verdict {
             Decision::ConfirmCompromised => {
-                let by_p = |open: &&OpenAlert| Family::ALL.contains(&open.family);
-                confirmed = watched.open.iter().filter(by_p).count() as u32;
+                // Once, and only what the budget of the last day still counts.
+                let is_new = watched.risk.as_ref().is_none_or(|risk| !risk.confirmed);
+                let counts = |open: &&OpenAlert| {
+                    is_new && Family::ALL.contains(&open.family) && open.opened.plus_ms(DAY_MS) > time
+                };
+                confirmed = watched.open.iter().filter(counts).count() as u32;
                 let by = if verdict.by.is_empty() { "a person" } else { &verdict.by };
                 watched.confirm(version, now, now.time, by, out);
             }

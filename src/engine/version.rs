@@ -61,9 +61,10 @@ impl Version {
         }
     }
 
-    /// Notes the first instant of all.
+    /// Notes the first instant of all: an earlier one, where the clock of the first event turned out to be ahead.
     pub fn begin(&mut self, now: Now) {
-        self.began.get_or_insert(now.watched(now.time));
+        let at = now.watched(now.time);
+        self.began = Some(self.began.map_or(at, |began| began.min(at)));
     }
 
     /// Watched time from the first instant to another (watched milliseconds). Milliseconds.
@@ -132,7 +133,10 @@ impl Version {
 
     /// Makes all calibrations anew from the baselines.
     pub fn calibrate(&mut self) {
-        let peaks = self.baselines.types.values().map(|own| &own.peaks);
+        // In the order of their keys: a histogram that is full halves, and then it matters who came first.
+        let mut types: Vec<_> = self.baselines.types.iter().collect();
+        types.sort_unstable_by_key(|(key, _)| **key);
+        let peaks = types.into_iter().map(|(_, own)| &own.peaks);
         self.fleet_calibration.renew(peaks, &self.settings.shipped);
         self.fleet_scale.renew(None, &self.fleet_calibration);
         self.calibrations.retain(|agent_type, _| self.baselines.types.contains_key(agent_type));

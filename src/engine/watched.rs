@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use thin_vec::ThinVec;
 
+use super::kin::Kin;
 use super::unit::{Spare, Unit, UnitKind};
 
 /// Sessions of one agent that are kept open at once; the one quiet for longest closes first.
@@ -35,10 +36,8 @@ pub struct Watched {
     pub key: Key,
     /// Its id as the events give it.
     pub id: Box<str>,
-    /// Its tenant.
-    pub tenant: Option<Box<str>>,
-    /// Key of its type.
-    pub agent_type: Key,
+    /// Its type and tenant.
+    pub kin: Arc<Kin>,
     /// What it is used to.
     pub familiar: Familiar,
     /// How often it acts.
@@ -76,9 +75,6 @@ pub struct Watched {
     pub blind: bool,
     /// When its level is to be looked at next; [`i64::MAX`] for never. Watched milliseconds.
     pub timer: i64,
-    /// The name of its type, which all its agents share. Not saved: it is found by `agent_type`.
-    #[serde(skip)]
-    pub type_name: Arc<str>,
 }
 
 /// An alert that is open.
@@ -117,19 +113,11 @@ impl Entry for Watched {
 
 impl Watched {
     /// An agent that was just met.
-    pub fn new(
-        key: Key,
-        id: &str,
-        tenant: Option<&str>,
-        agent_type: Key,
-        type_name: Arc<str>,
-        watched_ms: i64,
-    ) -> Self {
+    pub fn new(key: Key, id: &str, kin: Arc<Kin>, watched_ms: i64) -> Self {
         Self {
             key,
             id: id.into(),
-            tenant: tenant.map(Into::into),
-            agent_type,
+            kin,
             familiar: Familiar::default(),
             rate: Rate::born(watched_ms),
             failure: Default::default(),
@@ -148,7 +136,6 @@ impl Watched {
             monitoring: Monitoring::default(),
             blind: false,
             timer: NEVER,
-            type_name,
         }
     }
 
@@ -178,9 +165,8 @@ impl Watched {
     /// Reads something of each of its parts, so that they lie near the processor.
     pub(super) fn touch(&self) -> u64 {
         let units = self.hour.iter().chain(&self.sessions);
-        units.fold(self.key ^ self.events ^ self.latest.0 as u64 ^ self.agent_type, |sum, unit| {
-            sum ^ unit.touch()
-        }) ^ self.familiar.touch()
+        units.fold(self.key ^ self.events ^ self.latest.0 as u64, |sum, unit| sum ^ unit.touch())
+            ^ self.familiar.touch()
             ^ u64::from(self.rate.is_young())
     }
 
@@ -258,7 +244,7 @@ impl Watched {
             return None;
         }
         let quietest = (0..self.sessions.len())
-            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last, unit.id)))?;
+            .min_by_key(|&i| self.sessions.get(i).map(|unit| (unit.last(), unit.id)))?;
         Some(self.sessions.swap_remove(quietest))
     }
 

@@ -14,6 +14,7 @@ use super::chain::{ChainKey, HEADER, Link, Step, Walk};
 use super::client::{self, Clients, Context, Isolation};
 use super::failure::Failure;
 use super::settings::Topic;
+use super::unreadable::{is_unreadable, next_readable};
 use crate::control::Control;
 use crate::time::EventTime;
 use crate::wire::control;
@@ -30,7 +31,8 @@ pub struct Entry {
     pub offset: i64,
     /// When it was written, as Kafka has it.
     pub written: EventTime,
-    /// Its kind; `unreadable` where it is no control record.
+    /// Its kind; `unreadable` where it is no control record, `lost` for records
+    /// that nobody can read.
     pub kind: String,
     /// Who said so, as the record has it.
     pub by: String,
@@ -75,7 +77,10 @@ pub fn audit(clients: &Clients) -> Result<Audit, Failure> {
     let mut walk = Walk::new(key(clients)?);
     let mut entries = Vec::new();
     let reader = Reader::new(clients, &topic)?;
-    reader.read(reader.begin, |message| {
+    let mut told = 0;
+    let lost = reader.read(reader.begin, |message, lost| {
+        entries.extend(lost.iter().skip(told).map(missing));
+        told = lost.len();
         let (key, value) = (message.key().unwrap_or_default(), message.payload());
         let header = header(message);
         let step = walk.step(key, value, header);
@@ -94,6 +99,7 @@ pub fn audit(clients: &Clients) -> Result<Audit, Failure> {
             before: step == Step::Before,
         });
     })?;
+    entries.extend(lost.iter().skip(told).map(missing));
     Ok(Audit { topic, entries, head: walk.last().to_string() })
 }
 
@@ -126,7 +132,7 @@ pub(super) fn head(
         let from = reader.begin.max(reader.end.saturating_sub(near));
         let mut last = (from == reader.begin).then_some(Link::START);
         let mut found = None;
-        reader.read(from, |message| {
+        reader.read(from, |message, _| {
             let own = message.key().unwrap_or_default();
             if found.is_none() && sought(own) {
                 found = message.payload().map(|value| (message.offset(), value.to_vec()));
@@ -138,6 +144,20 @@ pub(super) fn head(
             Some(last) => return Ok(Head { chain: key, last, found, end: reader.end }),
             None => near = near.saturating_mul(8),
         }
+    }
+}
+
+/// What nobody can read, in its place: the chain does not lead through it.
+fn missing((from, until): &(i64, i64)) -> Entry {
+    Entry {
+        offset: *from,
+        written: EventTime(0),
+        kind: "lost".to_owned(),
+        by: String::new(),
+        about: format!("records to offset {until} (excluded), which cannot be read"),
+        link: None,
+        expected: Some("records that can be read".to_owned()),
+        before: false,
     }
 }
 
@@ -172,57 +192,83 @@ fn said(value: Option<&[u8]>) -> (String, String, String) {
 
 /// Reads what is committed of the one partition of a topic, up to where it ended when this was made.
 struct Reader<'t> {
-    consumer: BaseConsumer<Context>,
+    clients: &'t Clients,
     topic: &'t str,
     begin: i64,
     end: i64,
 }
 
 impl<'t> Reader<'t> {
-    fn new(clients: &Clients, topic: &'t str) -> Result<Self, Failure> {
-        let mut config = clients.reader(Isolation::Committed)?;
-        // Where nothing is left is seen by an answer without records: a broker keeps that back for so long.
-        config.set("fetch.wait.max.ms", "10");
-        let made = client::consumer(&config, clients.context());
-        let consumer: BaseConsumer<Context> =
-            made.map_err(|error| Failure::new("make a reader", &error, None))?;
+    fn new(clients: &'t Clients, topic: &'t str) -> Result<Self, Failure> {
+        let consumer = consumer(clients)?;
         // Behind an open transaction nothing may be read: whoever holds it is not through yet.
         let (begin, end) = consumer.fetch_watermarks(topic, 0, ANSWER).map_err(|error| {
             let doing = format!("ask where {topic} ends");
             Failure::new(&doing, &error, consumer.context().trouble().as_ref())
         })?;
-        Ok(Self { consumer, topic, begin, end })
+        Ok(Self { clients, topic, begin, end })
     }
 
-    /// Hands on every record from an offset on.
-    fn read(&self, from: i64, mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<(), Failure> {
-        if from >= self.end {
-            return Ok(());
-        }
-        let failed = |error: &KafkaError| {
-            let doing = format!("read {}", self.topic);
-            Failure::new(&doing, error, self.consumer.context().trouble().as_ref())
-        };
-        let mut place = TopicPartitionList::new();
-        place
-            .add_partition_offset(self.topic, 0, Offset::Offset(from))
-            .and_then(|()| self.consumer.assign(&place))
-            .map_err(|error| failed(&error))?;
+    /// Hands on every record from an offset on; returns what nobody can read, as first offsets and those behind the last.
+    fn read(
+        &self,
+        from: i64,
+        mut each: impl FnMut(&BorrowedMessage<'_>, &[(i64, i64)]),
+    ) -> Result<Vec<(i64, i64)>, Failure> {
+        let (mut next, mut lost) = (from, Vec::new());
+        let mut consumer = self.standing(next)?;
         let mut until = Instant::now() + ANSWER;
-        while Instant::now() < until {
-            match self.consumer.poll(Duration::from_millis(100)) {
-                None => {}
-                Some(Ok(message)) if message.offset() >= self.end => return Ok(()),
+        while next < self.end {
+            match consumer.poll(Duration::from_millis(100)) {
+                None if Instant::now() < until => {}
+                None => {
+                    let why = format!("{} cannot be read to its end within {ANSWER:?}", self.topic);
+                    return Err(Failure::passing(why));
+                }
+                Some(Ok(message)) if message.offset() >= self.end => break,
                 Some(Ok(message)) => {
-                    each(&message);
+                    next = message.offset() + 1;
+                    each(&message, &lost);
                     until = Instant::now() + ANSWER;
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
                 // librdkafka looks for the coordinator of a group that nothing is asked of: who decides need not have a right to it.
                 Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::GroupAuthorizationFailed))) => {}
-                Some(Err(error)) => return Err(failed(&error)),
+                Some(Err(error)) if is_unreadable(&error) => {
+                    // Where it is now is not known.
+                    if let Some(readable) = next_readable(self.clients, self.topic, 0, next)? {
+                        lost.push((next, readable));
+                        next = readable;
+                    }
+                    consumer = self.standing(next)?;
+                    until = Instant::now() + ANSWER;
+                }
+                Some(Err(error)) => return Err(self.failed(&consumer, &error)),
             }
         }
-        Err(Failure::passing(format!("{} cannot be read to its end within {ANSWER:?}", self.topic)))
+        Ok(lost)
     }
+
+    /// A consumer that stands at an offset.
+    fn standing(&self, from: i64) -> Result<BaseConsumer<Context>, Failure> {
+        let consumer = consumer(self.clients)?;
+        let mut place = TopicPartitionList::new();
+        let assigned = place
+            .add_partition_offset(self.topic, 0, Offset::Offset(from))
+            .and_then(|()| consumer.assign(&place));
+        assigned.map_err(|error| self.failed(&consumer, &error))?;
+        Ok(consumer)
+    }
+
+    fn failed(&self, consumer: &BaseConsumer<Context>, error: &KafkaError) -> Failure {
+        let doing = format!("read {}", self.topic);
+        Failure::new(&doing, error, consumer.context().trouble().as_ref())
+    }
+}
+
+fn consumer(clients: &Clients) -> Result<BaseConsumer<Context>, Failure> {
+    let mut config = clients.reader(Isolation::Committed)?;
+    // Where nothing is left is seen by an answer without records: a broker keeps that back for so long.
+    config.set("fetch.wait.max.ms", "10");
+    client::consumer(&config, clients.context()).map_err(|error| Failure::new("make a reader", &error, None))
 }

@@ -25,6 +25,8 @@ pub mod status;
 mod token;
 pub mod topics;
 #[cfg(feature = "kafka")]
+mod unreadable;
+#[cfg(feature = "kafka")]
 pub mod verify;
 
 #[cfg(all(test, feature = "kafka"))]

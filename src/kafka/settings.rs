@@ -35,6 +35,8 @@ pub struct KafkaSettings {
     pub transaction_timeout_ms: u32,
     /// Longest stretch of events that a restart judges again. Seconds of event time.
     pub max_replay_secs: u32,
+    /// What is left out where there is too much.
+    pub overload: Overload,
     /// Whether a made-up event is written to every partition once an hour, to see its alert come back.
     pub canary: bool,
     /// Names of topics.
@@ -83,6 +85,56 @@ impl Delivery {
         match self {
             Self::ExactlyOnce => "exactly_once",
             Self::AtLeastOnce => "at_least_once",
+        }
+    }
+}
+
+/// When there is too much for a partition, and what is done then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overload {
+    /// What may be left out.
+    pub shed: Shed,
+    /// It is too much where more records than this wait on one partition and do not become fewer.
+    pub above_records: u32,
+    /// It is over where at most so many wait; less than `above_records`.
+    pub below_records: u32,
+    /// For so long. Seconds.
+    pub for_secs: u32,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        // Some fifteen seconds of work of one core; with a minute's patience nobody meets it who is only busy.
+        Self { shed: Shed::None, above_records: 1_000_000, below_records: 100_000, for_secs: 60 }
+    }
+}
+
+/// What may be left out where there is too much; each includes those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shed {
+    /// Nothing: what waits, waits.
+    None,
+    /// Calls that repeat others in everything that could be judged.
+    Repeats,
+    /// Everything but the newest records.
+    Skip,
+}
+
+impl Shed {
+    /// Names of all.
+    pub const NAMES: &'static [&'static str] = &["none", "repeats", "skip"];
+
+    /// The one with this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::None, Self::Repeats, Self::Skip].into_iter().find(|shed| shed.name() == name)
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Repeats => "repeats",
+            Self::Skip => "skip",
         }
     }
 }
@@ -355,6 +407,7 @@ impl Default for KafkaSettings {
             heartbeat_interval_ms: 3_000,
             transaction_timeout_ms: 15_000,
             max_replay_secs: 600,
+            overload: Overload::default(),
             canary: false,
             topics: TopicNames::each(|topic| topic.default_name().to_owned()),
             security: Security::default(),

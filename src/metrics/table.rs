@@ -111,6 +111,9 @@ metrics! {
     duplicates: IntCounterVec = "tiltmeter_events_duplicate_total", [];
     /// Audit events whose key leads to another partition than theirs, or that have no key: one agent may be known as two.
     misplaced: IntCounterVec = "tiltmeter_events_misplaced_total", [];
+    /// Records that were not judged because there was too much: calls that repeated others (`repeats`), and what was skipped
+    /// (`skip`; a count of offsets).
+    shed: IntCounterVec = "tiltmeter_events_shed_total", ["how"];
     /// Time from when a record was written (by the broker's clock) until its event was judged, and until what followed was
     /// committed. The clock of the host is compared with that of the broker.
     latency: HistogramVec = "tiltmeter_latency_seconds", ["stage"], LATENCY;
@@ -194,6 +197,12 @@ metrics! {
     source_events: IntCounterVec = "tiltmeter_source_events_total", ["topic"];
     /// Records of a source, or parts of them, that could not be translated.
     source_refusals: IntCounterVec = "tiltmeter_source_refusals_total", ["topic", "reason"];
+
+    /// Alerts and levels that sinks and webhooks (NAME/TOPIC) told: `sent`, `left_out` (no place in the format, refused, more
+    /// than a day old), and `failed` tries of webhooks, which are made again.
+    forwarded: IntCounterVec = "tiltmeter_forwarded_total", ["to", "fate"];
+    /// How long ago the record was written that a sink or webhook is at, as of when it was last tried. Seconds.
+    forward_lag: GaugeVec = "tiltmeter_forward_lag_seconds", ["to"];
 
     /// Answers over HTTP, by route and status.
     http_requests: IntCounterVec = "tiltmeter_http_requests_total", ["route", "status"];

@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::pin::PinRecord;
 use super::position::Position;
+use super::shedding::{Repeats, Shedding};
 use super::sources::Sources;
 use crate::engine::member::Moment;
 use crate::engine::{SLICES, Storm};
 
 /// Version of the format.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 /// A slice is cut in pieces of at most so many bytes, so that a record stays below 1 MiB.
 const CHUNK_BYTES: usize = 900_000;
 /// Fast, and half the size.
@@ -95,6 +96,10 @@ pub(super) struct Chunk {
     pub version: u64,
     /// The first control record that had not been pinned.
     pub next_control: i64,
+    /// Since when less was judged.
+    pub shedding: Option<Shedding>,
+    /// What its agents had repeated since then; in the first piece.
+    pub repeats: Repeats,
     /// This piece, from 0.
     pub number: u32,
     /// All pieces.
@@ -136,6 +141,8 @@ pub(super) struct Whole {
     pub version: u64,
     pub next_control: i64,
     pub copy: u8,
+    pub shedding: Option<Shedding>,
+    pub repeats: Repeats,
     pub bytes: Vec<u8>,
 }
 
@@ -194,12 +201,22 @@ pub(super) fn whole(records: &BTreeMap<Vec<u8>, Vec<u8>>, partition: i32, slice:
 fn whole_copy(records: &BTreeMap<Vec<u8>, Vec<u8>>, partition: i32, slice: usize, copy: u8) -> Option<Whole> {
     let ours = |chunk: &Chunk| (chunk.partition, usize::from(chunk.slice)) == (partition, slice);
     let chunk = |number| unframed::<Chunk>(records.get(&slice_key(slice, copy, number))?).ok().filter(ours);
-    let Chunk { as_of, moment, version, next_control, of, bytes: mut pieces, .. } = chunk(0)?;
+    let Chunk { as_of, moment, version, next_control, of, shedding, repeats, bytes: mut pieces, .. } =
+        chunk(0)?;
     for number in 1..of {
         let next = chunk(number).filter(|next| (next.as_of, next.number, next.of) == (as_of, number, of))?;
         pieces.extend_from_slice(&next.bytes);
     }
-    Some(Whole { as_of, moment, version, next_control, copy, bytes: unpacked(&pieces).ok()? })
+    Some(Whole {
+        as_of,
+        moment,
+        version,
+        next_control,
+        copy,
+        shedding,
+        repeats,
+        bytes: unpacked(&pieces).ok()?,
+    })
 }
 
 /// All pins that can be read, in their order.

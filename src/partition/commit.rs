@@ -89,6 +89,9 @@ impl Partition {
             state.push(self.saved_record(pin_key(position.pins), Some(record)));
         }
         self.pace.pins_written = self.position.pins.max(written);
+        // Before anything is saved: where a commit is cut off, a slice is put back as it was saved before, and needs the pins from
+        // there on.
+        self.delete_pins(&mut state);
         let since = now_ms.saturating_sub(*self.pace.saved_ms.get_or_insert(now_ms));
         if all {
             for slice in 0..SLICES {
@@ -102,7 +105,6 @@ impl Partition {
             self.pace.events = 0;
             self.pace.saved_ms = Some(now_ms);
         }
-        self.delete_pins(&mut state);
         let head = Head {
             position: self.position,
             origin: self.pace.origin,
@@ -138,6 +140,7 @@ impl Partition {
         for (bytes, number) in pieces.into_iter().zip(0..) {
             let (partition, slice_number) = (self.settings.number, slice as u8);
             let as_of = self.position;
+            let repeats = self.repeats.get(slice).filter(|_| number == 0).cloned().unwrap_or_default();
             let chunk = Chunk {
                 partition,
                 slice: slice_number,
@@ -145,6 +148,8 @@ impl Partition {
                 moment,
                 version,
                 next_control,
+                shedding: self.shedding,
+                repeats,
                 number,
                 of,
                 bytes,
@@ -165,7 +170,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Deletes the pins that happened before the oldest slice, or before what the copy before it holds.
+    /// Deletes the pins that happened before the oldest slice that was saved.
     fn delete_pins(&mut self, state: &mut Vec<Outgoing>) {
         let oldest = self.saved.iter().map(|saved| saved.as_of).min().unwrap_or_default();
         while let Some((position, _)) = self.pins.front()

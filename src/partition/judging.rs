@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::canary::is_canary;
+use super::keys::risk_key;
 use super::outgoing::{Outgoing, Topic};
 use super::pin::Pin;
 use super::position::Position;
@@ -192,6 +193,8 @@ impl Partition {
                 self.engine.tell_sight(*slices, &mut said);
                 self.untold &= !slices;
             }
+            Pin::Repeats(one_in) => self.shed(*one_in),
+            Pin::Overtake(until) => self.overtake(*until),
             Pin::Skip(until) => self.position.offset = self.position.offset.max(*until),
         }
         self.tell(&mut said);
@@ -231,11 +234,13 @@ impl Partition {
                         self.sing(&event, place, recorded);
                     }
                 }
-                Ok(event) => {
+                Ok((mut event, place, recorded)) => {
                     if !muted && self.is_misplaced(record) {
                         self.counts.misplaced += 1;
                     }
-                    events.push(event);
+                    if self.admits(&mut event) {
+                        events.push((event, place, recorded));
+                    }
                 }
                 Err(refusal) => match record.value.and_then(progress::decode) {
                     Some(progress) => {
@@ -456,11 +461,6 @@ impl Partition {
             self.engine.set_storm(storm);
         }
     }
-}
-
-/// The key of an agent: agents of two tenants are two agents.
-pub fn risk_key(tenant: Option<&str>, agent_id: &str) -> String {
-    tenant.map_or_else(|| agent_id.to_owned(), |tenant| format!("{tenant}/{agent_id}"))
 }
 
 /// No version but the first: where versions are frozen.

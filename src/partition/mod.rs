@@ -13,12 +13,14 @@ mod canary;
 mod checkpoint;
 mod commit;
 mod judging;
+mod keys;
 mod moving;
 mod murmur2;
 mod outgoing;
 mod pin;
 mod position;
 mod restore;
+mod shedding;
 mod sources;
 mod told;
 
@@ -28,16 +30,19 @@ use std::sync::Arc;
 pub use self::canary::{CANARY, canary, canary_key};
 pub use self::checkpoint::{Copies, RecordError};
 pub use self::commit::{Commit, CommitError, Pace};
-pub use self::judging::{Incoming, JudgingError, risk_key};
+pub use self::judging::{Incoming, JudgingError};
+pub use self::keys::{agent_of, risk_key};
 pub use self::murmur2::partition_of;
 pub use self::outgoing::{Outgoing, Topic};
 pub use self::pin::Pin;
 pub use self::position::{Position, PositionError};
 pub use self::restore::{Log, Restored, last_judged, restore};
+pub use self::shedding::{ONE_IN, Shedding};
 pub use self::sources::Sources;
 pub use self::told::Told;
 
 use self::checkpoint::Saved;
+use self::shedding::Repeats;
 use crate::engine::{ClosedCounts, Engine, Output, SLICES, Settings, Storm, Version};
 use crate::risk::Blindness;
 use crate::time::EventTime;
@@ -66,6 +71,11 @@ pub trait Common {
 
     /// The control records before an offset of their topic, in its order, as JSON.
     fn control(&self, until: i64) -> Vec<Arc<str>>;
+
+    /// Whether some of it is lost: then what is judged again may be judged otherwise than it was.
+    fn has_lost(&self) -> bool {
+        false
+    }
 }
 
 /// What happened in a partition so far.
@@ -83,6 +93,10 @@ pub struct Counts {
     pub risk_updates: u64,
     /// Events that lie here although their key leads to another partition, or have no key: one agent may lie on two.
     pub misplaced: u64,
+    /// Calls that were not judged because they repeated others while there was too much.
+    pub left_out: u64,
+    /// Records that were left out because there was too much, what is no record among them.
+    pub overtaken: u64,
     /// Slices of the state that were lost: their agents are known less well.
     pub lost_slices: u64,
 }
@@ -118,6 +132,10 @@ pub struct Partition {
     sources: Sources,
     /// Slices of whose agents it is still to be told that they cannot be seen any more, or can be again; one bit each.
     untold: u64,
+    /// Since when less is judged.
+    shedding: Option<Shedding>,
+    /// What the agents of each slice repeated since then.
+    repeats: [Repeats; SLICES],
     /// When it told of a made-up event last.
     sang: Option<EventTime>,
     /// The caps on storms as they follow from what was told, while it is muted.

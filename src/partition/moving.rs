@@ -8,6 +8,7 @@ use super::checkpoint::Saved;
 use super::commit::{Commit, CommitError, Pace, Progress};
 use super::outgoing::{Outgoing, Topic};
 use super::position::Position;
+use super::shedding::Repeats;
 use super::sources::Sources;
 use super::{Counts, Partition, PartitionSettings};
 use crate::engine::{Engine, Holdings, SLICES};
@@ -40,6 +41,8 @@ impl Partition {
             last: None,
             sources: Sources::default(),
             untold: 0,
+            shedding: None,
+            repeats: std::array::from_fn(|_| Repeats::default()),
             sang: None,
             told: None,
             counts: Counts::default(),

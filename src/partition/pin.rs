@@ -29,6 +29,11 @@ pub enum Pin {
     /// The agents of these slices, one bit each, are told of anew because of that. All at once they could be more than one
     /// transaction can hold.
     TellSight(u64),
+    /// From now on, of calls that repeat each other, one in so many is judged, because there is too much; with less than 2,
+    /// every one again.
+    Repeats(u32),
+    /// The records up to this offset (excluded) are left out, because there is too much.
+    Overtake(i64),
 }
 
 /// A pin as it is written down.

@@ -9,6 +9,7 @@ use super::checkpoint::{self, Head, Saved, Whole, head_key, unframed};
 use super::commit::Progress;
 use super::pin::{Pin, PinRecord};
 use super::position::Position;
+use super::shedding::{Repeats, Shedding};
 use super::{Common, Copies, Counts, Partition, PartitionSettings};
 use crate::engine::member::Moment;
 use crate::engine::{Engine, SLICES, Version};
@@ -118,6 +119,8 @@ pub fn restore(
         sources: head.as_ref().filter(|_| !anew).map(|head| head.sources.clone()).unwrap_or_default(),
         // Nobody knows of whom it was told: then of all.
         untold: head.as_ref().map_or(u64::from(told.is_some()).wrapping_neg(), |head| head.untold),
+        shedding: None,
+        repeats: std::array::from_fn(|_| Repeats::default()),
         sang: None,
         told: head.as_ref().map(|head| head.storm.clone()),
         counts: Counts::default(),
@@ -126,19 +129,25 @@ pub fn restore(
     };
     let beyond = counted(told.unwrap_or(stands));
     // Where every slice stands: the moment and the version of the oldest hold when the records are read again.
-    let mut oldest: Option<(Position, Moment, u64, i64)> = None;
-    let mut is_older = |as_of: Position, moment: Moment, version: u64, next_control: i64| {
-        if oldest.is_none_or(|(oldest, ..)| as_of < oldest) {
-            oldest = Some((as_of, moment, version, next_control));
-        }
-    };
+    let mut oldest: Option<(Position, Moment, u64, i64, Option<Shedding>)> = None;
+    let mut is_older =
+        |as_of: Position, moment: Moment, version: u64, next_control: i64, shedding: Option<Shedding>| {
+            if oldest.is_none_or(|(oldest, ..)| as_of < oldest) {
+                oldest = Some((as_of, moment, version, next_control, shedding));
+            }
+        };
     for slice in 0..SLICES {
         let saved = match checkpoint::whole(records, partition.settings.number, slice) {
             Some(whole) if partition.put_back(slice, &whole) => {
                 // Behind the end of the log nothing of this partition was ever saved: it is another's.
                 let foreign = anew || whole.as_of.offset > end;
                 let as_of = if foreign { stands } else { whole.as_of };
-                is_older(as_of, whole.moment, whole.version, whole.next_control);
+                // Where its records are others now, nothing is repeated.
+                let shedding = whole.shedding.filter(|_| !foreign);
+                is_older(as_of, whole.moment, whole.version, whole.next_control, shedding);
+                if let (Some(repeats), false) = (partition.repeats.get_mut(slice), foreign) {
+                    repeats.clone_from(&whole.repeats);
+                }
                 // What was told since it was saved cannot be judged again.
                 let forgets = foreign && Some(whole.as_of) != told;
                 if (as_of.offset < start || forgets) && told.is_some() {
@@ -147,7 +156,7 @@ pub fn restore(
                 Saved { as_of, copy: whole.copy, chunks: chunks(records, slice) }
             }
             None if was_saved >> slice & 1 == 0 && told.is_some() && !anew => {
-                is_older(origin.0, Moment::default(), origin.1, 0);
+                is_older(origin.0, Moment::default(), origin.1, 0, None);
                 if origin.0.offset < start {
                     partition.engine.count_from(slice, beyond);
                 }
@@ -171,9 +180,10 @@ pub fn restore(
             partition.counts.lost_slices, partition.settings.number
         ));
     }
-    let mut otherwise = false;
-    if let Some((as_of, moment, number, next_control)) = oldest {
+    let mut otherwise = told.is_some() && common.has_lost();
+    if let Some((as_of, moment, number, next_control, shedding)) = oldest {
         partition.position = as_of;
+        partition.shedding = shedding;
         partition.next_control = next_control;
         partition.engine.set_moment(moment);
         match common.version(number, next_control) {
@@ -227,6 +237,11 @@ impl Partition {
     fn put_pins_back(&mut self, records: Vec<PinRecord>, stands: Position, ahead: bool) -> usize {
         let mut known: BTreeMap<u64, PinRecord> =
             records.into_iter().map(|record| (record.position.pins, record)).collect();
+        // What was not deleted before is deleted now.
+        let done = (0..self.position.pins).rev().map_while(|number| known.remove(&number));
+        let mut done: Vec<PinRecord> = done.collect();
+        done.reverse();
+        self.pins.extend(done.into_iter().map(|PinRecord { position, pin }| (position, pin)));
         let mut offset = self.position.offset;
         let mut lost = 0;
         for pins in self.position.pins.. {

@@ -4,6 +4,8 @@
 //! all. What a real broker does is tested elsewhere.
 
 mod damage;
+mod outage;
+mod shedding;
 mod sight;
 
 use std::cell::Cell;
@@ -19,7 +21,7 @@ use super::*;
 use crate::config::Config;
 use crate::control::{Control, ControlRecord, EngineSettings};
 use crate::risk::{Decision, Verdict};
-use crate::simulate::{Scenario, Simulation};
+use crate::simulate::{Scenario, SimulatedEvent, Simulation};
 use crate::time::EventTime;
 use crate::wire::control;
 
@@ -104,15 +106,12 @@ fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let scenario = Scenario { agents: 12, days: 1.2, attack_share: 0.2, ..Scenario::default() };
-        let simulated: Vec<_> = Simulation::new(&scenario).unwrap().take(2400).collect();
+        let simulated: Vec<_> = Simulation::new(&scenario).unwrap().take(1700).collect();
         let mut agent_ids: Vec<String> =
             simulated.iter().map(|simulated| simulated.event.agent_id.to_string()).collect();
         agent_ids.sort();
         agent_ids.dedup();
-        let values: Vec<(i64, Vec<u8>)> = simulated
-            .iter()
-            .map(|simulated| (simulated.event.time.0, serde_json::to_vec(&simulated.event).unwrap()))
-            .collect();
+        let values: Vec<(i64, Vec<u8>)> = simulated.iter().zip(0..).flat_map(with_repeats).collect();
         let mut world = World { values, versions: Vec::new(), others: Vec::new(), agent_ids };
         let mut version = Version::new(engine_settings());
         world.versions.push(Arc::new(Version::new(engine_settings())));
@@ -135,6 +134,19 @@ fn world() -> &'static World {
     })
 }
 
+/// An event, and after every fourth the same call by one of twelve agents that do nothing else.
+fn with_repeats((simulated, number): (&SimulatedEvent, usize)) -> Vec<(i64, Vec<u8>)> {
+    let time = simulated.event.time;
+    let mut values = vec![(time.0, serde_json::to_vec(&simulated.event).unwrap())];
+    if number % 4 == 1 {
+        let agent_id = format!("poller-{}", number / 4 % 12);
+        let poll = serde_json::json!({"schema": "tiltmeter.audit-event.v1", "time": time.to_string(),
+            "event_id": format!("poll-{number}"), "agent_id": agent_id, "agent_type": "poller", "action": "poll"});
+        values.push((time.0, serde_json::to_vec(&poll).unwrap()));
+    }
+    values
+}
+
 /// One thing that happens to the service.
 #[derive(Clone, Debug)]
 enum Step {
@@ -147,11 +159,17 @@ enum Step {
     Sight(Option<Blindness>),
     /// Of some agents it is told that they cannot be seen any more, or can be again.
     TellSight,
+    /// There is too much: of repeats one in so many is judged; or no more, with 0.
+    Repeats(u32),
+    /// There is far too much: so many records are left out.
+    Overtake(i64),
     Commit,
     /// The commit is not written, and it is noticed.
     CommitFails,
     /// The commit is written, but nobody hears of it.
     CommitUnheard,
+    /// It is given up in peace: all is saved.
+    HandOver,
     /// The process ends.
     Crash,
     /// The process ends after the commit was written.
@@ -167,9 +185,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::Clock),
         1 => proptest::option::of(proptest::sample::select(&Blindness::ALL[..])).prop_map(Step::Sight),
         1 => Just(Step::TellSight),
+        2 => prop_oneof![2 => 2u32..12, 1 => Just(0)].prop_map(Step::Repeats),
+        1 => (0i64..90).prop_map(Step::Overtake),
         4 => Just(Step::Commit),
         1 => Just(Step::CommitFails),
         1 => Just(Step::CommitUnheard),
+        1 => Just(Step::HandOver),
         2 => Just(Step::Crash),
         1 => Just(Step::CrashUnheard),
     ];
@@ -188,6 +209,8 @@ enum Flaw {
     PinsIgnored,
     /// What was learned is handed over though the commit with it failed.
     PartsApart,
+    /// What repeats what is forgotten at a restart.
+    RepeatsForgotten,
     /// The state is read before the last commit in it can be seen.
     RestoredTooEarly,
 }
@@ -230,6 +253,9 @@ impl Broker {
         if flaw == Flaw::NobodySleeps {
             let oldest = partition.position;
             partition.saved.iter_mut().for_each(|saved| saved.as_of = oldest);
+        }
+        if flaw == Flaw::RepeatsForgotten {
+            partition.repeats.iter_mut().for_each(|repeats| *repeats = Repeats::default());
         }
         partition
     }
@@ -322,6 +348,12 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
                 decide(&mut partition, Pin::Clock(EventTime(latest + 400_000)));
             }
             Step::Sight(blindness) => decide(&mut partition, Pin::Sight(*blindness)),
+            Step::Repeats(one_in) => decide(&mut partition, Pin::Repeats(*one_in)),
+            Step::Overtake(records) => {
+                let end = world().values.len() as i64;
+                let until = (partition.next_offset() + records).min(end);
+                decide(&mut partition, Pin::Overtake(until));
+            }
             Step::TellSight => {
                 let (before, at) = (partition.pins.len(), partition.position());
                 partition.tell_sight(2, world()).unwrap();
@@ -349,6 +381,12 @@ fn run(steps: &[Step], flaw: Flaw) -> (Broker, Vec<(Position, Pin)>, Partition) 
                     broker.write(&commit);
                     assert_eq!(broker.committed, Some(commit.position), "it is found that it was written");
                 }
+            }
+            Step::HandOver => {
+                if let Some(commit) = partition.commit(PACE, 0, true).unwrap() {
+                    broker.write(&commit);
+                }
+                partition = broker.restore(flaw);
             }
             Step::Crash | Step::CrashUnheard => {
                 if let (Step::CrashUnheard, Some(commit)) = (step, partition.commit(PACE, 0, false).unwrap())
@@ -422,6 +460,7 @@ fn without_any_one_part_of_the_protocol_histories_end_otherwise() {
         Flaw::PinsIgnored,
         Flaw::PartsApart,
         Flaw::RestoredTooEarly,
+        Flaw::RepeatsForgotten,
     ] {
         let mut runner = TestRunner::deterministic();
         let found = (0..40).any(|_| {

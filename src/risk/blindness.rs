@@ -14,11 +14,15 @@ pub enum Blindness {
     DeadLetters,
     /// Somebody who translates a source into audit events is not heard of, or is late.
     Sources,
+    /// There is too much, and of calls that repeat each other not every one is judged.
+    Repeats,
+    /// There was too much, and records were left out.
+    Skipped,
 }
 
 impl Blindness {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Behind, Self::DeadLetters, Self::Sources];
+    pub const ALL: [Self; 5] = [Self::Behind, Self::DeadLetters, Self::Sources, Self::Repeats, Self::Skipped];
 
     /// The name used in records and metrics.
     pub fn name(self) -> &'static str {
@@ -26,12 +30,14 @@ impl Blindness {
             Self::Behind => "behind",
             Self::DeadLetters => "dead_letters",
             Self::Sources => "sources",
+            Self::Repeats => "repeats",
+            Self::Skipped => "skipped",
         }
     }
 
     /// Whether events are missing, so that time in which none came says nothing. What is only late is seen in the end, at
-    /// the time at which it was recorded.
+    /// the time at which it was recorded; and of calls that repeat each other the one that is judged stands for the others.
     pub fn misses_events(self) -> bool {
-        self != Self::Behind
+        !matches!(self, Self::Behind | Self::Repeats)
     }
 }

@@ -11,11 +11,10 @@ use serde::{Deserialize, Serialize};
 /// that was never seen costs nothing, since the look-up stops at the first unknown one.
 pub const MAX_ORDER: usize = 7;
 
-/// The last few symbols, newest first.
+/// The last few symbols, newest first, and behind them 0, which is no symbol.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct History {
     symbols: [u64; MAX_ORDER],
-    len: u8,
 }
 
 /// The contexts of one position, most general first: `contexts[k]` covers the last k symbols.
@@ -26,34 +25,36 @@ pub struct Contexts {
 }
 
 impl History {
-    /// One symbol.
+    /// One symbol; not 0.
     pub const fn of(symbol: u64) -> Self {
-        Self { symbols: [symbol, 0, 0, 0, 0, 0, 0], len: 1 }
+        Self { symbols: [symbol, 0, 0, 0, 0, 0, 0] }
     }
 
-    /// Appends a symbol; the oldest is forgotten.
+    /// Appends a symbol, not 0; the oldest is forgotten.
     pub fn push(&mut self, symbol: u64) {
         self.symbols.rotate_right(1);
         if let Some(first) = self.symbols.first_mut() {
             *first = symbol;
         }
-        self.len = (self.len + 1).min(MAX_ORDER as u8);
     }
 
     /// The last symbol, if there is one.
     pub fn last(&self) -> Option<u64> {
-        self.symbols.first().copied().filter(|_| self.len > 0)
+        self.symbols.first().copied().filter(|symbol| *symbol != 0)
     }
 
     /// The contexts of the next symbol, under `scope` (equal histories in different scopes share nothing).
     pub fn contexts(&self, scope: u64) -> Contexts {
         let mut keys = [scope; MAX_ORDER + 1];
         let mut key = scope;
-        for (slot, symbol) in keys.iter_mut().skip(1).zip(self.symbols).take(usize::from(self.len)) {
+        let mut len = 1;
+        let symbols = self.symbols.into_iter().take_while(|symbol| *symbol != 0);
+        for (slot, symbol) in keys.iter_mut().skip(1).zip(symbols) {
             key = mix(key, symbol);
             *slot = key;
+            len += 1;
         }
-        Contexts { keys, len: self.len + 1 }
+        Contexts { keys, len }
     }
 }
 

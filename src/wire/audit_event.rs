@@ -72,6 +72,19 @@ pub fn decode(line: &[u8]) -> Result<AuditEvent<'_>, Refusal> {
     Ok(event)
 }
 
+/// Names of fields in `line` that are not read, each with the one that may be meant. For people who look for what is missing;
+/// many times slower than [`decode`].
+///
+/// # Example
+///
+/// ```
+/// let line = br#"{"time": "2026-01-22T18:50:59Z", "agent_id": "a", "action": "b", "agenttype": "c", "team": "d"}"#;
+/// assert_eq!(tiltmeter::wire::audit_event::misspelt(line), [("agenttype".to_owned(), "agent_type")]);
+/// ```
+pub fn misspelt(line: &[u8]) -> Vec<(String, &'static str)> {
+    refusal::misspelt(line)
+}
+
 /// Whether objects and lists of `json` are nested deeper than `limit`. One or two passes over the bytes.
 pub(super) fn is_deeper_than(json: &[u8], limit: usize) -> bool {
     openings(json) > limit && depth(json) > limit

@@ -2,10 +2,11 @@
 //!
 //! Knows the fields of each kind, their limits and what is wrong with a record. Must not know what a record does.
 //!
-//! Strict in what it knows, so that nobody believes in a suppression or a scope that was never read; fields that it does not
-//! know are ignored, so that records may say more than this version understands.
+//! Strict, so that nobody believes in a suppression or a scope that was never read: a field that it does not know, or that
+//! belongs to another kind, may have been meant to narrow what the record does, so that the record is refused.
 
 mod check;
+mod fields;
 
 use std::path::{Path, PathBuf};
 
@@ -142,6 +143,7 @@ pub fn decode(bytes: &[u8]) -> Result<ControlRecord, Refusal> {
     if let Some(schema) = head.schema.as_deref().filter(|schema| *schema != CONTROL_SCHEMA) {
         return Err(invalid(format!("schema {schema:.64?} is unknown; this version reads {CONTROL_SCHEMA}")));
     }
+    fields::check(&head.kind, text)?;
     let id = head.id.unwrap_or_default();
     let kind = match head.kind.as_str() {
         "registration" => Control::Registration(Box::new(parse(text)?)),

@@ -3,17 +3,19 @@
 //! Knows gzip, zstd, line ends, brackets, positions and the longest line or record it keeps.
 //! Must not know what a line or record says.
 
+mod merged;
 mod records;
 mod stream;
 
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use memchr::memchr;
 use sha2::{Digest, Sha256};
 
+pub use self::merged::Merged;
 use self::records::Envelope;
 use self::stream::Stream;
 
@@ -141,6 +143,8 @@ pub struct Lines {
     offset: u64,
     compressed_read: Arc<AtomicU64>,
     compressed_total: Option<u64>,
+    /// Ends what is waited for, once it is set.
+    ends: Option<Arc<AtomicBool>>,
     /// Set where objects around a list of records are taken apart.
     envelope: Option<Envelope>,
 }
@@ -209,6 +213,7 @@ impl Lines {
             offset: 0,
             compressed_read: Arc::new(AtomicU64::new(0)),
             compressed_total,
+            ends: None,
             envelope: None,
         })
     }
@@ -218,6 +223,13 @@ impl Lines {
     #[must_use]
     pub fn with_records(self, name: Option<&str>) -> Self {
         Self { envelope: name.map(Envelope::new), ..self }
+    }
+
+    /// From when on it is true, nothing more is waited for: pipes and standard input end there, in the middle of a line
+    /// perhaps. Whoever sets it must not use what is given out after.
+    #[must_use]
+    pub fn until(self, ends: Option<&Arc<AtomicBool>>) -> Self {
+        Self { ends: ends.cloned(), ..self }
     }
 
     /// The next line that is not blank, or `None` after the last one of the last source.
@@ -230,7 +242,7 @@ impl Lines {
         let found = loop {
             let Some(source) = self.sources.get(self.at) else { return Ok(None) };
             if self.stream.is_none() {
-                match Stream::open(source.path.as_deref(), &self.compressed_read) {
+                match Stream::open(source.path.as_deref(), &self.compressed_read, self.ends.as_ref()) {
                     Ok(stream) => self.stream = Some(stream),
                     Err(error) => {
                         let path = source.path.clone().unwrap_or_else(|| PathBuf::from("stdin"));

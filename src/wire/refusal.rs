@@ -4,11 +4,11 @@
 //! Must not be on the path of good lines.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::MapAccess;
+use serde::de::{IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 
 use crate::event::ValueHash;
@@ -17,6 +17,7 @@ use crate::wire::audit_event::{
     ARGUMENTS_LIMIT, DEPTH_LIMIT, EVENT_LIMIT_BYTES, ID_LIMIT_BYTES, NUMBER_LIMIT, TEXT_LIMIT_BYTES,
 };
 use crate::wire::dead_letter::{Reason, Refusal};
+use crate::wire::mapping_file::nearest;
 
 /// Characters of a wrong value that are shown.
 const SHOWN_CHARS: usize = 64;
@@ -105,6 +106,24 @@ const ARGUMENT: &[Field] = &[
     optional("anchored", Form::Flag),
     optional("origin_event", Form::Id),
 ];
+
+/// What is wrong with seconds since 1970.
+const NUMBER_AS_TIME: &str = "is a number; write RFC 3339, such as 2026-01-22T18:50:59.000Z, or give a mapping of your own \
+    (--source FILE.toml) whose time has the format epoch_seconds";
+
+/// Names of fields in `line` that are not read, each with the one that may be meant: one that is like it, and that the event
+/// has not. Empty for a line that is no object.
+pub(super) fn misspelt(line: &[u8]) -> Vec<(String, &'static str)> {
+    let Ok(fields) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(line) else { return Vec::new() };
+    let absent: Vec<&str> =
+        EVENT.iter().map(|field| field.name).filter(|name| !fields.contains_key(*name)).collect();
+    let is_unknown = |name: &String| EVENT.iter().all(|field| field.name != name);
+    fields
+        .into_keys()
+        .filter(is_unknown)
+        .filter_map(|name| nearest(&name.to_lowercase(), &absent).map(|near| (name, near)))
+        .collect()
+}
 
 /// The refusal of an event over [`EVENT_LIMIT_BYTES`].
 pub(super) fn too_large() -> Refusal {
@@ -227,7 +246,13 @@ fn check_field(value: &RawValue, place: &str, field: &Field) -> Result<(), Refus
             Ok(())
         }
         Form::Time | Form::OtherTime => {
+            if value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+                return refuse(Reason::WrongType, NUMBER_AS_TIME);
+            }
             let text = string(value, place)?;
+            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+                return refuse(Reason::InvalidValue, NUMBER_AS_TIME);
+            }
             match EventTime::parse(&text) {
                 None if !is_time_of_another_year(&text) => {
                     refuse(Reason::InvalidValue, "is no RFC 3339 time; write 2026-01-22T18:50:59.000Z")

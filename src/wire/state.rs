@@ -12,7 +12,7 @@
 //! | 4 | CRC-32C of all that follows, little endian |
 //! | rest | the engine ([`Engine::save`](crate::engine::Engine::save)), compressed with zstd |
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,14 @@ pub enum StateError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// Another process is at work with it.
+    #[error(
+        "the state {path:?} is in use by another tiltmeter; wait until it has ended, or name another file"
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is something else.
     #[error("{path:?} is no state of tiltmeter; name another file, or one that does not exist yet")]
     Foreign {
@@ -81,6 +89,28 @@ pub struct State {
     pub key: Option<[u8; KEY_BYTES]>,
     /// The engine.
     pub engine: Vec<u8>,
+}
+
+/// Holds a state file for one process, until what is returned is dropped, by a lock on an empty file `NAME.lock` beside it,
+/// which stays: whoever took it away could take it from under somebody who has just opened it.
+///
+/// # Errors
+///
+/// When another process holds it, or the lock cannot be made.
+pub fn lock(path: &Path) -> Result<File, StateError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let failed = |source| StateError::Write { path: path.to_owned(), source };
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    let file = options.open(path.with_file_name(name)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+        // Some file systems know no locks; whoever uses one has to see to it.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 /// Reads a state file; none where there is no file.
@@ -188,6 +218,17 @@ mod tests {
         write(&path, &state()).unwrap();
         assert_eq!(read(&path).unwrap(), Some(state()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_state_is_held_by_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fleet.state");
+        let held = lock(&path).unwrap();
+        let text = lock(&path).unwrap_err().to_string();
+        assert!(text.contains("in use by another tiltmeter"), "{text}");
+        drop(held);
+        lock(&path).unwrap();
     }
 
     #[test]

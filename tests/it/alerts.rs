@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use tiltmeter::alert::{Alert, AlertState};
+use tiltmeter::alert::{Alert, AlertState, Observation};
 use tiltmeter::config::Config;
 use tiltmeter::engine::unit::Position;
 use tiltmeter::engine::{Engine, Output};

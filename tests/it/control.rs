@@ -19,6 +19,7 @@ use tiltmeter::wire::{audit_event, control};
 
 /// 2026-01-05, the first day of every scenario.
 const FIRST_DAY: &str = "2026-01-05T00:00:00Z";
+const LAST_DAY: &str = "2026-01-08T09:30:00Z";
 
 fn record(value: Value) -> ControlRecord {
     let mut value = value;
@@ -66,10 +67,13 @@ fn opened(out: &[Output]) -> Vec<&Alert> {
 
 /// From the day of the case on.
 fn in_the_case(kind: &str) -> Value {
-    json!({
-        "kind": kind, "id": "x", "agent_id": "*", "to_version": "2", "from": "2026-01-08T00:00:00Z",
-        "until": "2026-03-01T00:00:00Z",
-    })
+    let mut value = json!({
+        "kind": kind, "id": "x", "agent_id": "*", "from": "2026-01-08T00:00:00Z", "until": "2026-03-01T00:00:00Z",
+    });
+    if kind == "declared_change" {
+        value["to_version"] = "2".into();
+    }
+    value
 }
 
 #[test]
@@ -295,13 +299,26 @@ fn any_record(second: u32) -> impl Strategy<Value = Value> {
     let kind =
         prop::sample::select(vec!["registration", "grant", "declared_change", "maintenance", "suppression"]);
     (whom, kind, 0..3u8, any::<bool>()).prop_map(move |(agent_id, kind, id, other)| {
-        json!({
+        let own = match kind {
+            "registration" => json!({
+                "scope": { "actions": [if other { "read_*" } else { "*" }] }, "owner": "bob",
+                "state": if other { "active" } else { "deprovisioned" },
+            }),
+            "grant" => json!({
+                "scope": { "actions": [if other { "read_*" } else { "*" }] }, "from": FIRST_DAY, "until": LAST_DAY,
+            }),
+            "declared_change" => {
+                json!({ "to_version": if other { "4" } else { "5" }, "from": FIRST_DAY, "until": LAST_DAY })
+            }
+            "maintenance" => json!({ "from": FIRST_DAY, "until": LAST_DAY }),
+            _ => json!({ "family": "registry", "owner": "bob", "reason": "known", "until": LAST_DAY }),
+        };
+        let mut record = json!({
             "time": format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60), "by": "ann", "kind": kind,
-            "id": format!("{agent_id}{id}"), "agent_id": agent_id, "scope": { "actions": [if other { "read_*" } else { "*" }] },
-            "to_version": if other { "4" } else { "5" }, "from": FIRST_DAY, "until": "2026-01-08T09:30:00Z",
-            "family": "registry", "owner": "bob", "reason": "known",
-            "state": if other { "active" } else { "deprovisioned" },
-        })
+            "id": format!("{agent_id}{id}"), "agent_id": agent_id,
+        });
+        record.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        record
     })
 }
 

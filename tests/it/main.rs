@@ -17,6 +17,7 @@ mod configuration_docs;
 mod control;
 mod demo;
 mod determinism;
+mod ends;
 mod endurance;
 mod evaluation_docs;
 mod floors;

@@ -15,6 +15,7 @@ const OPEN: &[(&str, &str)] = &[
     ("partition", "numbers of the partitions of the audit topic"),
     ("route", "routes of the interface as [http.md](http.md) writes them, and `other`"),
     ("status", "status codes of HTTP"),
+    ("to", "topics of `[[sinks]]`, and NAME/TOPIC of `[[webhooks]]`"),
     ("topic", "topics of `[[sources]]`"),
     ("version", "the version that runs"),
 ];

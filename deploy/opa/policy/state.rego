@@ -6,10 +6,21 @@ package tiltmeter.state
 
 import data.tiltmeter.access.settings
 
-# An id as Tiltmeter keys it: TENANT/AGENT, or AGENT alone.
-key := sprintf("%s/%s", [input.agent.tenant, input.agent.id]) if input.agent.tenant
+# An id as Tiltmeter keys it: AGENT alone (behind a slash where it holds one), or TENANT/AGENT with % and / of the tenant escaped.
+key := sprintf("%s/%s", [escaped, input.agent.id]) if {
+	input.agent.tenant
+	escaped := replace(replace(input.agent.tenant, "%", "%25"), "/", "%2F")
+}
 
-key := input.agent.id if not input.agent.tenant
+key := input.agent.id if {
+	not input.agent.tenant
+	not contains(input.agent.id, "/")
+}
+
+key := concat("/", ["", input.agent.id]) if {
+	not input.agent.tenant
+	contains(input.agent.id, "/")
+}
 
 default now := {"kind": "unavailable"}
 

@@ -33,15 +33,28 @@ impl Watch {
             let updated = number(self.updated, "update");
             eprintln!("tiltmeter: {} opened ({updated}): {}", number(opened, "alert"), kinds.join(", "));
         }
+        let (levels, held) = self.levels();
         let reached: Vec<String> = Level::ALL
             .iter()
-            .zip(self.levels)
+            .zip(levels)
             .skip(1)
             .filter(|(_, n)| *n > 0)
             .map(|(level, n)| format!("{} {}", level.name(), HumanCount(n)))
             .collect();
         if !reached.is_empty() {
-            eprintln!("tiltmeter: risk levels reached: {}", reached.join(", "));
+            eprintln!("tiltmeter: highest risk levels of agents: {}", reached.join(", "));
+        }
+        if held > 0 {
+            eprintln!(
+                "tiltmeter: {} held at a lower level than what was found ([levels] observe_first_days, observe_only, never_block)",
+                number(held, "agent")
+            );
+        }
+        if let Some(told) = self.order.told() {
+            eprintln!("tiltmeter: {told}");
+        }
+        if let Some(told) = self.heard.told() {
+            eprintln!("tiltmeter: {told}");
         }
         if self.engine.duplicates() > 0 {
             eprintln!(

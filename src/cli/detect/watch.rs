@@ -3,23 +3,22 @@
 //! Knows what is read and what is written. Must not know options.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
 
 use super::batch::Batch;
+use super::heard::Heard;
 use crate::alert::AlertState;
 use crate::cli::output::Output as Writer;
-use crate::cli::source::Visitor;
+use crate::cli::source::{Order, Visitor};
 use crate::control::ControlRecord;
 use crate::engine::unit::Position;
-use crate::engine::{ClosedUnit, Engine, Output};
+use crate::engine::{Engine, Output};
 use crate::event::AuditEvent;
 use crate::finding::RiskEventType;
-use crate::risk::Level;
+use crate::risk::{Level, RiskUpdate};
 use crate::time::EventTime;
 use crate::wire::dead_letter::{DeadLetters, Refusal};
 use crate::wire::input::Line;
@@ -35,10 +34,12 @@ pub(super) struct Watch {
     threads: usize,
     /// Lines that are not judged yet; only with several threads.
     batch: Batch,
-    /// Time of the last event.
-    reached: EventTime,
+    /// Whether events come by time, and the latest of them.
+    pub order: Order,
     /// Control records that have not taken effect yet, latest first.
     control: Vec<ControlRecord>,
+    /// Which control records are about somebody.
+    pub heard: Heard,
     /// What is not yet written; kept between events so that its memory is.
     said: Vec<Output>,
     out: Writer,
@@ -49,12 +50,22 @@ pub(super) struct Watch {
     pub events: u64,
     pub opened: [u64; RiskEventType::ALL.len()],
     pub updated: u64,
-    /// Risk updates by the level they tell of.
-    pub levels: [u64; Level::ALL.len()],
+    /// Agents whose level changed, by tenant and id: the highest level told, and the highest that there would be without
+    /// the cap of the first days.
+    levels: HashMap<(Option<String>, String), (Level, Level)>,
+    /// The last line that was judged: its source and number.
+    pub last: Option<Position>,
     /// Events with a value too long for its field.
     pub cut: u64,
     /// Where closed units are written.
-    units: Option<BufWriter<File>>,
+    units: Option<Writer>,
+}
+
+/// Keeps the highest levels of an agent.
+fn note(levels: &mut HashMap<(Option<String>, String), (Level, Level)>, risk: &RiskUpdate) {
+    let (told, uncapped) = levels.entry((risk.tenant.clone(), risk.agent_id.clone())).or_default();
+    *told = risk.level.max(*told);
+    *uncapped = risk.level_uncapped.max(*uncapped);
 }
 
 /// Writes an output in another format, if that has one for it.
@@ -83,7 +94,8 @@ impl Watch {
             engine,
             threads,
             batch: Batch::default(),
-            reached: EventTime(i64::MIN),
+            order: Order::default(),
+            heard: Heard::new(&control),
             control,
             said: Vec::new(),
             out: Writer::stdout(),
@@ -93,7 +105,8 @@ impl Watch {
             events: 0,
             opened: Default::default(),
             updated: 0,
-            levels: Default::default(),
+            levels: HashMap::new(),
+            last: None,
             cut: 0,
             units: None,
         }
@@ -101,11 +114,21 @@ impl Watch {
 
     /// Writes every unit that closes into a file.
     pub fn keep_units(&mut self, path: &Path) -> anyhow::Result<()> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot create {}; choose another place for --units", path.display()))?;
-        self.units = Some(BufWriter::new(file));
+        self.units = Some(Writer::file(path)?);
         self.engine.keep_closed_units();
         Ok(())
+    }
+
+    /// Agents by the highest level that was told of them, and how many were held below what they would have without the cap
+    /// of the first days.
+    pub fn levels(&self) -> ([u64; Level::ALL.len()], u64) {
+        let mut counts = [0; Level::ALL.len()];
+        for (told, _) in self.levels.values() {
+            if let Some(count) = counts.get_mut(*told as usize) {
+                *count += 1;
+            }
+        }
+        (counts, self.levels.values().filter(|(told, uncapped)| told < uncapped).count() as u64)
     }
 
     /// From now on alerts and risk updates are written in another format, and nothing else is.
@@ -116,11 +139,7 @@ impl Watch {
     /// Writes the units that have closed.
     fn write_units(&mut self) -> anyhow::Result<()> {
         let Some(file) = &mut self.units else { return Ok(()) };
-        let write = |unit: ClosedUnit| -> io::Result<()> {
-            serde_json::to_writer(&mut *file, &unit)?;
-            file.write_all(b"\n")
-        };
-        self.engine.take_closed_units().try_for_each(write).context("cannot write the file of --units")
+        Ok(self.engine.take_closed_units().try_for_each(|unit| file.json_line(&unit))?)
     }
 
     /// Writes what the engine has said. At once: whoever reads a live stream waits for it.
@@ -139,11 +158,7 @@ impl Watch {
                     AlertState::Updated => self.updated += 1,
                     AlertState::Closed => {}
                 },
-                Output::Risk(risk) => {
-                    if let Some(count) = self.levels.get_mut(risk.level_uncapped as usize) {
-                        *count += 1;
-                    }
-                }
+                Output::Risk(risk) => note(&mut self.levels, risk),
                 Output::Verdict(_)
                 | Output::Digest(_)
                 | Output::Eviction(_)
@@ -175,7 +190,7 @@ impl Watch {
     pub fn finish(&mut self, goes_on: bool) -> anyhow::Result<usize> {
         self.judge_batch()?;
         if goes_on {
-            self.decide(self.reached);
+            self.decide(self.order.latest());
         } else {
             self.decide(EventTime(i64::MAX));
             self.engine.finish(&mut self.said);
@@ -183,7 +198,7 @@ impl Watch {
         self.write()?;
         self.write_units()?;
         if let Some(file) = &mut self.units {
-            file.flush().context("cannot write the file of --units")?;
+            file.flush()?;
         }
         Ok(self.control.len())
     }
@@ -194,7 +209,12 @@ impl Watch {
         let mut events = Vec::with_capacity(batch.len());
         for (line, decoded) in batch.decode(self.threads) {
             match decoded {
-                Ok(event) => events.push((event, line.position())),
+                Ok(event) => {
+                    self.last = Some(line.position());
+                    self.order.add(event.time);
+                    self.heard.met(&event);
+                    events.push((event, line.position()));
+                }
                 Err(refusal) => self.dead.add(&refusal, line.source, &line.line())?,
             }
         }
@@ -210,7 +230,6 @@ impl Watch {
             rest = after;
         }
         self.engine.judge_all(rest, self.threads, &mut self.said);
-        self.reached = events.iter().map(|(event, _)| event.time).fold(self.reached, EventTime::max);
         self.write()?;
         self.write_units()?;
         drop(events);
@@ -233,7 +252,9 @@ impl Visitor for Watch {
 
     fn event(&mut self, event: &AuditEvent<'_>, at: Position) -> anyhow::Result<()> {
         self.events += 1;
-        self.reached = self.reached.max(event.time);
+        self.last = Some(at);
+        self.order.add(event.time);
+        self.heard.met(event);
         self.decide(event.time);
         self.engine.judge(event, at, &mut self.said);
         if self.events.is_multiple_of(UNITS_EVERY) {

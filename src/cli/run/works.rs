@@ -107,8 +107,8 @@ impl Beside {
         }
         if tells {
             let identity = config.identity();
-            self.sinks = Some(Sinks::start(clients, identity, signs)?);
-            self.webhooks = Some(Webhooks::start(clients, identity, signs)?);
+            self.sinks = Some(Sinks::start(clients, identity, signs, metrics)?);
+            self.webhooks = Some(Webhooks::start(clients, identity, signs, metrics)?);
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use crate::config::Config;
 use crate::kafka::secret::SecretPlace;
 use crate::kafka::settings::{
-    Delivery, KafkaSettings, Mechanism, Protocol, RecordTime, Security, TopicNames,
+    Delivery, KafkaSettings, Mechanism, Overload, Protocol, RecordTime, Security, Shed, TopicNames,
 };
 
 fn parse(text: &str) -> Config {
@@ -34,6 +34,11 @@ heartbeat_interval_ms = 1500
 transaction_timeout_ms = 4000
 max_replay_secs = 60
 control_key = { env = "CONTROL_KEY" }
+[kafka.overload]
+shed = "skip"
+above_records = 5000
+below_records = 500
+for_secs = 30
 [kafka.topics]
 audit = "t0"
 alerts = "t1"
@@ -81,6 +86,7 @@ fn every_setting_of_kafka_arrives() {
         heartbeat_interval_ms: 1_500,
         transaction_timeout_ms: 4_000,
         max_replay_secs: 60,
+        overload: Overload { shed: Shed::Skip, above_records: 5000, below_records: 500, for_secs: 30 },
         canary: true,
         topics: TopicNames::each(|topic| format!("t{}", topic as usize)),
         control_key: Some(SecretPlace::Environment("CONTROL_KEY".to_owned())),
@@ -116,6 +122,17 @@ fn where_events_come_from_changes_neither_the_hash_nor_shows_a_secret() {
     assert_eq!(config.hash(), Config::default().hash());
     let shown = format!("{config:?}");
     assert!(!shown.contains("KAFKA_PASSWORD") && !shown.contains("key.password"), "{shown}");
+}
+
+#[test]
+fn an_overload_must_not_begin_and_end_at_once() {
+    check_faults(
+        "[kafka.overload]\nabove_records = 100\nbelow_records = 100\nshed = \"all\"\n",
+        expect![[r#"
+            line 3: [kafka.overload] below_records = 100 is not allowed: give less than above_records = 100, so that it does not begin and end at once
+            line 4: [kafka.overload] shed = "all" is not allowed: give one of ["none", "repeats", "skip"] (what may be left out of a partition where there is too much: nothing, calls that repeat others in everything that could be judged, or after that everything but the newest records), or leave it out for "none"
+        "#]],
+    );
 }
 
 #[test]

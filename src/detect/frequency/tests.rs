@@ -6,7 +6,7 @@ use rand_distr::{Distribution, Gamma, Poisson};
 
 use super::*;
 use crate::baseline::rate::SHIPPED;
-use crate::stats::rate::Moments;
+use crate::stats::rate::{Moments, Vote};
 
 const WINDOW_MS: i64 = 300_000;
 

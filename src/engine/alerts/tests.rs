@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::alert::Alert;
+use crate::engine::kin::Kin;
 use crate::time::EventTime;
 
 fn open(family: Family, about: &str, unit: u64) -> OpenAlert {
@@ -19,7 +20,8 @@ fn open(family: Family, about: &str, unit: u64) -> OpenAlert {
 }
 
 fn watched(open: impl IntoIterator<Item = OpenAlert>) -> Watched {
-    let mut watched = Watched::new(1, "a", None, 2, "t".into(), 0);
+    let kin = Kin { agent_type: 2, type_name: "t".into(), tenant: None };
+    let mut watched = Watched::new(1, "a", std::sync::Arc::new(kin), 0);
     watched.open.extend(open);
     watched
 }

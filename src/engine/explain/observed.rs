@@ -2,7 +2,7 @@
 //!
 //! Knows what each family measures, and in which unit. Must not choose which calls are told of.
 
-use super::super::lead::{Lead, LeadArgument, New};
+use super::super::lead::{Lead, LeadArgument, New, NewKey};
 use super::super::unit::{Unit, UnitKind, stage_then};
 use super::{Moment, shown};
 use crate::alert::Observation;
@@ -113,14 +113,16 @@ impl Moment<'_, '_> {
         let peaks = at.peaks(family)?.iter().enumerate().map(|(stage, cell)| (stage, middle(*cell)));
         let (stage, observed) = peaks.min_by(|a, b| worth(a.0, a.1).total_cmp(&worth(b.0, b.1)))?;
         let (usual_type, usual_fleet) = self.usual(family, stage);
+        // Too few units came so far to say what is usual there: then nothing is said.
+        let known = |usual: f64| (usual < observed).then_some(usual);
         let (detector, risk_event_type, sentence) = in_general(family)?;
         let said = Said {
             detector,
             risk_event_type,
             observed,
             expected_agent: None,
-            expected_type: Some(usual_type),
-            expected_fleet: Some(usual_fleet),
+            expected_type: known(usual_type),
+            expected_fleet: known(usual_fleet),
             unit: "bits of surprise, at its height".to_owned(),
             sentence: sentence.to_owned(),
         };
@@ -298,7 +300,7 @@ impl Moment<'_, '_> {
             Some((new, used)) => (
                 RiskEventType::MassEnumeration,
                 format!(
-                    "{new:.0} of the {used:.0} resources it used within the hour were new to it{}",
+                    "{new} of the {used} resources it used within the hour were new to it{}",
                     among(lead)
                 ),
             ),
@@ -318,8 +320,7 @@ impl Moment<'_, '_> {
 
     /// The key of the lead's call that is newest to the agent: the kind of risk, and who ever used it.
     fn newest_key(&self, lead: &Lead<'_>) -> Option<(RiskEventType, String)> {
-        let new = lead.new.as_ref()?;
-        let (space, _) = new.strongest?;
+        let NewKey { space, users, .. } = lead.new?.strongest?;
         let action = self.action(lead.action);
         let what = match space {
             KeySpace::Resource => {
@@ -329,7 +330,7 @@ impl Moment<'_, '_> {
             KeySpace::Action => format!("action {action}"),
             KeySpace::Destination => format!("a destination of {action}"),
         };
-        Some((kind_of_key(space), format!("{what}: {}", self.users(new.users))))
+        Some((kind_of_key(space), format!("{what}: {}", self.users(users))))
     }
 
     fn transition(&self, action: Key, previous: Key, of_type: f64, of_fleet: f64) -> String {
@@ -355,8 +356,7 @@ impl Moment<'_, '_> {
     }
 
     /// "0 of 214 agents of its type ever used it": exact up to 64 agents, then with its error.
-    fn users(&self, users: Option<(f64, f64)>) -> String {
-        let (own, fleet) = users.unwrap_or_default();
+    fn users(&self, (own, fleet): (f64, f64)) -> String {
         let of = |users: f64, agents: crate::stats::distinct::Count| {
             let error = if agents.error > 0.0 { format!(" (±{:.0})", agents.error) } else { String::new() };
             format!("{:.0} of {:.0}{error}", users.min(agents.keys), agents.keys)
@@ -390,7 +390,7 @@ pub(in crate::engine) fn kind_and_key(lead: &Lead<'_>) -> (RiskEventType, Key) {
         Family::Order => (RiskEventType::UnusualActionSequence, lead.action),
         Family::Loops => (RiskEventType::AgentLoop, lead.action),
         Family::Novelty => match lead.new {
-            Some(New { enumeration: None, strongest: Some((space, key)), .. }) => (kind_of_key(space), key),
+            Some(New { strongest: Some(key), .. }) => (kind_of_key(key.space), key.key),
             _ => (RiskEventType::MassEnumeration, lead.action),
         },
         Family::Bursts => (RiskEventType::RequestSpike, 0),

@@ -134,3 +134,19 @@ fn an_alert_closes_when_it_holds_nothing_though_another_holds_the_level() {
     pass(&mut engine, 10..27);
     assert_eq!(open(&engine), 0);
 }
+
+#[test]
+fn a_first_event_from_the_time_to_come_keeps_nobody_quiet_until_then() {
+    let mut engine = Engine::new(settings("observe_first_days = 1"));
+    let early = call(&mut engine, "ahead", "decoy", 30 * DAY_MS);
+    assert_eq!(early[0].level_uncapped, Level::High);
+    let told = pass(&mut engine, 0..120);
+    let of_ahead: Vec<&RiskUpdate> = told.iter().filter(|risk| risk.agent_id == "ahead").collect();
+    assert!(of_ahead.iter().any(|risk| risk.level_uncapped == Level::None), "its level falls: {of_ahead:?}");
+    let raised = call(&mut engine, "thief", "decoy", 121 * HOUR_MS);
+    assert_eq!(
+        (raised[0].level, raised[0].level_uncapped),
+        (Level::High, Level::High),
+        "the first day is over"
+    );
+}

@@ -248,3 +248,57 @@ fn joined_again_an_agent_is_what_its_own_partition_knows() {
     assert!(slice.known[&key].was_seen(), "when it was seen last is not lost");
     assert!(slice.pending.is_empty(), "what was applied waits no longer");
 }
+
+/// A call of one agent that opens an alert by a rule, and one of another.
+fn decoy(agent_id: &'static str, after_ms: i64) -> AuditEvent<'static> {
+    let text = r#"{"time":"2026-01-08T09:00:00Z","agent_id":"a","agent_type":"t","action":"read","resource":"decoy"}"#;
+    let mut event = crate::wire::audit_event::decode(text.as_bytes()).unwrap();
+    event.time = event.time.plus_ms(after_ms);
+    AuditEvent { agent_id: agent_id.into(), ..event }
+}
+
+#[test]
+fn an_agent_that_two_partitions_saw_is_one_whose_level_falls_in_the_end() {
+    let text = "[levels]\nobserve_first_days = 0\n[[rules]]\nname = \"decoys\"\nhoneytoken = [\"decoy\"]";
+    let settings = || Config::parse(text, Path::new("")).unwrap().settings().unwrap();
+    for later in 0..2 {
+        let shared = Arc::new(Version::new(settings()));
+        let mut parts: Vec<Engine> =
+            (0..2).map(|_| Engine::member(settings(), Arc::clone(&shared))).collect();
+        let mut out = Vec::new();
+        for (number, part) in parts.iter_mut().enumerate() {
+            let event = decoy("astray", if number == later { 60_000 } else { 0 });
+            let time = event.time;
+            part.judge_records(&[(event, Position::default(), time)], &mut out);
+        }
+        let mut whole = Engine::join(settings(), Version::new(settings()), parts);
+        assert_eq!(whole.agents(), 1);
+        let timers = |engine: &Engine| engine.slices.iter().map(|slice| slice.timers.len()).sum::<usize>();
+        assert_eq!(timers(&whole), 1);
+        out.clear();
+        for (hour, line) in (1..80).zip(0..) {
+            for agent_id in ["one", "other"] {
+                let event = AuditEvent { resource: None, ..decoy(agent_id, hour * crate::time::HOUR_MS) };
+                whole.judge(&event, Position { source: 0, line }, &mut out);
+            }
+        }
+        let last = out.iter().rev().find_map(|output| match output {
+            Output::Risk(risk) if risk.agent_id == "astray" => Some(risk.level),
+            _ => None,
+        });
+        assert_eq!(last, Some(crate::risk::Level::None));
+        assert_eq!(timers(&whole), 0);
+    }
+}
+
+#[test]
+fn levels_are_told_anew_if_one_partition_told_them_under_other_settings() {
+    let config = |engine: &Engine| engine.slices[0].told_under.clone();
+    for before in [true, false] {
+        let shared = Arc::new(Version::new(settings()));
+        let mut parts: Vec<Engine> =
+            (0..2).map(|_| Engine::member(settings(), Arc::clone(&shared))).collect();
+        parts[usize::from(before)].slices[0].told_under = "others".to_owned();
+        assert_eq!(config(&Engine::join(settings(), Version::new(settings()), parts)), "others");
+    }
+}

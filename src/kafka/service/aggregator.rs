@@ -58,7 +58,8 @@ struct State {
     /// Parts by instant and partition.
     waiting: BTreeMap<(i64, i32), Waiting>,
     /// Pieces of parts that are not whole yet.
-    pieces: BTreeMap<(i64, i32), Pieces>,
+    /// By boundary, partition and number of pieces: what is handed over again may be cut otherwise.
+    pieces: BTreeMap<(i64, i32, i64), Pieces>,
     /// Until when what each partition handed over is in the version. Instants of a partition only grow: what is not later
     /// was handed over twice, because it was not known to have been written, or is read again.
     merged: BTreeMap<i32, i64>,
@@ -232,15 +233,20 @@ impl State {
         if self.merged.get(&id.1).is_some_and(|until| boundary <= *until) || self.waiting.contains_key(&id) {
             return Ok(());
         }
-        let pieces = self.pieces.entry(id).or_insert_with(|| Pieces { offset, by_number: BTreeMap::new() });
+        let pieces = self
+            .pieces
+            .entry((id.0, id.1, of))
+            .or_insert_with(|| Pieces { offset, by_number: BTreeMap::new() });
         pieces.by_number.insert(piece, value);
         if (pieces.by_number.len() as i64) < of {
             return Ok(());
         }
-        let Some(Pieces { offset, by_number }) = self.pieces.remove(&id) else { return Ok(()) };
+        let Some(Pieces { offset, by_number }) = self.pieces.remove(&(id.0, id.1, of)) else { return Ok(()) };
         let packed: Vec<u8> = by_number.into_values().flatten().collect();
         let bytes = zstd::decode_all(packed.as_slice()).map_err(|error| error.to_string())?;
         let part = Part::restore(&bytes).map_err(|error| error.to_string())?;
+        // What else was begun of it is not awaited.
+        self.pieces.retain(|(boundary, partition, _), _| (*boundary, *partition) != id);
         self.waiting.insert(id, Waiting { part, offset });
         Ok(())
     }
@@ -271,6 +277,9 @@ impl State {
         let later = self.waiting.split_off(&(boundary, i32::MAX));
         let now = std::mem::replace(&mut self.waiting, later);
         self.merged.extend(now.keys().map(|(until, partition)| (*partition, *until)));
+        self.pieces.retain(|(until, partition, _), _| {
+            self.merged.get(partition).is_none_or(|merged| until > merged)
+        });
         let mut parts: Vec<Part> = now.into_values().map(|waiting| waiting.part).collect();
         self.version.merge(EventTime(boundary), &mut parts);
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::pulse::AlarmKind;
 use super::read::{Read, Reader, read_all};
 use super::{Shared, pinned};
 use crate::control::Control;
@@ -57,9 +58,16 @@ impl ControlTail {
         let json = std::str::from_utf8(record.value?).ok()?;
         // It is written down again wherever it is pinned, and has to fit there; nothing of use is so long.
         let json = if json.len() > LARGEST_BYTES { "" } else { json };
+        let unread = control::decode(json.as_bytes()).err();
         let dated = dated(json, EventTime(record.timestamp_ms));
         let kept: Arc<str> = dated.as_deref().unwrap_or(json).into();
         self.records.lock().unwrap_or_else(PoisonError::into_inner).insert(record.offset, kept);
+        if let Some(refusal) = unread {
+            return Some(format!(
+                "the control record at offset {} of the control topic has no effect: {refusal}",
+                record.offset
+            ));
+        }
         dated.map(|_| {
             format!(
                 "the verdict at offset {} of the control topic names a time to come: it counts from when it was written, {}",
@@ -95,7 +103,22 @@ pub(super) struct Tail(Reader);
 /// Reads the control topic to its end.
 pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Control);
-    read_all(&shared.clients, topic, 0, || shared.stops(), |record| add(shared, &record)).map(Tail)
+    let reader = read_all(&shared.clients, topic, 0, || shared.stops(), |record| add(shared, &record))?;
+    tell_lost(shared, &reader);
+    Ok(Tail(reader))
+}
+
+/// Says what nobody can read. Judging goes on by what is left: it is worse to see nothing at all than to have forgotten a
+/// registration, a suppression or a grant, which a person can give again.
+fn tell_lost(shared: &Shared, reader: &Reader) {
+    for lost in reader.lost() {
+        shared.lose();
+        let sentence = format!(
+            "{lost}; what people decided there is forgotten but where partitions have taken it: look at `tiltmeter status \
+             --audit` and decide it again"
+        );
+        shared.alarm(AlarmKind::CoverageGap, None, &sentence);
+    }
 }
 
 impl Tail {
@@ -110,7 +133,9 @@ impl Tail {
 
     /// Reads on for a moment.
     pub fn read(&self, shared: &Shared) -> Result<(), Failure> {
-        self.0.read(WAIT, |record| add(shared, &record)).map(drop)
+        let read = self.0.read(WAIT, |record| add(shared, &record)).map(drop);
+        tell_lost(shared, &self.0);
+        read
     }
 }
 
@@ -127,6 +152,13 @@ mod tests {
         let said = tail.add(&Read { offset: 7, timestamp_ms, key: b"k", value: Some(json.as_bytes()) });
         assert!(tail.find("\"id\":\"x\"").is_some(), "it is found by its id");
         (tail.from(7).unwrap().1.to_string(), said)
+    }
+
+    #[test]
+    fn a_record_that_has_no_effect_is_said() {
+        let (_, said) = taken(&VERDICT.replace("\"agent_id\"", "\"agentid\""), "2026-01-05T09:00:00Z");
+        let said = said.unwrap();
+        assert!(said.contains("offset 7") && said.contains("did you mean `agent_id`?"), "{said}");
     }
 
     #[test]

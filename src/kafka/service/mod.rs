@@ -13,9 +13,11 @@ mod canary;
 mod control;
 mod deciding;
 mod figures;
+mod forwarded;
 pub mod lookup;
 mod names;
 mod normalise;
+mod overload;
 mod pinned;
 mod pulse;
 mod read;
@@ -77,6 +79,8 @@ pub(in crate::kafka::service) struct Shared {
     pub metrics: Arc<Metrics>,
     status: Mutex<BTreeMap<i32, PartitionStatus>>,
     stop: AtomicBool,
+    /// Whether control records or versions could not be read.
+    has_lost: AtomicBool,
     /// Consumers that the group has given something, or nothing.
     joined: AtomicU32,
 }
@@ -99,6 +103,8 @@ pub struct PartitionStatus {
     pub version: u64,
     /// Why what its agents do cannot be seen at present.
     pub blindness: Option<Blindness>,
+    /// Whether calls that repeat others are left out.
+    pub sheds: bool,
     /// What happened so far.
     pub counts: Counts,
     /// Its slices as they were saved last, packed; of those that were not saved since it was put back, nothing. Bytes.
@@ -124,6 +130,7 @@ impl Shared {
             metrics,
             status: Mutex::default(),
             stop: AtomicBool::new(false),
+            has_lost: AtomicBool::new(false),
             joined: AtomicU32::new(0),
             clients,
             engine,
@@ -134,6 +141,11 @@ impl Shared {
     /// Whether the service is to end.
     pub fn stops(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Notes that control records or versions could not be read.
+    pub fn lose(&self) {
+        self.has_lost.store(true, Ordering::Relaxed);
     }
 
     /// Notes that a consumer has joined the group for the first time.
@@ -175,6 +187,10 @@ impl Common for Shared {
 
     fn control(&self, until: i64) -> Vec<Arc<str>> {
         self.control.until(until)
+    }
+
+    fn has_lost(&self) -> bool {
+        self.has_lost.load(Ordering::Relaxed)
     }
 }
 

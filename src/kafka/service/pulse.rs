@@ -14,6 +14,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use serde::Serialize;
 
+use super::overload::Load;
 use super::read::Watermarks;
 use super::sight::Lateness;
 use super::writer::now_ms;
@@ -105,12 +106,15 @@ pub(super) struct Seen {
     pub lateness: Lateness,
     /// Whether too many of its records could not be used for two heartbeats.
     pub dead_letters: bool,
+    /// Whether there is too much.
+    pub load: Load,
 }
 
 impl Seen {
     /// What has to be believed of a partition at which nobody has looked yet: it is as blind as it was.
-    fn as_of(blindness: Option<Blindness>) -> Self {
+    fn as_of(blindness: Option<Blindness>, sheds: bool) -> Self {
         Self {
+            load: Load::as_of(sheds, blindness == Some(Blindness::Skipped)),
             lateness: Lateness::as_of(blindness == Some(Blindness::Behind)),
             dead_letters: blindness == Some(Blindness::DeadLetters),
             ..Self::default()
@@ -168,7 +172,7 @@ impl Pulse {
     /// * `status`: what it does; it begins as blind as it was saved.
     fn see(&self, partition: i32, status: &PartitionStatus, change: impl FnOnce(&mut Seen)) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        change(seen.entry(partition).or_insert_with(|| Seen::as_of(status.blindness)));
+        change(seen.entry(partition).or_insert_with(|| Seen::as_of(status.blindness, status.sheds)));
     }
 
     fn put(&self, partition: i32, end: End) {
@@ -296,7 +300,8 @@ fn beat(
 
 /// Looks where partitions end, for those who want to know how far behind we are. Trouble is told by the next heartbeat.
 fn look_at_ends(shared: &Shared, seen: &Watermarks) {
-    let audit = shared.clients.settings().topics.of(Topic::Audit);
+    let settings = shared.clients.settings();
+    let audit = settings.topics.of(Topic::Audit);
     let ours = shared.partitions();
     // What was seen of a partition before it was put back says nothing of now.
     let is_at_work = |partition: &i32| ours.get(partition).is_some_and(|status| !status.restoring);
@@ -312,11 +317,13 @@ fn look_at_ends(shared: &Shared, seen: &Watermarks) {
             return;
         }
         let Ok((_, end)) = seen.once(audit, partition, LOOK_WITHIN) else { continue };
-        let waits = end > status.read_to;
-        let late = status.latest_record.filter(|_| waits).map_or(0, |latest| now_ms().saturating_sub(latest));
+        let waiting = end.saturating_sub(status.read_to);
+        let late =
+            status.latest_record.filter(|_| waiting > 0).map_or(0, |latest| now_ms().saturating_sub(latest));
         shared.pulse.see(partition, status, |seen| {
             seen.end = end;
             seen.lateness.look(late);
+            seen.load.look(waiting, status.offset, LOOK_AT_ENDS, &settings.overload);
         });
     }
 }
@@ -467,5 +474,8 @@ mod tests {
         assert!(pulse.seen_of(1).unwrap().dead_letters);
         pulse.see(2, &status(None), |seen| seen.end = 7);
         assert_eq!(pulse.seen_of(2), Some(Seen { end: 7, ..Seen::default() }));
+        let sheds = PartitionStatus { sheds: true, ..status(Some(Blindness::Skipped)) };
+        pulse.see(3, &sheds, |seen| seen.end = 7);
+        assert_eq!(pulse.seen_of(3).unwrap().load, Load::as_of(true, true));
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn read(shared: &Shared, partition: i32) -> Result<(Restored, BTreeSe
     // In this order: what was committed up to there is in the state by then.
     let committed = committed(shared, partition)?;
     let mut records: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
-    read_all(
+    let reader = read_all(
         clients,
         topics.of(Topic::Checkpoints),
         partition,
@@ -73,7 +73,10 @@ pub(super) fn read(shared: &Shared, partition: i32) -> Result<(Restored, BTreeSe
     let log = Log { start, end, is_another };
     let keys = records.keys().cloned().collect();
     let settings = settings(shared, partition);
-    Ok((restore(settings, &records, committed, log, shared, shared.versions.newest()), keys))
+    let mut restored = restore(settings, &records, committed, log, shared, shared.versions.newest());
+    // Older copies stand in the place of what was there; what is not known by them is judged again or counted further on.
+    restored.missing.extend(reader.lost());
+    Ok((restored, keys))
 }
 
 /// When the record at an offset was written, in milliseconds since 1970; none where there is none.

@@ -59,6 +59,21 @@ pub(super) fn blindness(
             "too many of its records could not be used for a minute: look into the dead letters".to_owned(),
         ));
     }
+    if seen.load.has_skipped {
+        return Some((
+            Blindness::Skipped,
+            "there was too much, and records were left out: add instances, or find out who writes so much"
+                .to_owned(),
+        ));
+    }
+    if seen.load.sheds {
+        return Some((
+            Blindness::Repeats,
+            "there is too much, and of calls that repeat each other not every one is judged: add instances, or find out who \
+             writes so much"
+                .to_owned(),
+        ));
+    }
     if record_time != RecordTime::Broker {
         return None;
     }

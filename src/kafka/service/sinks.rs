@@ -5,15 +5,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 
+use super::forwarded::{Fate, Forwarded};
 use super::relay::{Relay, Work};
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::SinkTopic;
+use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::wire::outputs::caep::Transmitter;
 use crate::wire::outputs::mapping::MappingError;
@@ -22,24 +23,15 @@ use crate::wire::outputs::{Formatter, IdentityTemplate, Rendered, Told};
 /// Between two lines about records that have no place in a format: a topic full of them must not fill the log.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
-/// What a sink has done since the start.
-#[derive(Debug, Default)]
-struct Counts {
-    told: AtomicU64,
-    refused: AtomicU64,
-}
-
 /// Telling in other formats, at work.
-pub struct Sinks {
-    relay: Relay,
-    counts: Vec<(String, Arc<Counts>)>,
-}
+pub struct Sinks(Relay);
 
 impl Sinks {
     /// Starts a thread for each sink; none where there are none.
     ///
     /// * `identity`: what agents are called in other formats.
     /// * `transmitter`: what signs, for the formats that are signed.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
@@ -48,17 +40,17 @@ impl Sinks {
         clients: &Clients,
         identity: &IdentityTemplate,
         transmitter: Option<&Arc<Transmitter>>,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, MappingError> {
         let settings = clients.settings();
-        let mut sinks = Self { relay: Relay::new(clients, "a sink"), counts: Vec::new() };
+        let mut sinks = Self(Relay::new(clients, "a sink"));
         let formatter = |sink: &SinkTopic| {
             Formatter::new(&sink.format, identity.clone()).map(|formatter| formatter.signed_by(transmitter))
         };
         let formatters = settings.sinks.iter().map(formatter);
         let formatters = formatters.collect::<Result<Vec<_>, MappingError>>()?;
         for (sink, formatter) in settings.sinks.iter().zip(formatters) {
-            let counts = Arc::new(Counts::default());
-            sinks.counts.push((sink.name.clone(), Arc::clone(&counts)));
+            let forwarded = Forwarded::new(metrics, sink.name.clone());
             let (sink, own) = (sink.clone(), clients.clone());
             let from = settings.topics.of(sink.topic).to_owned();
             let group = clients.for_sink(&sink.name);
@@ -66,26 +58,18 @@ impl Sinks {
                 clients: own.clone(),
                 sink: sink.clone(),
                 formatter: formatter.clone(),
-                counts: Arc::clone(&counts),
+                forwarded: forwarded.clone(),
                 refused: 0,
                 said: None,
             };
-            sinks.relay.spawn(group, 0, from, work);
+            sinks.0.spawn(group, 0, from, work);
         }
         Ok(sinks)
     }
 
-    /// Of each sink the name of its topic, the records written since the start, and those that had no place in its format.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        self.counts
-            .iter()
-            .map(move |(name, counts)| (name.as_str(), read(&counts.told), read(&counts.refused)))
-    }
-
     /// Whether a thread has ended by itself: then this must be ended, and says why.
     pub fn has_failed(&self) -> bool {
-        self.relay.has_failed()
+        self.0.has_failed()
     }
 
     /// Ends: what was taken is written, partitions are given up. Within ten seconds.
@@ -94,7 +78,7 @@ impl Sinks {
     ///
     /// When a thread ended in a panic.
     pub fn stop(self) -> Result<(), Failure> {
-        self.relay.stop()
+        self.0.stop()
     }
 }
 
@@ -103,7 +87,7 @@ struct Telling {
     clients: Clients,
     sink: SinkTopic,
     formatter: Formatter,
-    counts: Arc<Counts>,
+    forwarded: Forwarded,
     /// Records without a place in the format that are taken and not yet passed by.
     refused: u64,
     /// When it was last said that a record had no place.
@@ -112,6 +96,7 @@ struct Telling {
 
 impl Work for Telling {
     fn take(&mut self, message: &BorrowedMessage<'_>, outputs: &mut Vec<Outgoing>) -> Result<(), Failure> {
+        self.forwarded.at(message);
         let record = |value, headers| Outgoing {
             value,
             headers,
@@ -136,8 +121,8 @@ impl Work for Telling {
     }
 
     fn written(&mut self, _: usize, outputs: &[Outgoing]) {
-        self.counts.told.fetch_add(outputs.len() as u64, Ordering::Relaxed);
-        self.counts.refused.fetch_add(std::mem::take(&mut self.refused), Ordering::Relaxed);
+        self.forwarded.count(Fate::Sent, outputs.len() as u64);
+        self.forwarded.count(Fate::LeftOut, std::mem::take(&mut self.refused));
     }
 }
 
@@ -155,7 +140,7 @@ impl Telling {
             message.topic(),
             message.partition(),
             message.offset(),
-            self.counts.refused.load(Ordering::Relaxed) + self.refused,
+            self.forwarded.count(Fate::LeftOut, 0) + self.refused,
         );
         self.clients.say(Severity::Warning, &line);
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Shared;
+use super::pulse::AlarmKind;
 use super::read::{Read, Reader, read_all};
 use crate::engine::{Settings, Version};
 use crate::kafka::client::{Clients, Severity};
@@ -60,6 +61,8 @@ struct Known {
     newest: Arc<Version>,
     /// When it was written, by the broker's clock; none for what is shipped. Milliseconds since 1970.
     newest_ms: Option<i64>,
+    /// Whether records of the topic could not be read.
+    has_lost: bool,
 }
 
 impl VersionStore {
@@ -98,8 +101,14 @@ impl VersionStore {
             newest,
             newest_ms: None,
             settings: BTreeMap::from([(0, Some(settings))]),
+            has_lost: false,
         };
         Self { known: Mutex::new(known) }
+    }
+
+    /// From now on the newest version that is known holds where a later one is not.
+    pub(super) fn lose(&self) {
+        self.lock().has_lost = true;
     }
 
     /// From the control record at an offset on, other settings hold.
@@ -213,6 +222,13 @@ impl Common for VersionStore {
             // Outlived: what came after it holds. One that is not there yet will come.
             let after = self.lock().manifests.range(number..).next().map(|(number, _)| *number)?;
             self.make(after, settings.clone())
+        });
+        // Lost, and nothing has come after it.
+        let made = made.or_else(|| {
+            let known = self.lock();
+            let newest = Some(known.newest.number()).filter(|newest| known.has_lost && *newest < number)?;
+            drop(known);
+            self.version(newest, control)
         })?;
         let mut known = self.lock();
         if known.newest.number() == made.number() {
@@ -276,7 +292,20 @@ pub(super) struct Tail(Reader);
 /// Reads the topic to its end.
 pub(super) fn tail(shared: &Shared) -> Result<Tail, Failure> {
     let topic = shared.clients.settings().topics.of(Topic::Baselines);
-    read_all(&shared.clients, topic, 0, || shared.stops(), |record| note(shared, record)).map(Tail)
+    let reader = read_all(&shared.clients, topic, 0, || shared.stops(), |record| note(shared, record))?;
+    tell_lost(shared, &reader);
+    Ok(Tail(reader))
+}
+
+/// Says what nobody can read; from then on an older version stands in the place of one that is not there.
+fn tell_lost(shared: &Shared, reader: &Reader) {
+    for lost in reader.lost() {
+        shared.lose();
+        shared.versions.lose();
+        let sentence =
+            format!("{lost}; where a version of what is normal is missing by that, the one before it holds");
+        shared.alarm(AlarmKind::CoverageGap, None, &sentence);
+    }
 }
 
 fn note(shared: &Shared, record: Read<'_>) {
@@ -289,6 +318,7 @@ impl Tail {
     pub fn run(&self, shared: &Shared) -> Result<(), Failure> {
         while !shared.stops() {
             self.0.read(WAIT, |record| note(shared, record))?;
+            tell_lost(shared, &self.0);
         }
         Ok(())
     }

@@ -7,19 +7,20 @@
 //! is said. The position is committed after each message, so that one may be sent again after a crash, under the same id.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::message::{BorrowedMessage, Message};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::forwarded::{Fate, Forwarded};
 use super::relay::{Relay, Work};
 use super::sinks::formatted;
 use super::writer::now_ms;
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
 use crate::kafka::settings::Webhook;
+use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::tls::{self, TlsError};
 use crate::wire::outputs::caep::Transmitter;
@@ -45,13 +46,6 @@ const SHOWN_CHARS: usize = 200;
 /// given, a key that the receiver has not fetched yet. The same token is taken once somebody has seen to that.
 const MENDABLE: [&str; 3] = ["authentication_failed", "access_denied", "invalid_key"];
 
-/// What webhooks have done since the start.
-#[derive(Debug, Default)]
-struct Counts {
-    sent: AtomicU64,
-    left_out: AtomicU64,
-}
-
 /// A webhook that cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
@@ -69,16 +63,14 @@ pub enum WebhookError {
 }
 
 /// Webhooks, at work.
-pub struct Webhooks {
-    relay: Relay,
-    counts: Vec<(String, Arc<Counts>)>,
-}
+pub struct Webhooks(Relay);
 
 impl Webhooks {
     /// Starts a thread for each topic of each webhook; none where there are none.
     ///
     /// * `identity`: what agents are called in other formats.
     /// * `transmitter`: what signs, for the formats that are signed.
+    /// * `metrics`: where it counts what it does.
     ///
     /// # Errors
     ///
@@ -87,9 +79,10 @@ impl Webhooks {
         clients: &Clients,
         identity: &IdentityTemplate,
         transmitter: Option<&Arc<Transmitter>>,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, WebhookError> {
         let settings = clients.settings();
-        let mut webhooks = Self { relay: Relay::new(clients, "a webhook"), counts: Vec::new() };
+        let mut webhooks = Self(Relay::new(clients, "a webhook"));
         let ready = |webhook: &Webhook| {
             let formatter = Formatter::new(&webhook.format, identity.clone())?.signed_by(transmitter);
             Ok((formatter, trusted(webhook)?))
@@ -99,8 +92,7 @@ impl Webhooks {
         for (webhook, (formatter, trusted)) in settings.webhooks.iter().zip(ready) {
             for topic in &webhook.topics {
                 let from = settings.topics.of(*topic).to_owned();
-                let counts = Arc::new(Counts::default());
-                webhooks.counts.push((format!("{}/{from}", webhook.name), Arc::clone(&counts)));
+                let forwarded = Forwarded::new(metrics, format!("{}/{from}", webhook.name));
                 let (own, webhook, formatter) = (clients.clone(), webhook.clone(), formatter.clone());
                 let trusted = trusted.clone();
                 let group = clients.for_webhook(&webhook.name, &from);
@@ -116,9 +108,9 @@ impl Webhooks {
                         .tls_config(trusted.clone())
                         .build()
                         .into(),
-                    counts: Arc::clone(&counts),
+                    forwarded: forwarded.clone(),
                 };
-                webhooks.relay.spawn(group, 0, from, work);
+                webhooks.0.spawn(group, 0, from, work);
             }
         }
         Ok(webhooks)
@@ -133,17 +125,9 @@ impl Webhooks {
         webhooks.iter().try_for_each(|webhook| trusted(webhook).map(drop))
     }
 
-    /// Of each webhook its name and topic, the messages sent since the start, and those left out.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, u64, u64)> {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        self.counts
-            .iter()
-            .map(move |(name, counts)| (name.as_str(), read(&counts.sent), read(&counts.left_out)))
-    }
-
     /// Whether a thread has ended by itself: then this must be ended, and says why.
     pub fn has_failed(&self) -> bool {
-        self.relay.has_failed()
+        self.0.has_failed()
     }
 
     /// Ends: what was sent is committed. Within ten seconds, but for an address that is being waited for.
@@ -152,7 +136,7 @@ impl Webhooks {
     ///
     /// When a thread ended in a panic.
     pub fn stop(self) -> Result<(), Failure> {
-        self.relay.stop()
+        self.0.stop()
     }
 }
 
@@ -179,7 +163,7 @@ struct Sending {
     webhook: Webhook,
     formatter: Formatter,
     agent: ureq::Agent,
-    counts: Arc<Counts>,
+    forwarded: Forwarded,
 }
 
 /// What became of one try.
@@ -215,16 +199,20 @@ impl Work for Sending {
                 thread::sleep(spread(pause));
                 pause *= 2;
             }
+            self.forwarded.at(message);
             match self.send(message, &rendered) {
                 Tried::Taken => {
-                    self.counts.sent.fetch_add(1, Ordering::Relaxed);
+                    self.forwarded.count(Fate::Sent, 1);
                     return Ok(());
                 }
                 Tried::Refused(why) => {
                     self.leave_out(message, &why);
                     return Ok(());
                 }
-                Tried::Later(why) => last = why,
+                Tried::Later(why) => {
+                    self.forwarded.count(Fate::Failed, 1);
+                    last = why;
+                }
             }
         }
         // The address may hold a token: its name says which it is.
@@ -289,7 +277,7 @@ impl Sending {
 
     /// Counts a message that is not sent, and says so.
     fn leave_out(&self, message: &BorrowedMessage<'_>, why: &str) {
-        let count = self.counts.left_out.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = self.forwarded.count(Fate::LeftOut, 1);
         // A topic full of them must not fill the log.
         if !count.is_power_of_two() {
             return;

@@ -4,6 +4,7 @@
 
 mod committing;
 mod membership;
+mod shedding;
 mod taking;
 mod tally;
 mod unreadable;
@@ -19,13 +20,13 @@ use rdkafka::message::{BorrowedMessage, Message};
 
 use self::taking::{Suspect, incoming, pin, take};
 use self::tally::Tally;
-use self::unreadable::is_unreadable;
 use super::assignment::Membership;
 use super::writer::Writer;
 use super::{PartitionStatus, Shared};
 use crate::kafka::client::{self, Begin, Hears, Severity};
 use crate::kafka::failure::{Failure, Next};
 use crate::kafka::settings::Topic;
+use crate::kafka::unreadable::is_unreadable;
 use crate::partition::{Incoming, Pace, Partition, Restored};
 
 /// How long a poll waits for the first record.
@@ -206,15 +207,24 @@ impl Worker<'_> {
     /// New versions, control records and the time on idle partitions.
     fn pin_what_is_new(&mut self) {
         let newest = self.shared.versions.newest().number();
-        let mut broken = Vec::new();
+        let (mut broken, mut moved) = (Vec::new(), Vec::new());
         for (number, slot) in &mut self.slots {
             let Slot::Running(partition) = slot else { continue };
             if partition.is_muted() || partition.has_waiting_pins() {
                 continue;
             }
+            let stood = partition.next_offset();
             let read_to = self.stood.get(number).copied().unwrap_or_default();
             if let Err(error) = pin(partition, newest, read_to, self.shared) {
                 broken.push((*number, error));
+            } else if partition.next_offset() > stood {
+                moved.push((*number, partition.next_offset()));
+            }
+        }
+        for (number, next) in moved {
+            if let Err(failure) = self.read_from(number, next) {
+                self.say_sometimes(Severity::Warning, &failure.to_string());
+                self.restore_anew(number);
             }
         }
         for (number, error) in broken {
@@ -266,6 +276,7 @@ impl Worker<'_> {
                     agents: partition.agents(),
                     version: partition.version(),
                     blindness: partition.blindness(),
+                    sheds: partition.shedding().is_some(),
                     counts: *partition.counts(),
                     state_bytes: partition.saved_bytes(),
                 },

@@ -291,3 +291,52 @@ fn whoever_alone_holds_a_version_judges_by_it_as_it_was_made() {
     take_until(&mut partition, 2300);
     assert!(partition.engine.version().save().unwrap() == made, "the version was changed");
 }
+
+/// A partition whose copies are written in turn, as without transactions; what was written, in order.
+fn without_transactions(broker: &mut Broker) -> (Partition, Commit) {
+    let begin = |broker: &Broker| {
+        let end = world().values.len() as i64;
+        let newest = Arc::clone(&world().versions[0]);
+        restore(settings(Copies::Two), &broker.state, broker.committed, (0, end), world(), newest).partition
+    };
+    let mut partition = begin(broker);
+    for round in 0..3 {
+        take(&mut partition, 60);
+        let at = partition.next_control();
+        partition.pin(verdict(round, at), world()).unwrap();
+        take(&mut partition, 60);
+        broker.write(&partition.commit(PACE, 0, true).unwrap().unwrap());
+        partition = begin(broker);
+    }
+    take(&mut partition, 60);
+    let commit = partition.commit(PACE, 0, true).unwrap().unwrap();
+    (partition, commit)
+}
+
+#[test]
+fn whoever_falls_back_on_the_copy_before_finds_the_pins_since_it() {
+    let mut broker = Broker::default();
+    let (_, commit) = without_transactions(&mut broker);
+    broker.write(&commit);
+    for record in commit.state.iter().filter(|record| record.value.is_some() && record.key.starts_with(b"s"))
+    {
+        broker.state.insert(record.key.clone(), b"damaged".to_vec());
+    }
+    let end = world().values.len() as i64;
+    let newest = Arc::clone(&world().versions[0]);
+    let found = restore(settings(Copies::Two), &broker.state, broker.committed, (0, end), world(), newest);
+    assert_eq!(found.missing, [] as [String; 0]);
+    assert!(found.partition.position < broker.committed.unwrap());
+}
+
+#[test]
+fn pins_that_nothing_needs_are_deleted_in_the_end_though_restarts_came_between() {
+    let mut broker = Broker::default();
+    let (mut partition, commit) = without_transactions(&mut broker);
+    let pins = |broker: &Broker| broker.state.keys().filter(|key| key.starts_with(b"pin|")).count();
+    assert!(pins(&broker) > 0);
+    broker.write(&commit);
+    take(&mut partition, 60);
+    broker.write(&partition.commit(PACE, 0, true).unwrap().unwrap());
+    assert_eq!(pins(&broker), 0);
+}

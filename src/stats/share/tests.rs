@@ -31,7 +31,8 @@ fn tail(law: &BetaBinomial, hits: u32, trials: u32) -> f64 {
         sum += term;
         term *= (n - k) / (k + 1.0) * (alpha + k) / (beta + n - k - 1.0);
     }
-    (law.ln_probability(f64::from(hits), n) + f64::ln(sum)).exp()
+    // Where the first term is nothing, the sum of what follows is beyond all numbers, and the tail is all there is.
+    (law.ln_probability(f64::from(hits), n) + f64::ln(sum)).exp().min(1.0)
 }
 
 proptest! {

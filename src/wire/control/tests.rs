@@ -102,12 +102,10 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn a_kind_that_nobody_knows_is_refused_and_a_field_is_not() {
+fn a_kind_that_nobody_knows_is_refused() {
     let (reason, detail) = refused(&with("promotion", r#""agent_id":"a""#));
     assert_eq!(reason, "invalid_value");
     assert!(detail.contains("\"promotion\" is none of registration, verdict"), "{detail}");
-    let record = decode(with("registration", r#""agent_id":"a","colour":"red""#).as_bytes()).unwrap();
-    assert_eq!(record.kind.name(), "registration");
 }
 
 #[test]
@@ -204,4 +202,22 @@ fn a_file_is_read_in_the_order_of_time_and_every_wrong_line_is_told() {
     );
     let told = read(file("x\n{}\n").path()).unwrap_err().to_string();
     assert!(told.contains("line 1: not_json") && told.contains("line 2: missing_field"), "{told}");
+}
+
+#[test]
+fn a_field_that_would_be_without_effect_makes_the_record_void() {
+    let suppression = r#"{"time":"2026-01-05T08:00:00Z","id":"x","kind":"suppression","agent_id":"*","family":"registry","owner":"ann","reason":"known","until":"2026-01-06T08:00:00Z""#;
+    assert!(decode(format!("{suppression}}}").as_bytes()).is_ok());
+    for (member, told) in [
+        (r#""agenttype":"mail""#, "did you mean `agent_type`?"),
+        (r#""scope":{"actions":["read"]}"#, "it has schema, time"),
+        (r#""from":"2026-01-05T08:00:00Z""#, "none of a record of kind suppression"),
+    ] {
+        let refusal = decode(format!("{suppression},{member}}}").as_bytes()).unwrap_err();
+        assert!(refusal.detail.contains(told), "{refusal}");
+    }
+    let scoped =
+        r#"{"time":"2026-01-05T08:00:00Z","kind":"registration","agent_id":"a","scope":{"action":["read"]}}"#;
+    let refusal = decode(scoped.as_bytes()).unwrap_err();
+    assert!(refusal.detail.contains("did you mean `scope.actions`?"), "{refusal}");
 }

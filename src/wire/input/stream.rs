@@ -7,7 +7,10 @@ use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -61,10 +64,21 @@ impl Read for Stream {
 
 impl Stream {
     /// Opens a file, or standard input for `None`. `count` grows by the bytes read from it.
-    pub(super) fn open(path: Option<&Path>, count: &Arc<AtomicU64>) -> io::Result<Self> {
+    ///
+    /// * `ends`: once it is true, nothing is waited for: what may be slow has ended then.
+    pub(super) fn open(
+        path: Option<&Path>,
+        count: &Arc<AtomicU64>,
+        ends: Option<&Arc<AtomicBool>>,
+    ) -> io::Result<Self> {
+        let is_slow = path.is_none_or(|path| !path.is_file());
         let raw: Box<dyn Read + Send> = match path {
             Some(path) => Box::new(File::open(path)?),
             None => Box::new(io::stdin()),
+        };
+        let raw: Box<dyn Read + Send> = match ends {
+            Some(ends) if is_slow => Box::new(Awaited::new(raw, Arc::clone(ends))?),
+            _ => raw,
         };
         let mut raw = Counted { inner: raw, count: Arc::clone(count) };
         let head = read_head(&mut raw)?;
@@ -101,6 +115,60 @@ fn read_head(raw: &mut impl Read) -> io::Result<Vec<u8>> {
         }
     }
     Ok(head)
+}
+
+/// Most that is read from a pipe at once. Bytes.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pieces that wait to be used, so that a pipe is read no faster than its lines are used.
+const WAITING_PIECES: usize = 4;
+/// How long it takes at most until somebody who waits sees that it has to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A pipe that is read by a thread of its own, because who reads one waits for as long as it says nothing.
+struct Awaited {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Cursor<Vec<u8>>,
+    ends: Arc<AtomicBool>,
+}
+
+impl Awaited {
+    fn new(mut raw: Box<dyn Read + Send>, ends: Arc<AtomicBool>) -> io::Result<Self> {
+        let (sender, pieces) = sync_channel(WAITING_PIECES);
+        let read = move || {
+            let mut room = vec![0; PIECE_BYTES];
+            loop {
+                let piece = match raw.read(&mut room) {
+                    Ok(0) => return,
+                    Ok(got) => Ok(room.get(..got).unwrap_or_default().to_vec()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let is_last = piece.is_err();
+                if sender.send(piece).is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("input".to_owned()).spawn(read)?;
+        Ok(Self { pieces, piece: Cursor::default(), ends })
+    }
+}
+
+impl Read for Awaited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let got = self.piece.read(buffer)?;
+            if got > 0 || buffer.is_empty() {
+                return Ok(got);
+            }
+            match self.pieces.recv_timeout(LOOK) {
+                Ok(piece) => self.piece = Cursor::new(piece?),
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) if self.ends.load(Ordering::Relaxed) => return Ok(0),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
 }
 
 /// Counts the bytes that come from the disk or pipe.

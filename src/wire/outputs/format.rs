@@ -67,6 +67,14 @@ impl Format {
         })
     }
 
+    /// The file of a mapping of one's own.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// Its name; of a mapping in a file, the name of the file without its ending. Ends the names of topics.
     pub fn name(&self) -> String {
         match self {

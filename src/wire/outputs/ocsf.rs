@@ -165,6 +165,14 @@ fn of_alert(alert: &Alert, identity: &str) -> Value {
     finding.into()
 }
 
+/// The finding of an agent's level: agents of the same name are others where their tenants are.
+fn uid(tenant: Option<&str>, identity: &str) -> String {
+    match tenant {
+        Some(tenant) => format!("agent-risk@{}/{identity}", tenant.replace('%', "%25").replace('/', "%2F")),
+        None => format!("agent-risk/{identity}"),
+    }
+}
+
 fn of_risk(risk: &RiskUpdate, identity: &str) -> Value {
     let activity = match (risk.previous_level, risk.level) {
         (_, Level::None) => Activity::Close,
@@ -186,7 +194,7 @@ fn of_risk(risk: &RiskUpdate, identity: &str) -> Value {
     );
     let mut info = object(json!({
         // One for each agent, so that the level now is the state of one finding.
-        "uid": format!("agent-risk/{identity}"),
+        "uid": uid(risk.tenant.as_deref(), identity),
         "title": "Risk level of an agent",
         "desc": message,
         "types": kinds,
@@ -343,5 +351,13 @@ mod tests {
     fn a_sub_technique_names_its_technique() {
         assert_eq!(attack("AML.T0051.001")["technique"]["uid"], "AML.T0051");
         assert_eq!(attack("AML.T0053"), json!({ "version": ATLAS, "technique": { "uid": "AML.T0053" } }));
+    }
+
+    #[test]
+    fn agents_of_two_tenants_never_share_a_finding() {
+        let all = [(None, "a/b"), (Some("a"), "b"), (Some("a/b"), "c"), (Some("a"), "b/c"), (None, "b")];
+        let uids: std::collections::BTreeSet<String> =
+            all.iter().map(|(tenant, id)| uid(*tenant, id)).collect();
+        assert_eq!(uids.len(), all.len(), "{uids:?}");
     }
 }

@@ -339,10 +339,24 @@ impl Deployment {
             self.clients("reader").reader(isolation).unwrap().create().unwrap()
         };
         let (reader, every) = (reader(Isolation::Committed), reader(Isolation::Uncommitted));
-        let partitions = reader.fetch_metadata(Some(name), PATIENCE).unwrap().topics()[0].partitions().len();
+        let until = Instant::now() + PATIENCE;
+        let partitions = loop {
+            let about = reader.fetch_metadata(Some(name), PATIENCE).unwrap();
+            let partitions = about.topics()[0].partitions();
+            // A leader that was elected a moment ago shows less than there is until its followers have asked it; those that are
+            // gone are waited for, too.
+            if partitions.iter().all(|of| of.leader() >= 0 && of.isr().len() == of.replicas().len()) {
+                if partitions.iter().any(|of| of.replicas().len() > 1) {
+                    // Longer than a follower waits between two questions.
+                    std::thread::sleep(Duration::from_millis(800));
+                }
+                break partitions.len();
+            }
+            assert!(Instant::now() < until, "{name} does not get all its copies back");
+            std::thread::sleep(Duration::from_millis(200));
+        };
         // A transaction has been decided before all its partitions show it: what is decided is waited for.
         let end = |of: &BaseConsumer, partition| of.fetch_watermarks(name, partition, PATIENCE).unwrap().1;
-        let until = Instant::now() + PATIENCE;
         for partition in 0..partitions as i32 {
             let all = end(&every, partition);
             while end(&reader, partition) < all {
@@ -354,8 +368,8 @@ impl Deployment {
             from.add_partition_offset(name, partition, Offset::Beginning).unwrap();
         }
         reader.assign(&from).unwrap();
-        let (mut records, mut ended) = (Vec::new(), 0);
-        while ended < partitions {
+        let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
+        while ended.len() < partitions {
             match reader.poll(PATIENCE).unwrap() {
                 Ok(record) => records.push((
                     record.partition(),
@@ -364,7 +378,9 @@ impl Deployment {
                     record.key().unwrap_or_default().to_vec(),
                     record.payload().map(<[u8]>::to_vec),
                 )),
-                Err(rdkafka::error::KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => {
+                    ended.insert(partition);
+                }
                 Err(error) => panic!("{error}"),
             }
         }

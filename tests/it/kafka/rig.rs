@@ -242,6 +242,36 @@ impl Cluster {
         file.write_all_at(&[bytes[place] ^ 1], place as u64).unwrap();
     }
 
+    /// The batches of a partition on the disk of the first broker: offset of the first record, and whether it only marks the
+    /// end of a transaction. The partition must lie in one segment.
+    pub fn batches(&self, topic: &str, partition: i32) -> Vec<(i64, bool)> {
+        let bytes = std::fs::read(self.segment(topic, partition)).unwrap();
+        batches_in(&bytes).map(|(at, _)| (first_offset(&bytes[at..]), bytes[at + 22] & 0x20 != 0)).collect()
+    }
+
+    /// Damages the batch of a partition that begins at an offset: its records are nonsense. The partition must lie in one
+    /// segment.
+    ///
+    /// * `mend`: with a checksum that fits all the same.
+    pub fn spoil(&self, topic: &str, partition: i32, offset: i64, mend: bool) {
+        use std::os::unix::fs::FileExt as _;
+        let segment = self.segment(topic, partition);
+        let bytes = std::fs::read(&segment).unwrap();
+        let (at, length) = batches_in(&bytes).find(|(at, _)| first_offset(&bytes[*at..]) == offset).unwrap();
+        let mut batch = bytes[at..at + length].to_vec();
+        // What stands before it is the head of the batch.
+        batch[61..].iter_mut().for_each(|byte| *byte = !*byte);
+        if mend {
+            let sum = crc32c::crc32c(&batch[21..]);
+            batch[17..21].copy_from_slice(&sum.to_be_bytes());
+        }
+        std::fs::File::options().write(true).open(&segment).unwrap().write_all_at(&batch, at as u64).unwrap();
+    }
+
+    fn segment(&self, topic: &str, partition: i32) -> PathBuf {
+        self.brokers[0].folder.join(format!("data/{topic}-{partition}/{:020}.log", 0))
+    }
+
     /// Waits until the broker answers, in a cluster that is ours and sees all of its running brokers. False if it never
     /// will, because a port was taken.
     fn is_ready(&self, broker: usize) -> bool {
@@ -267,6 +297,21 @@ impl Cluster {
         }
         panic!("no answer from broker {broker}; its log:\n{}", one.log());
     }
+}
+
+/// Where each batch of a segment begins, and its length.
+fn batches_in(bytes: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let length = bytes.get(at + 8..at + 12)?;
+        let length = 12 + u32::from_be_bytes(length.try_into().unwrap()) as usize;
+        at += length;
+        (length > 61).then_some((at - length, length))
+    })
+}
+
+fn first_offset(batch: &[u8]) -> i64 {
+    i64::from_be_bytes(batch[..8].try_into().unwrap())
 }
 
 struct Quiet;

@@ -8,10 +8,14 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::partition::risk_key;
+use crate::partition::{agent_of, risk_key};
 use crate::risk::{Cause, Level, Monitoring, Proposal, RISK_SCHEMA, Reason, RiskUpdate};
 use crate::time::EventTime;
 
+/// Words that one agent uses at most: its type, its tenant, the configuration, how well it is known.
+const WORDS_AN_AGENT: usize = 4;
+/// Words beyond what all agents can use that are kept before they are gone through.
+const WORDS: usize = 4096;
 /// Ways in which an agent can be seen.
 const MONITORINGS: usize = 3;
 
@@ -129,6 +133,7 @@ impl Agents {
             self.remove(key);
             return Ok(());
         };
+        self.forget_words();
         let risk: RiskUpdate = serde_json::from_slice(value).map_err(|error| error.to_string())?;
         if risk.schema != RISK_SCHEMA {
             return Err(format!("schema {:.64?} is not {RISK_SCHEMA}", risk.schema));
@@ -181,6 +186,20 @@ impl Agents {
         }
     }
 
+    /// Begins the words anew where most are used by nobody any more: whoever makes up types fills no memory for good.
+    fn forget_words(&mut self) {
+        let agents: usize = self.by_level.iter().map(BTreeMap::len).sum();
+        if self.words.by_number.len() <= WORDS + WORDS_AN_AGENT * agents {
+            return;
+        }
+        let old = std::mem::take(&mut self.words);
+        for known in self.by_level.iter_mut().flat_map(BTreeMap::values_mut) {
+            for number in [&mut known.agent_type, &mut known.tenant, &mut known.config, &mut known.maturity] {
+                *number = self.words.number(old.word(*number));
+            }
+        }
+    }
+
     fn count_mut(&mut self, level: Level, monitoring: Monitoring) -> Option<&mut usize> {
         self.counts.get_mut(level as usize)?.get_mut(monitoring as usize)
     }
@@ -198,20 +217,17 @@ impl Agents {
     pub fn of(&self, tenant: Option<&str>, agent_id: &str) -> Option<Found> {
         let key = risk_key(tenant, agent_id);
         Level::ALL.into_iter().find_map(|level| {
-            let found = self.found(level, &key, self.by_level.get(level as usize)?.get(key.as_str())?);
-            // A key does not say where the tenant ends.
-            (found.risk.tenant.as_deref() == tenant).then_some(found)
+            Some(self.found(level, &key, self.by_level.get(level as usize)?.get(key.as_str())?))
         })
     }
 
     fn found(&self, level: Level, key: &str, known: &Known) -> Found {
         let tenant = self.words.word(known.tenant);
-        let beyond = tenant.map_or(0, |tenant| tenant.len() + 1);
         let word = |number| self.words.word(number).unwrap_or_default().to_owned();
         let details = known.details.as_deref();
         let risk = RiskUpdate {
             schema: RISK_SCHEMA.to_owned(),
-            agent_id: key.get(beyond..).unwrap_or_default().to_owned(),
+            agent_id: agent_of(tenant, key).to_owned(),
             tenant: tenant.map(str::to_owned),
             agent_type: word(known.agent_type),
             seq: known.seq,

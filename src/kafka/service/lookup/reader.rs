@@ -21,6 +21,7 @@ use crate::kafka::failure::{Cause, Failure, Next};
 use crate::kafka::service::read::Watermarks;
 use crate::kafka::service::writer::now_ms;
 use crate::kafka::settings::Topic;
+use crate::kafka::unreadable::{is_unreadable, next_readable};
 
 /// How long a poll waits.
 const POLL: Duration = Duration::from_millis(50);
@@ -127,12 +128,12 @@ fn read(
         }
     };
     while !stops() {
-        risk.turn(POLL, |message| {
+        risk.turn(clients, POLL, |message| {
             let place = (message.partition(), message.offset());
             let key = message.key().unwrap_or_default();
             tell(lookup.take_risk(place, key, message.payload()), message);
         })?;
-        alerts.turn(Duration::ZERO, |message| {
+        alerts.turn(clients, Duration::ZERO, |message| {
             tell(message.payload().map_or(Ok(()), |value| lookup.take_alert(value)), message);
         })?;
         let is_behind = !risk.behind.is_empty() || (!lookup.is_read() && !alerts.behind.is_empty());
@@ -189,6 +190,7 @@ impl<'t> Reader<'t> {
             // Beyond the end: the topic was made anew.
             let read = next.get(partition).copied().filter(|next| *next <= end).unwrap_or_default();
             let from = first.max(end.saturating_sub(each)).max(read);
+            next.insert(*partition, from);
             places.add_partition_offset(topic, *partition, Offset::Offset(from)).map_err(failed)?;
         }
         consumer.assign(&places).map_err(failed)?;
@@ -197,7 +199,12 @@ impl<'t> Reader<'t> {
     }
 
     /// Hands on what there is.
-    fn turn(&mut self, wait: Duration, mut each: impl FnMut(&BorrowedMessage<'_>)) -> Result<(), Failure> {
+    fn turn(
+        &mut self,
+        clients: &Clients,
+        wait: Duration,
+        mut each: impl FnMut(&BorrowedMessage<'_>),
+    ) -> Result<(), Failure> {
         let mut wait = wait;
         for _ in 0..TURN {
             match self.consumer.poll(wait) {
@@ -208,6 +215,7 @@ impl<'t> Reader<'t> {
                     each(&message);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => _ = self.behind.remove(&partition),
+                Some(Err(error)) if is_unreadable(&error) => return Err(self.pass_over(clients)?),
                 Some(Err(error)) => {
                     let trouble = self.consumer.context().trouble();
                     let failure = Failure::new(&format!("read {}", self.topic), &error, trouble.as_ref());
@@ -220,5 +228,22 @@ impl<'t> Reader<'t> {
             wait = Duration::ZERO;
         }
         Ok(())
+    }
+
+    /// Goes on behind what nobody can read; returns what to say. It has to be read on by another consumer, because this one
+    /// may be anywhere now.
+    fn pass_over(&mut self, clients: &Clients) -> Result<Failure, Failure> {
+        let mut passed = String::new();
+        for partition in &self.partitions {
+            let from = self.next.get(partition).copied().unwrap_or_default();
+            if let Some(until) = next_readable(clients, self.topic, *partition, from)? {
+                self.next.insert(*partition, until);
+                passed = format!(
+                    " [{partition}]: the records from offset {from} to {until} (excluded), which are passed over; agents are \
+                     shown as they were told of before or after"
+                );
+            }
+        }
+        Ok(Failure::passing(format!("cannot read {}{passed}", self.topic)))
     }
 }

@@ -8,6 +8,7 @@ use super::super::pulse::{AlarmKind, Seen};
 use super::super::writer::now_ms;
 use super::super::{Shared, sight};
 use super::BATCH;
+use super::shedding::shed;
 use crate::kafka::settings::RecordTime;
 use crate::partition::{Incoming, JudgingError, Partition, Pin};
 
@@ -78,6 +79,7 @@ pub(super) fn pin(
     // Until somebody has looked at it from outside it is as blind as it was when it was saved.
     if let Some(seen) = shared.pulse.seen_of(partition.number()) {
         look(partition, seen, read_to, record_time, shared)?;
+        shed(partition, seen.load, seen.end, shared)?;
     }
     partition.tell_sight(TOLD_AT_ONCE, shared)?;
     if newest > partition.version() {

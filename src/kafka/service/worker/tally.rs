@@ -134,6 +134,12 @@ fn publish(metrics: &Metrics, published: &mut Published, partition: &Partition) 
     }
     let misplaced = counts.misplaced.saturating_sub(before.counts.misplaced);
     figures.misplaced.with_label_values::<&str>(&[]).inc_by(misplaced);
+    for (how, now, then) in [
+        ("repeats", counts.left_out, before.counts.left_out),
+        ("skip", counts.overtaken, before.counts.overtaken),
+    ] {
+        figures.shed.with_label_values(&[how]).inc_by(now.saturating_sub(then));
+    }
     let lost = counts.lost_slices.saturating_sub(before.counts.lost_slices);
     figures.lost_slices.with_label_values::<&str>(&[]).inc_by(lost);
     let duplicates = published.duplicates.saturating_sub(before.duplicates);

@@ -75,7 +75,7 @@ fn an_update_comes_back_as_it_was_and_the_latest_holds() {
     assert_eq!(agents.count(Level::Medium, Monitoring::Degraded), 0);
     assert_eq!(agents.of(Some("acme"), "a"), None);
     assert_eq!(agents.of(None, "acme/a/b"), None, "the tenant is no part of the id");
-    agents.take((4, 11), b"a/b", None).unwrap();
+    agents.take((4, 11), risk_key(None, "a/b").as_bytes(), None).unwrap();
     assert_eq!(agents.of(None, "a/b"), None);
     assert_eq!(agents.count(Level::High, Monitoring::Degraded), 0);
     assert!(agents.take((0, 1), b"x", Some(b"{}")).is_err());
@@ -131,4 +131,19 @@ proptest! {
             prop_assert_eq!(agents.page(&wanted).agents.len(), agents.count(level, Monitoring::Degraded));
         }
     }
+}
+
+#[test]
+fn types_that_were_made_up_are_forgotten_with_the_agents_that_had_them() {
+    let mut agents = Agents::default();
+    take(&mut agents, (0, 0), &update(None, "steady", Level::High, 90.0));
+    for number in 0..3 * WORDS {
+        let risk =
+            RiskUpdate { agent_type: format!("type {number}"), ..update(None, "mole", Level::Low, 1.0) };
+        take(&mut agents, (0, 1), &risk);
+    }
+    assert!(agents.words.by_number.len() < 2 * WORDS, "{} words", agents.words.by_number.len());
+    let steady = agents.of(None, "steady").unwrap();
+    assert_eq!(steady.risk, update(None, "steady", Level::High, 90.0));
+    assert_eq!(agents.of(None, "mole").unwrap().risk.agent_type, format!("type {}", 3 * WORDS - 1));
 }
