@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::finding::{Detector, Family, RiskEventType};
+use crate::risk::Level;
 use crate::time::EventTime;
 
 /// Name and version of the schema, in every alert.
@@ -33,6 +34,9 @@ pub struct Alert {
     /// Session in which it happened; none for behaviour of an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
+    /// The level at which it holds the agent, before any cap; none for an alert about a type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<Level>,
     /// What kind of risk it is.
     pub risk_event_type: RiskEventType,
     /// Ids in the OWASP Top 10 for Agentic Applications 2026.
@@ -53,7 +57,7 @@ pub struct Alert {
     pub shares: Vec<Share>,
     /// What was seen and what is usual, strongest first.
     pub findings: Vec<Observation>,
-    /// What the alert would be worth with the leading field replaced; judged, not estimated.
+    /// What the alert would be worth with that replaced which changes most; judged, not estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counterfactual: Option<Counterfactual>,
     /// How much is known about the agent and its type.
@@ -77,6 +81,7 @@ impl Alert {
             tenant: None,
             agent_type: String::new(),
             session_id: None,
+            level: None,
             risk_event_type: RiskEventType::RuleMatched,
             owasp: Vec::new(),
             atlas: Vec::new(),
@@ -140,8 +145,11 @@ pub struct Observation {
     pub p: f64,
     /// What was seen, in `unit`.
     pub observed: f64,
-    /// What is usual for agents of this type, in `unit`.
-    pub expected_type: f64,
+    /// What is usual for the agent itself, in `unit`; none where it is measured by its type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_agent: Option<f64>,
+    /// What is usual for agents of this type, in `unit`; none while too few of them were counted.
+    pub expected_type: Option<f64>,
     /// What is usual in the fleet, in `unit`; none where the fleet has no such figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_fleet: Option<f64>,
@@ -151,10 +159,10 @@ pub struct Observation {
     pub sentence: String,
 }
 
-/// The same unit, judged again with one field replaced.
+/// The same unit, judged again with one thing about it replaced: the one that changes most.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counterfactual {
-    /// Which field, and by what it was replaced.
+    /// What, and by what it was replaced.
     pub replaced: String,
     /// p with the replacement, in (0, 1].
     pub p: f64,
@@ -198,7 +206,12 @@ pub struct Evidence {
     pub time: EventTime,
     /// Its action.
     pub action: String,
-    /// Its place within the unit, from 1.
+    /// Its resource, where it has one; behind it, where many were new within the hour, some of those before it. Names that the
+    /// agent chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// Its place from 1: within the hour for novelty, bursts and failure, and where there is no session; otherwise within
+    /// the session.
     pub call: u32,
     /// Which input it came from, in the order named on the command line, from 0.
     pub source: u32,

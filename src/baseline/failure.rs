@@ -120,6 +120,11 @@ impl FailureMoments {
         self.shares.votes()
     }
 
+    /// Share of attempts that are refused, as its agents said; see [`ShareMoments::mean`].
+    pub fn mean(&self, agents: f64) -> Option<f64> {
+        self.shares.mean(agents)
+    }
+
     /// What is to be believed of one more agent; see [`ShareMoments::prior`].
     pub fn prior(&self, agents: f64, general: &FailurePrior) -> FailurePrior {
         let distinct = (DISTINCT_WEIGHT * general.distinct + self.distinct.value())

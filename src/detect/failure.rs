@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::baseline::failure::{FailureHistory, FailurePrior};
+use crate::baseline::pool::Habits;
 use crate::event::Outcome;
 use crate::identity::Key;
 use crate::stats::share::BetaBinomial;
 
-use super::frequency::number;
+use super::frequency::{known, number};
 
 /// How the calls of one unit ended. 16 bytes while nothing was refused.
 ///
@@ -148,26 +149,29 @@ pub struct Explanation {
     pub observed: f64,
     /// What is usual for the agent in as many attempts.
     pub expected: f64,
-    /// What is usual for its type in as many attempts.
-    pub expected_of_type: f64,
+    /// What is usual for its type in as many attempts; none while that is not known.
+    pub expected_of_type: Option<f64>,
     /// All this in one sentence.
     pub sentence: String,
 }
 
-/// Explains a judgement, with the prior under which it was made.
-pub fn explain(judged: &FailureBits, prior: &FailurePrior) -> Explanation {
+/// Explains a judgement, with the habits of the type under which it was made.
+///
+/// * `agents`: how many of the type were counted. Below five what is believed of them is mostly a guess, and no observation.
+pub fn explain(judged: &FailureBits, habits: &Habits, agents: f64) -> Explanation {
     let attempts = f64::from(judged.attempts);
-    let (of_type, what) = match judged.kind {
-        Conspicuous::Refusals => (prior.denied, "were refused"),
-        Conspicuous::Probing => (of_distinct(prior.denied, prior), "were refused, each at another resource"),
+    let (distinct, what) = match judged.kind {
+        Conspicuous::Refusals => (1.0, "were refused"),
+        Conspicuous::Probing => (habits.failure_prior.distinct, "were refused, each at another resource"),
     };
-    let (expected, expected_of_type) = (judged.law.mean * attempts, of_type.mean * attempts);
+    let expected = judged.law.mean * attempts;
+    let expected_of_type = habits.failures.mean(agents).map(|share| share * distinct * attempts);
     let sentence = format!(
         "{} of {} calls {what}; {} are usual for it, {} for its type",
         judged.observed,
         judged.attempts,
         number(expected),
-        number(expected_of_type)
+        known(expected_of_type)
     );
     Explanation { observed: f64::from(judged.observed), expected, expected_of_type, sentence }
 }
@@ -255,9 +259,14 @@ mod tests {
     #[test]
     fn a_judgement_is_told_in_one_sentence() {
         let judged = judge(&quiet_prior(), &FailureHistory::default(), &unit(20, &doors(12)));
-        let told = explain(&judged, &quiet_prior());
+        let mut habits = Habits { failure_prior: quiet_prior(), ..Habits::default() };
+        for _ in 0..5 {
+            let mut history = FailureHistory::default();
+            history.learn(1, 500, &quiet_prior());
+            history.vote(&mut habits.failures);
+        }
         assert_eq!(
-            told.sentence,
+            explain(&judged, &habits, 5.0).sentence,
             "12 of 32 calls were refused, each at another resource; 0.032 are usual for it, 0.032 for its type"
         );
     }
@@ -268,5 +277,17 @@ mod tests {
         used.clear();
         let saved = |unit: &Failures| serde_json::to_string(unit).unwrap();
         assert_eq!(saved(&used), saved(&Failures::default()));
+    }
+
+    #[test]
+    fn what_is_usual_for_a_type_of_few_agents_is_not_known_yet() {
+        let judged = judge(&quiet_prior(), &FailureHistory::default(), &unit(20, &doors(12)));
+        let told = explain(&judged, &Habits { failure_prior: quiet_prior(), ..Habits::default() }, 1.0);
+        assert_eq!(told.expected_of_type, None);
+        assert!(
+            told.sentence.ends_with("0.032 are usual for it, not known yet for its type"),
+            "{}",
+            told.sentence
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows an agent's counts and the priors of its type. Must not know what was called.
 
+use crate::baseline::pool::Habits;
 use crate::baseline::rate::{PerScale, Rate, Scale};
 use crate::stats::rate::Prior;
 use serde::{Deserialize, Serialize};
@@ -57,21 +58,23 @@ pub struct Explanation {
     pub minutes: u32,
     /// Calls usual for the agent in as long.
     pub expected: f64,
-    /// Calls usual for its type in as long.
-    pub expected_of_type: f64,
+    /// Calls usual for its type in as long; none while that is not known.
+    pub expected_of_type: Option<f64>,
     /// All this in one sentence.
     pub sentence: String,
 }
 
-/// Explains a judgement, with the counts and priors under which it was made.
-pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) -> Explanation {
-    let (scale, prior) = (judged.scale, priors.of(judged.scale));
+/// Explains a judgement, with the counts and the habits of the type under which it was made.
+///
+/// * `agents`: how many of the type were counted. Below five what is believed of them is mostly a guess, and no observation.
+pub fn explain(judged: &FrequencyBits, habits: &Habits, agents: f64, rate: &Rate) -> Explanation {
+    let (scale, prior) = (judged.scale, habits.rate_priors.of(judged.scale));
     let (running, before) = rate.counts(scale);
     let windows = if running >= before { 1 } else { 2 };
     let observed = f64::from(running) + if windows == 2 { f64::from(before) } else { 0.0 };
     let minutes = scale.minutes() * windows;
-    let (expected, expected_of_type) =
-        (rate.per_window(scale, prior).mean() * f64::from(windows), prior.mean() * f64::from(windows));
+    let expected = rate.per_window(scale, prior).mean() * f64::from(windows);
+    let expected_of_type = habits.rates.of(scale).mean(agents).map(|mean| mean * f64::from(windows));
     let stretch = match minutes {
         60 => "an hour".to_owned(),
         120 => "two hours".to_owned(),
@@ -80,7 +83,7 @@ pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) ->
     let sentence = format!(
         "{observed:.0} calls in {stretch}; {} are usual for it, {} for its type",
         number(expected),
-        number(expected_of_type)
+        known(expected_of_type)
     );
     Explanation { observed, minutes, expected, expected_of_type, sentence }
 }
@@ -89,6 +92,11 @@ pub fn explain(judged: &FrequencyBits, priors: &PerScale<Prior>, rate: &Rate) ->
 pub fn explain_silence(silence: &crate::baseline::rate::Silence) -> String {
     let hours = if silence.hours == 1 { "an hour".to_owned() } else { format!("{} hours", silence.hours) };
     format!("nothing for {hours}, in which {} calls are usual for it", number(silence.expected))
+}
+
+/// An expected number as a person reads it, where it is known.
+pub(super) fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "not known yet".to_owned(), number)
 }
 
 /// An expected number as a person reads it.

@@ -48,6 +48,21 @@ pub struct Progress {
     runs: [u32; CYCLE],
     /// Surprise of the calls of the running loop together. Bits.
     loop_bits: f64,
+    /// The step that surprised most so far.
+    costliest: Transition,
+}
+
+/// A step from one symbol to the next, and how much it surprised.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Transition {
+    /// The symbol before; [`START`] at the start.
+    pub previous: Key,
+    /// The symbol.
+    pub symbol: Key,
+    /// Its probability there, for the type, in (0, 1].
+    pub probability: f32,
+    /// Its surprise beyond what was usual there, ≥ 0. Bits.
+    pub excess: f32,
 }
 
 impl Default for Progress {
@@ -121,15 +136,10 @@ pub fn probability(
 }
 
 /// Probability of a symbol after the one before it, over the whole fleet: share of types that do so, smoothed.
-pub fn fleet_probability(baselines: &Baselines, progress: &Progress, symbol: Key) -> f64 {
+pub fn fleet_probability(baselines: &Baselines, previous: Key, symbol: Key) -> f64 {
     let table = &baselines.fleet.sequence;
     let alone = table.probability(FLEET, symbol, UNKNOWN.probability);
-    table.probability(mix(FLEET, progress.previous()), symbol, alone)
-}
-
-/// Drift and repetition as they would stay if the next call were an ordinary one; as in [`OrderBits`].
-pub fn resting(progress: &Progress) -> (f64, f64) {
-    (100.0 * progress.sum / (f64::from(progress.calls) + 1.0 + MEAN_WEIGHT), 0.0)
+    table.probability(mix(FLEET, previous), symbol, alone)
 }
 
 /// What there is to learn from a call at this point.
@@ -172,6 +182,7 @@ impl Progress {
         values: [0; CYCLE],
         runs: [0; CYCLE],
         loop_bits: 0.0,
+        costliest: Transition { previous: START, symbol: START, probability: 1.0, excess: 0.0 },
     };
 
     /// The symbol before; [`START`] at the start.
@@ -179,8 +190,21 @@ impl Progress {
         self.history.last().unwrap_or(START)
     }
 
+    /// The step that surprised most so far; its excess is 0 where none did.
+    pub fn costliest(&self) -> Transition {
+        self.costliest
+    }
+
     /// Goes one call further.
     pub fn advance(&mut self, call: &Call<'_, '_>, judged: &OrderBits) {
+        if judged.excess as f32 > self.costliest.excess {
+            self.costliest = Transition {
+                previous: self.previous(),
+                symbol: call.symbol,
+                probability: judged.probability as f32,
+                excess: judged.excess as f32,
+            };
+        }
         self.history.push(call.symbol);
         self.sum += judged.excess.min(DRIFT_BITS);
         self.calls = self.calls.saturating_add(1);
@@ -247,6 +271,25 @@ mod tests {
             last = judged.repetition;
         }
         last
+    }
+
+    #[test]
+    fn the_step_that_surprised_most_is_remembered_and_not_the_last() {
+        let mut vocabulary = Vocabulary::new(Identity::new([0; 16]), None);
+        let mut progress = Progress::AT_START;
+        let excess = [0.5, 7.0, 0.0, 2.0];
+        let mut symbols = Vec::new();
+        for (step, excess) in excess.into_iter().enumerate() {
+            let event = format!(r#"{{"time":"2026-01-05T08:00:00Z","agent_id":"a","action":"do_{step}"}}"#);
+            let event: AuditEvent<'_> = serde_json::from_str(&event).unwrap();
+            let call = vocabulary.call(&event);
+            let judged = judge(&Baselines::default(), None, &progress, &call);
+            progress.advance(&call, &OrderBits { excess, probability: 0.25 / (1.0 + excess), ..judged });
+            symbols.push(call.symbol);
+        }
+        let worst = progress.costliest();
+        assert_eq!((worst.previous, worst.symbol), (symbols[0], symbols[1]));
+        assert_eq!((worst.excess, worst.probability), (7.0, 0.25 / 8.0));
     }
 
     #[test]

@@ -2,25 +2,24 @@
 //!
 //! Knows units whose p fell below the threshold. Must not decide what the threshold is.
 
-use sha2::{Digest, Sha256};
-use smallvec::{SmallVec, smallvec};
+mod findings;
+mod what_if;
 
-use super::explain::{Moment, kind_and_key, shown};
+use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
+
+use super::explain::{Moment, in_general, kind_and_key};
 use super::held_back::HeldFinding;
 use super::judging::FINDING_P;
 use super::lead::Lead;
 use super::output::Output;
 use super::unit::{Unit, UnitKind, judged};
 use super::watched::{OpenAlert, Watched};
-use crate::alert::{
-    Alert, AlertState, Counterfactual, JudgedUnder, Maturity, Observation, SCHEMA, Share, Subject,
-};
+use crate::alert::{Alert, AlertState, JudgedUnder, Maturity, SCHEMA, Share, Subject};
 use crate::assess::calibrate::Calibration;
-use crate::assess::content;
 use crate::assess::level::{self, Finding, Hold};
-use crate::detect::provenance::{Party, Symbol};
-use crate::detect::{Call, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
+use crate::identity::Key;
 use crate::risk::Level;
 use crate::stats::combine;
 
@@ -33,8 +32,6 @@ pub(super) struct Units<'u> {
     pub hour: &'u Unit,
     /// Running p of the unit that content belongs to, before the call.
     pub unit_before: [f64; Family::COUNT],
-    /// Running p of the hour unit, before the call.
-    pub hour_before: [f64; Family::COUNT],
 }
 
 impl Units<'_> {
@@ -73,6 +70,21 @@ impl Units<'_> {
     /// What raised a family most.
     fn lead(&self, family: Family) -> Option<Lead<'_>> {
         self.content().leads.of(family).or_else(|| self.hour.leads.of(family))
+    }
+
+    /// What a family's part in a unit is about: the kind of risk, and the key. What was found without a call that could be named
+    /// is like nothing else: a person who calls it safe says so of this unit alone.
+    fn about(&self, family: Family, unit: &Unit) -> (Family, RiskEventType, Key) {
+        let unnamed = || {
+            (in_general(family).map_or(RiskEventType::UnusualActionSequence, |(_, kind, _)| kind), unit.id)
+        };
+        let (kind, key) = self.lead(family).map_or_else(unnamed, |lead| kind_and_key(&lead));
+        (family, kind, key)
+    }
+
+    /// Whether a unit is the session or the hour of the call.
+    fn holds(&self, unit: u64) -> bool {
+        unit == self.hour.id || self.session.is_some_and(|session| session.id == unit)
     }
 
     /// The unit that content belongs to.
@@ -129,10 +141,16 @@ impl<'t> Moment<'_, 't> {
         // behind what was declared safe once, is told of all the same.
         let (family, (kind, key), shares) = loop {
             let shares = self.shares(units, &weighed);
-            let Some(family) = leading(&shares) else { return Told::Quiet };
-            let (kind, key) = units
-                .lead(family)
-                .map_or((RiskEventType::UnusualActionSequence, 0), |lead| kind_and_key(&lead));
+            let Some(most) = leading(&shares, |_| true) else { return Told::Quiet };
+            // What nobody can name is told as that which says most of what can be named; it is excused for itself.
+            let named = leading(&shares, |family| units.lead(family).is_some()).unwrap_or(most);
+            let known =
+                |(_, kind, key)| watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time));
+            let [most, named] = [most, named].map(|family| units.about(family, weighed.unit));
+            let is_excused = |about: &(Family, RiskEventType, Key)| {
+                known(*about) || self.excuse(about.0, about.1, time).is_some()
+            };
+            let (family, kind, key) = if is_excused(&most) { most } else { named };
             let told = if watched.risk.as_ref().is_some_and(|risk| risk.is_safe(kind, key, time)) {
                 Told::Suppressed
             } else if let Some(excuse) = self.excuse(family, kind, time) {
@@ -185,7 +203,8 @@ impl<'t> Moment<'_, 't> {
         told
     }
 
-    /// Opens an alert about an agent, or updates the open one of the same family where there is more to tell.
+    /// Opens an alert about an agent, or updates the open one of the same family, or of the same session or hour, where there
+    /// is more to tell.
     #[expect(clippy::too_many_arguments, reason = "what was found, and where it goes")]
     fn tell(
         &self,
@@ -199,10 +218,12 @@ impl<'t> Moment<'_, 't> {
     ) -> Told {
         let unit = weighed.unit;
         let at = self.now.of_event(self.call.event.time).at;
-        let open = watched.open.iter().position(|a| a.family == family && a.about.is_empty());
+        let open = watched.open_alert(family, |open| units.holds(open));
         if let Some(open) = open.and_then(|i| watched.open.get_mut(i)) {
             open.hold.touch(level, at);
-            if unit.id == open.unit && weighed.alarm_p * TELL_AGAIN > open.p {
+            // From a session to its hour is not elsewhere.
+            let is_same = unit.id == open.unit || (unit.kind == UnitKind::Hour && units.holds(open.unit));
+            if is_same && weighed.alarm_p * TELL_AGAIN > open.p {
                 return Told::Known;
             }
         } else {
@@ -217,6 +238,7 @@ impl<'t> Moment<'_, 't> {
             opened: known.map_or(self.call.event.time, |a| a.opened),
             subject: Subject { kind: "agent".to_owned(), id: watched.id.to_string() },
             tenant: watched.kin.tenant.as_deref().map(str::to_owned),
+            level: Some(known.map_or(level, |open| open.hold.level(at).max(level))),
             agent_type: self.call.event.agent_type().to_owned(),
             session_id: self
                 .call
@@ -229,10 +251,10 @@ impl<'t> Moment<'_, 't> {
             p: weighed.alarm_p,
             bits: weighed.bits,
             family,
-            counterfactual: self.counterfactual(units, weighed, family, threshold),
+            counterfactual: self.counterfactual(units, weighed, &shares, threshold),
             maturity: self.maturity(watched),
             judged_under: self.judged_under(),
-            ..self.findings(units, family, shares)
+            ..self.findings(units, family, shares, (&watched.rate, &watched.failure.0))
         };
         let told = Box::new(alert.clone());
         out.push(Output::Alert(Box::new(alert)));
@@ -271,176 +293,6 @@ impl<'t> Moment<'_, 't> {
         }
     }
 
-    /// Findings, evidence and summary of an alert; everything else is left empty.
-    fn findings(&self, units: &Units<'_>, family: Family, shares: Shares) -> Alert {
-        let part = |f: Family| shares.iter().filter(|s| s.family == f).map(|s| s.share).sum::<f64>();
-        let mut leads: Vec<Lead<'_>> = units.content().leads.iter().collect();
-        if units.session.is_some() {
-            leads.extend(
-                units
-                    .hour
-                    .leads
-                    .iter()
-                    .filter(|l| matches!(l.family, Family::Novelty | Family::Bursts | Family::Failure)),
-            );
-        }
-        // Where none of those that matter was kept, the call that decided it says what there is to say.
-        if leads.iter().any(|l| l.family == family || part(l.family) >= 0.01) {
-            leads.retain(|l| l.family == family || part(l.family) >= 0.01);
-        }
-        leads.sort_by(|a, b| (part(b.family)).total_cmp(&part(a.family)).then(a.family.cmp(&b.family)));
-        let findings: Vec<Observation> =
-            leads.iter().flat_map(|lead| self.observations(units.content(), units.hour, lead)).collect();
-        let evidence = leads.iter().map(|lead| self.evidence(lead)).collect();
-        let strongest = findings.iter().find(|f| f.family == family);
-        let risk_event_type = strongest.map_or(RiskEventType::UnusualActionSequence, |f| f.risk_event_type);
-        let summary = format!(
-            "{} ({}): {}",
-            shown(&self.call.event.agent_id),
-            shown(self.call.event.agent_type()),
-            strongest.map_or("its behaviour is not that of its type", |f| f.sentence.as_str())
-        );
-        let ids = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
-        Alert {
-            risk_event_type,
-            owasp: ids(risk_event_type.owasp()),
-            atlas: ids(risk_event_type.atlas()),
-            summary,
-            shares: shares.into_vec(),
-            findings,
-            evidence,
-            ..Alert::empty(family)
-        }
-    }
-
-    /// Each detector's share: the part of its side (session or hour) in the bits of both, of that a family's term in the
-    /// harmonic sum, divided among its detectors by their bits.
-    fn shares(&self, units: &Units<'_>, Weighed { unit, p, .. }: &Weighed<'_>) -> Shares {
-        let bits = |kind: UnitKind| -kind.p(self.calibration, p).log2();
-        let mut sides: SmallVec<[(UnitKind, f64); 2]> = smallvec![(UnitKind::Hour, bits(UnitKind::Hour))];
-        if unit.has_content() {
-            sides.push((UnitKind::Session, bits(UnitKind::Session)));
-        }
-        let sum: f64 = sides.iter().map(|(_, bits)| bits).sum();
-        let mut all = Shares::new();
-        for (side, bits) in sides.into_iter().filter(|(_, bits)| *bits > 0.0) {
-            Self::shares_of(units, side, bits / sum, p, &mut all);
-        }
-        all
-    }
-
-    fn shares_of(
-        units: &Units<'_>,
-        side: UnitKind,
-        of_side: f64,
-        p: &[f64; Family::COUNT],
-        all: &mut Shares,
-    ) {
-        let families = side.families().iter().copied();
-        for (family, share) in families.zip(combine::shares(&side.terms(p))) {
-            let share = of_side * share;
-            let content = units.lead(family).and_then(|lead| lead.content);
-            let parts: SmallVec<[(Detector, f64); 3]> = match (family, content) {
-                (_, Some(content)) if content.bits > 0.0 => smallvec![
-                    (Detector::Provenance, content.provenance),
-                    (Detector::Sequence, content.order),
-                    (Detector::Access, content.novelty + content.keys),
-                ],
-                (Family::CallContent | Family::ToolValues, _) => smallvec![(Detector::Provenance, 1.0)],
-                (Family::BareContent | Family::Novelty, _) => smallvec![(Detector::Access, 1.0)],
-                (Family::Order | Family::Loops, _) => smallvec![(Detector::Sequence, 1.0)],
-                (Family::Bursts, _) => smallvec![(Detector::Frequency, 1.0)],
-                (Family::Failure, _) => smallvec![(Detector::Failure, 1.0)],
-                (Family::Rules | Family::Verdict, _) => smallvec![(Detector::Rules, 1.0)],
-                (Family::Registry, _) => smallvec![(Detector::Registry, 1.0)],
-                (Family::Fleet, _) => smallvec![(Detector::Fleet, 1.0)],
-            };
-            let sum: f64 = parts.iter().map(|(_, bits)| bits).sum();
-            for (detector, bits) in parts.into_iter().filter(|(_, bits)| *bits > 0.0) {
-                all.push(Share { family, detector, share: share * bits / sum });
-            }
-        }
-    }
-
-    /// The unit judged again as if the leading field of this call had been an ordinary one.
-    fn counterfactual(
-        &self,
-        units: &Units<'_>,
-        weighed: &Weighed<'_>,
-        family: Family,
-        threshold: f64,
-    ) -> Option<Counterfactual> {
-        let content_unit = units.content();
-        let stage = content_unit.stage();
-        let mut p = weighed.p;
-        let replaced = match family {
-            Family::CallContent | Family::ToolValues | Family::BareContent => {
-                let lead = self.bits.content(family)?.lead?;
-                let name = self.argument(self.call.arguments.get(lead)?.name);
-                let (call, replaced) = self.with_lead_replaced(lead);
-                let judged = content::judge(
-                    &self.version.settings.content,
-                    &self.version.baselines,
-                    self.own,
-                    &call,
-                    &self.bits.order,
-                    self.bits.novelty.keys,
-                );
-                for content in judged.iter().flatten() {
-                    let again = self.calibration.peak_p(content.family, stage, content.bits);
-                    set(&mut p, content.family, again.min(at_family(&units.unit_before, content.family)));
-                }
-                format!("{name} of {} {replaced}", self.action(self.call.action))
-            }
-            Family::Order | Family::Loops => {
-                let before = sequence::resting(content_unit.progress());
-                let bits = if family == Family::Order { before.0 } else { before.1 };
-                let again = self.calibration.peak_p(family, stage, bits);
-                set(&mut p, family, again.min(at_family(&units.unit_before, family)));
-                format!("{} by the action that is usual at this point", self.action(self.call.action))
-            }
-            Family::Novelty => {
-                let strongest = self.bits.novelty.strongest?;
-                let bits = if self.bits.novelty.enumeration.is_some() {
-                    0.0
-                } else {
-                    self.bits.novelty.bits - strongest.bits
-                };
-                let again = self.calibration.peak_p(family, units.hour.stage(), bits);
-                set(&mut p, family, again.min(at_family(&units.hour_before, family)));
-                format!("{} by one that this agent uses every day", strongest.space.name())
-            }
-            Family::Bursts | Family::Failure => {
-                let what = match family {
-                    Family::Bursts => "the number of its calls by what is usual for it",
-                    _ => "every refusal by a success",
-                };
-                // Not what it was before this call: that holds the calls, and the refusals, that are replaced.
-                set(&mut p, family, 1.0);
-                what.to_owned()
-            }
-            Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
-        };
-        let (_, again) = judged(self.calibration, weighed.unit.has_content(), &p);
-        Some(Counterfactual { replaced, p: again, still_alerts: again <= threshold })
-    }
-
-    /// This call with its leading argument's origin (or, where none is known, its value) made ordinary.
-    fn with_lead_replaced(&self, lead: usize) -> (Call<'_, 't>, &'static str) {
-        let mut call = Call { arguments: self.call.arguments.clone(), ..*self.call };
-        let mut replaced = "by a value that is not new";
-        if let Some(argument) = call.arguments.get_mut(lead) {
-            if argument.party.is_some() {
-                argument.symbol = argument.symbol.map(|_| Symbol::User);
-                argument.party = Some(Party::User);
-                replaced = "by a value that the user named";
-            } else {
-                argument.value = None;
-            }
-        }
-        (call, replaced)
-    }
-
     fn maturity(&self, watched: &Watched) -> Maturity {
         Maturity {
             agent: watched.maturity().to_owned(),
@@ -465,14 +317,16 @@ pub(super) fn agreement(has_content: bool, p: &[f64; Family::COUNT]) -> [f64; Fa
     agreeing
 }
 
-fn leading(shares: &[Share]) -> Option<Family> {
+/// The family with the largest part, of those that may lead.
+fn leading(shares: &[Share], may_lead: impl Fn(Family) -> bool) -> Option<Family> {
     let mut sums = [0.0; Family::COUNT];
     for share in shares {
         if let Some(sum) = sums.get_mut(share.family as usize) {
             *sum += share.share;
         }
     }
-    Family::ALL.into_iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
+    let candidates = Family::ALL.into_iter().zip(sums).filter(|(family, _)| may_lead(*family));
+    candidates.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(family, _)| family)
 }
 
 fn at_family(p: &[f64; Family::COUNT], family: Family) -> f64 {
@@ -486,6 +340,16 @@ fn set(p: &mut [f64; Family::COUNT], family: Family, value: f64) {
 }
 
 impl Watched {
+    /// The place of the open alert to which a finding of this family belongs: that of the same family, or else one about a unit
+    /// that is the finding's. One thing that an agent does is seldom unusual in one way only. What is certain (rules, verdicts,
+    /// the registry) and silence have alerts of their own.
+    fn open_alert(&self, family: Family, is_same_unit: impl Fn(u64) -> bool) -> Option<usize> {
+        let by_p = |open: &OpenAlert| open.about.is_empty() && Family::ALL.contains(&open.family);
+        let same_family = |open: &OpenAlert| by_p(open) && open.family == family;
+        let same_unit = |open: &OpenAlert| by_p(open) && is_same_unit(open.unit);
+        self.open.iter().position(same_family).or_else(|| self.open.iter().position(same_unit))
+    }
+
     /// The id of its latest alert.
     pub(super) fn alert_id(&self, family: &str) -> String {
         alert_id(self.kin.tenant.as_deref().unwrap_or(""), "agent", &self.id, family, self.alerts_opened)
@@ -501,3 +365,6 @@ pub(super) fn alert_id(tenant: &str, kind: &str, id: &str, family: &str, counter
     }
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

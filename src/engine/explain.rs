@@ -4,16 +4,17 @@
 
 mod observed;
 
-pub(super) use self::observed::kind_and_key;
+use smallvec::SmallVec;
+
+pub(super) use self::observed::{in_general, kind_and_key};
 use super::clock::Now;
 use super::judging::CallBits;
-use super::lead::{Lead, LeadArgument, New, NewKey, Step};
+use super::lead::{Lead, LeadArgument, NAMED, New, NewKey, Step};
 use super::registry::Registry;
 use super::unit::{Position, Spare, Unit, UnitKind};
 use super::version::Version;
 use crate::alert::Evidence;
 use crate::assess::calibrate::Calibration;
-use crate::baseline::agent::KeySpace;
 use crate::baseline::pool::TypeBaseline;
 use crate::baseline::rate::Rate;
 use crate::control::DeclaredChange;
@@ -48,7 +49,12 @@ impl<'t> Moment<'_, 't> {
     /// Remembers this call as the one that raised a family, if that is worth it or the call decides a finding.
     pub fn keep_lead(&self, unit: &mut Unit, family: Family, rate: &Rate, decides: bool, spare: &mut Spare) {
         if decides || unit.is_worth_keeping(family) {
-            let lead = self.lead(unit, family, rate);
+            // Of many new resources a few are named, not only the last one.
+            let before = self.bits.novelty.enumeration.filter(|_| family == Family::Novelty);
+            let resource = self.call.event.resource.as_deref();
+            let before = before.map_or_else(SmallVec::new, |_| named_before(unit, resource));
+            let mut lead = self.lead(unit, family, rate);
+            lead.before = before.iter().map(String::as_str).collect();
             unit.leads.keep(&lead, || spare.leads());
         }
     }
@@ -66,6 +72,8 @@ impl<'t> Moment<'_, 't> {
             event_id: event.event_id.as_deref(),
             call: unit.events,
             action: call.action,
+            resource: event.resource.as_deref(),
+            before: SmallVec::new(),
             content,
             argument: content.and_then(|content| self.lead_argument(unit, family, content.lead?)),
             step: of_session.then(|| self.step(unit)),
@@ -101,20 +109,19 @@ impl<'t> Moment<'_, 't> {
             order: self.bits.order,
             fleet_probability: sequence::fleet_probability(
                 &self.version.baselines,
-                progress,
+                progress.previous(),
                 self.call.symbol,
             ),
         }
     }
 
     /// What is new, as it will be told: in a family of content, the key that says most; of novelty, many resources or that key.
-    fn novelty(&self, family: Family) -> New<'_> {
+    fn novelty(&self, family: Family) -> New {
         let novelty = &self.bits.novelty;
         let enumeration = novelty.enumeration.filter(|_| family == Family::Novelty);
         let strongest = novelty.strongest.filter(|_| enumeration.is_none()).map(|key| NewKey {
             space: key.space,
             key: key.key,
-            resource: self.call.event.resource.as_deref().filter(|_| key.space == KeySpace::Resource),
             users: self.version.baselines.key_agents(self.own, key.space, key.key),
         });
         // Whole numbers, and no more than an agent can use in an hour.
@@ -128,6 +135,7 @@ impl<'t> Moment<'_, 't> {
             event_id: lead.event_id.map(str::to_owned),
             time: lead.time,
             action: self.vocabulary.action_name(lead.action).unwrap_or("(name not kept)").to_owned(),
+            resources: lead.resource.iter().chain(&lead.before).map(|name| (*name).to_owned()).collect(),
             call: lead.call,
             source: lead.position.source,
             line: lead.position.line,
@@ -140,8 +148,21 @@ impl<'t> Moment<'_, 't> {
         self.vocabulary.action_name(key).map_or_else(|| "an action whose name was not kept".to_owned(), shown)
     }
 
+    /// The action of a symbol as it may be shown.
+    fn action_of(&self, symbol: Key) -> String {
+        let name = self.vocabulary.symbol_action(symbol);
+        name.map_or_else(|| "an action whose name was not kept".to_owned(), shown)
+    }
+
     /// An argument's name as it may be shown.
     pub fn argument(&self, key: Key) -> String {
         self.vocabulary.argument_name(key).map_or_else(|| "an argument".to_owned(), shown)
     }
+}
+
+/// Resources that the lead of novelty before this one named, the latest first, without this one's.
+fn named_before(unit: &Unit, now: Option<&str>) -> SmallVec<[String; NAMED]> {
+    let before = unit.leads.of(Family::Novelty);
+    let names = before.iter().flat_map(|lead| lead.resource.iter().chain(&lead.before));
+    names.filter(|name| now != Some(**name)).take(NAMED).map(|name| (*name).to_owned()).collect()
 }

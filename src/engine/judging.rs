@@ -232,12 +232,7 @@ impl Slice {
         }
 
         if fell || raised_hour.iter().chain(&raised).any(Option::is_some) {
-            let units = Units {
-                session: session.as_ref(),
-                hour: &hour,
-                unit_before: before_unit,
-                hour_before: before_hour,
-            };
+            let units = Units { session: session.as_ref(), hour: &hour, unit_before: before_unit };
             if units.worse().alarm_p <= FINDING_P {
                 let told = moment.found(watched, &units, &mut held, out);
                 if told == Told::Opened {

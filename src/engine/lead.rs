@@ -17,6 +17,8 @@ use crate::finding::Family;
 use crate::identity::Key;
 use crate::time::EventTime;
 
+/// Resources that are named beside that of the lead.
+pub(super) const NAMED: usize = 4;
 /// Bytes of nearly every lead.
 const USUAL_BYTES: usize = 512;
 
@@ -36,6 +38,12 @@ pub(super) struct Lead<'l> {
     pub call: u32,
     /// Its action.
     pub action: Key,
+    /// Its resource.
+    #[serde(borrow)]
+    pub resource: Option<&'l str>,
+    /// Some of the resources before it, where many are new within the hour.
+    #[serde(borrow)]
+    pub before: SmallVec<[&'l str; NAMED]>,
     /// Its content, of a family of content.
     pub content: Option<Content>,
     /// The leading argument, of a family of content.
@@ -43,8 +51,7 @@ pub(super) struct Lead<'l> {
     /// The step from the action before it, of the families of sessions.
     pub step: Option<Step>,
     /// What is new to the agent, of novelty and of the families of content.
-    #[serde(borrow)]
-    pub new: Option<New<'l>>,
+    pub new: Option<New>,
     /// How often the agent acted then, of bursts. Words are found when they are asked for.
     pub frequency: Option<(FrequencyBits, Rate)>,
     /// What was refused, of failure.
@@ -79,26 +86,22 @@ pub(super) struct Step {
 
 /// What a call uses that is new to its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct New<'l> {
+pub(super) struct New {
     /// What that says. Bits.
     pub bits: f64,
     /// (new, used) resources of the hour, where enumeration says more than any key.
     pub enumeration: Option<(u32, u32)>,
     /// The key that says most; none where it is not told of.
-    #[serde(borrow)]
-    pub strongest: Option<NewKey<'l>>,
+    pub strongest: Option<NewKey>,
 }
 
 /// A key that is new to its agent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct NewKey<'l> {
+pub(super) struct NewKey {
     /// What it is a key of.
     pub space: KeySpace,
     /// The key.
     pub key: Key,
-    /// The name of a resource.
-    #[serde(borrow)]
-    pub resource: Option<&'l str>,
     /// Agents of the type, and of the fleet, that used it.
     pub users: (f64, f64),
 }
@@ -186,13 +189,15 @@ mod tests {
             event_id: Some("one"),
             call,
             action: 2,
+            resource,
+            before: resource.into_iter().collect(),
             content: (family == Family::ToolValues).then(|| Content::nothing(family)),
             argument: None,
             step: None,
             new: Some(New {
                 bits: 3.5,
                 enumeration: None,
-                strongest: Some(NewKey { space: KeySpace::Resource, key: 4, resource, users: (1.0, 2.5) }),
+                strongest: Some(NewKey { space: KeySpace::Resource, key: 4, users: (1.0, 2.5) }),
             }),
             frequency: None,
             failure: None,
@@ -218,7 +223,7 @@ mod tests {
                 prop_assert_eq!(leads.of(family), twin.iter().find(|lead| lead.family == family).cloned());
             }
             let saved = postcard::to_allocvec(&leads).unwrap();
-            prop_assert_eq!(postcard::from_bytes::<Leads>(&saved).unwrap(), leads);
+            prop_assert_eq!(&postcard::from_bytes::<Leads>(&saved).unwrap(), &leads);
         }
     }
 }

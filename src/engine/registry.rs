@@ -405,6 +405,7 @@ impl Moment<'_, '_> {
                 event_id: call.event_id.as_deref().map(str::to_owned),
                 time: call.time,
                 action: call.action.to_string(),
+                resources: call.resource.iter().map(|resource| resource.to_string()).collect(),
                 call: 1,
                 source: self.position.source,
                 line: self.position.line,

@@ -96,6 +96,21 @@ pub(super) fn judged(calibration: &Calibration, has_content: bool, p: &[f64; Fam
     (bits, calibration.joint_p(bits))
 }
 
+/// The stage of a unit of so many events.
+fn stage_after(events: u32) -> usize {
+    ((events.max(1).saturating_add(3)).ilog2() as usize - 2).min(STAGES - 1)
+}
+
+/// The stage in which a family was judged at the `call`-th event of its unit.
+pub(super) fn stage_then(family: Family, call: u32) -> usize {
+    if has_one_stage(family) { 0 } else { stage_after(call) }
+}
+
+/// How many calls there are is what bursts are about, and what refusals are measured by.
+fn has_one_stage(family: Family) -> bool {
+    matches!(family, Family::Bursts | Family::Failure)
+}
+
 /// Part of the budget of false alarms that a family may spend, relative to the others. Values that came from tools
 /// get half: agents are made to use them, and they are watched so that disguised injections are seen.
 fn weight(family: Family) -> f64 {
@@ -233,13 +248,12 @@ impl Unit {
     /// The running stage: 0 for the first four events, then one for each doubling. The first four are one stage
     /// because sketches of single calls are thin and say little about each other.
     pub fn stage(&self) -> usize {
-        ((self.events.max(1) + 3).ilog2() as usize - 2).min(STAGES - 1)
+        stage_after(self.events)
     }
 
-    /// The stage in which a family is judged: the running one. How many calls there are is what bursts are about, and
-    /// what refusals are measured by: these have one stage.
+    /// The stage in which a family is judged: the running one, for those that have more than one.
     pub fn stage_of(&self, family: Family) -> usize {
-        if matches!(family, Family::Bursts | Family::Failure) { 0 } else { self.stage() }
+        if has_one_stage(family) { 0 } else { self.stage() }
     }
 
     /// Raises a family's peak in the running stage and its running p. Returns whether p fell.

@@ -133,6 +133,15 @@ impl ShareMoments {
         as_votes(self.votes)
     }
 
+    /// Mean share of its members, as they said; none while fewer than five of them did. In [0, 1].
+    ///
+    /// * `members`: how many different ones there are (a member votes every day).
+    pub fn mean(&self, members: f64) -> Option<f64> {
+        // Five votes have faded a little by the next day.
+        let fewest = super::rate::FEWEST_MEMBERS;
+        (members >= fewest && self.votes() >= 0.9 * fewest).then(|| self.shares.value() / self.votes())
+    }
+
     /// What is to be believed of one more member.
     ///
     /// * `members`: how many different ones have voted (a member votes every day);

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use tiltmeter::alert::{Alert, AlertState};
+use tiltmeter::alert::{Alert, AlertState, Observation};
 use tiltmeter::config::Config;
 use tiltmeter::engine::unit::Position;
 use tiltmeter::engine::{Engine, Output};
@@ -65,12 +65,29 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
     );
     for finding in &alert.findings {
         need(!finding.unit.is_empty(), format!("no unit: {}", finding.sentence));
-        let figures = [Some(finding.observed), Some(finding.expected_type), finding.expected_fleet];
+        let figures = [Some(finding.observed), finding.expected_type, finding.expected_fleet];
         need(
             figures.iter().flatten().all(|figure| figure.is_finite()),
             format!("{figures:?} {}", finding.unit),
         );
         need((0.0..=1.0).contains(&finding.p) && finding.p > 0.0, format!("p of a finding is {}", finding.p));
+        let usual = finding.expected_agent.or(finding.expected_type).unwrap_or(0.0);
+        let is_share = finding.unit.starts_with("probability");
+        let is_unusual = if is_share { finding.observed < usual } else { finding.observed > usual };
+        need(is_unusual, format!("{} is usual: {} beside {usual}", finding.sentence, finding.observed));
+    }
+    for share in alert.shares.iter().filter(|share| share.share >= 0.05) {
+        let explains =
+            |found: &&Observation| (found.family, found.detector) == (share.family, share.detector);
+        need(alert.findings.iter().any(|found| explains(&found)), format!("nothing explains {share:?}"));
+    }
+    let enumerated =
+        alert.evidence.iter().filter(|_| alert.risk_event_type == RiskEventType::MassEnumeration);
+    for evidence in enumerated.filter(|evidence| evidence.family == Family::Novelty) {
+        need(
+            !evidence.resources.is_empty(),
+            "no resource is named of those that were walked through".to_owned(),
+        );
     }
     need(alert.evidence.iter().any(|evidence| evidence.family == alert.family), "no evidence".to_owned());
     for evidence in &alert.evidence {

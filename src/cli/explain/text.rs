@@ -7,7 +7,9 @@
 
 use std::fmt::Write;
 
-use crate::alert::{Alert, AlertState, Observation};
+use crate::alert::{Alert, AlertState, Evidence, Observation};
+use crate::finding::{Family, shown};
+use crate::risk::Decision;
 use crate::time::EventTime;
 
 /// Longest line. Characters.
@@ -18,6 +20,8 @@ const BAR: usize = 30;
 const SMALL: f64 = 0.005;
 /// Longest word that is shown whole. Characters.
 const WORD: usize = 80;
+/// Longest name that is written into a command. Characters.
+const ARGUMENT: usize = 64;
 
 /// Marks around what is to stand out.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +59,7 @@ pub fn render(alert: &Alert, updates: u64, style: &Style) -> String {
     page.counterfactual(alert);
     page.known(alert);
     page.evidence(alert);
+    page.next(alert);
     page.text
 }
 
@@ -87,6 +92,10 @@ impl Page {
             &alert.session_id.as_ref().map_or("over one hour".to_owned(), |id| format!("session {id}")),
         );
         self.item("risk", alert.risk_event_type.name());
+        if let Some(level) = alert.level {
+            let capped = "held by this alert; settings may publish a lower one";
+            self.item("level", &format!("{} ({capped})", level.name()));
+        }
         if !alert.owasp.is_empty() {
             self.item("OWASP", &alert.owasp.join(", "));
         }
@@ -104,10 +113,9 @@ impl Page {
         self.item(
             "how rare",
             &format!(
-                "{} {what} of its type look like this (p = {}, {:.1} bits); alerts open at {}",
+                "{} {what} of its type look like this (p = {}); alerts open at {}",
                 one_in(alert.p),
                 figure(alert.p),
-                alert.bits,
                 one_in(alert.threshold)
             ),
         );
@@ -165,9 +173,16 @@ impl Page {
     fn counterfactual(&mut self, alert: &Alert) {
         let Some(other) = &alert.counterfactual else { return };
         self.heading("What if");
-        let still = if other.still_alerts { "still an alert" } else { "no alert" };
-        let rare = one_in(other.p);
-        self.block("  ", &format!("Replacing {} would make it {rare}: {still}.", other.replaced));
+        let (what, rare) = (&other.replaced, one_in(other.p));
+        self.block(
+            "  ",
+            &match other.still_alerts {
+                false => format!("Replacing {what} would make it {rare}: no alert."),
+                true => format!(
+                    "No single thing explains it: replacing {what} changes most, and leaves {rare}, still an alert."
+                ),
+            },
+        );
     }
 
     fn known(&mut self, alert: &Alert) {
@@ -184,10 +199,7 @@ impl Page {
             ),
         );
         let under = &alert.judged_under;
-        self.item(
-            "judged by",
-            &format!("baseline {}, configuration {}, at {}", under.baseline, under.config, time(under.clock)),
-        );
+        self.item("judged by", &format!("baseline {}, configuration {}", under.baseline, under.config));
     }
 
     fn evidence(&mut self, alert: &Alert) {
@@ -195,21 +207,56 @@ impl Page {
             return;
         }
         self.heading("Evidence");
+        // One event may be evidence of several families; it is told once.
+        let place = |event: &Evidence| (event.source, event.line, event.event_id.clone());
+        let mut told = Vec::new();
         for event in &alert.evidence {
+            if told.contains(&place(event)) {
+                continue;
+            }
+            told.push(place(event));
+            let mut of: Vec<String> = Vec::new();
+            for same in alert.evidence.iter().filter(|other| place(other) == place(event)) {
+                let counted = counted(same, alert).map_or(String::new(), |counted| format!(": {counted}"));
+                of.push(format!("{}{counted}", same.family.name()));
+            }
             let id = event.event_id.as_ref().map_or(String::new(), |id| format!(", event {id}"));
             self.block(
                 "  ",
                 &format!(
-                    "call {} at {}: {} (line {} of input {}{id}; {})",
-                    event.call,
+                    "{}: {} (line {} of input {}{id}; {})",
                     time(event.time),
                     event.action,
                     event.line,
                     event.source,
-                    event.family.name()
+                    of.join("; ")
                 ),
             );
+            if !event.resources.is_empty() {
+                let names: Vec<String> = event.resources.iter().map(|name| shown(name)).collect();
+                self.block("    resources, as the agent named them: ", &names.join(", "));
+            }
         }
+    }
+
+    /// What to do now.
+    fn next(&mut self, alert: &Alert) {
+        self.heading("What to do");
+        let kind = alert.risk_event_type.name();
+        self.block("  ", &format!("Where to look, and innocent causes: docs/response.md, {kind}"));
+        if alert.subject.kind != "agent" {
+            return;
+        }
+        let tenant = alert
+            .tenant
+            .as_deref()
+            .map_or(String::new(), |of| format!(" --tenant {}", argument(of, "TENANT")));
+        let verdicts = Decision::ALL.map(Decision::name).join("|");
+        self.block("  ", "Then say what it was:");
+        // One line, however long: a command is copied.
+        let agent = argument(&alert.subject.id, "AGENT");
+        self.line(&format!("  tiltmeter verdict{tenant} --by YOU {agent} VERDICT"));
+        self.block("  ", &format!("VERDICT: {verdicts}"));
     }
 
     fn heading(&mut self, text: &str) {
@@ -248,12 +295,36 @@ impl Page {
 fn compared(finding: &Observation) -> String {
     let fleet =
         finding.expected_fleet.map_or(String::new(), |fleet| format!(", in the fleet {}", figure(fleet)));
+    let agent = finding.expected_agent.map_or(String::new(), |agent| format!("for it {}, ", figure(agent)));
     format!(
-        "seen {}; usual for its type {}{fleet} ({})",
+        "seen {}; usual {agent}for its type {}{fleet} ({})",
         figure(finding.observed),
-        figure(finding.expected_type),
+        finding.expected_type.map_or_else(|| "not known yet".to_owned(), figure),
         finding.unit
     )
+}
+
+/// Which count an event's place belongs to; none where it has none.
+fn counted(event: &Evidence, alert: &Alert) -> Option<String> {
+    let of = match event.family {
+        Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
+        Family::Novelty | Family::Bursts | Family::Failure => "hour",
+        _ if alert.session_id.is_none() => "hour",
+        _ => "session",
+    };
+    Some(format!("call {} of its {of}", event.call))
+}
+
+/// A name as an argument of a command, whatever it holds; `placeholder` where it cannot be written in a line.
+fn argument(name: &str, placeholder: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._:@/+=-".contains(c);
+    let shows = printable(name) == name && !name.contains('\'') && !name.starts_with('-');
+    match name.chars().count() {
+        1..=ARGUMENT if name.chars().all(is_plain) && shows => name.to_owned(),
+        // Nothing is special between these quotes, in any shell of POSIX.
+        1..=ARGUMENT if shows => format!("'{name}'"),
+        _ => placeholder.to_owned(),
+    }
 }
 
 fn times(n: u64) -> String {

@@ -6,7 +6,7 @@ use rand_distr::{Distribution, Gamma, Poisson};
 
 use super::*;
 use crate::baseline::rate::SHIPPED;
-use crate::stats::rate::Moments;
+use crate::stats::rate::{Moments, Vote};
 
 const WINDOW_MS: i64 = 300_000;
 
@@ -157,11 +157,20 @@ fn a_judgement_is_told_in_one_sentence() {
     }
     rate.count(1000 * WINDOW_MS, 212, &priors);
     let judged = judge(&priors, &rate);
-    let told = explain(&judged, &priors, &rate);
+    let mut habits = Habits { rate_priors: priors.clone(), ..Habits::default() };
+    let unknown = explain(&judged, &habits, 7.0, &rate);
+    assert_eq!(unknown.sentence, "212 calls in 5 minutes; 14 are usual for it, not known yet for its type");
+    assert_eq!(unknown.expected_of_type, None);
+
+    let vote =
+        Vote { rate: 11.0, exposure: 288.0, windows: 288.0, sum: 11.0 * 288.0, squares: 121.0 * 288.0 };
+    (0..5).for_each(|_| habits.rates.of_mut(Scale::FiveMinutes).add(&vote, 1.0));
+    let told = explain(&judged, &habits, 5.0, &rate);
     assert_eq!(told.sentence, "212 calls in 5 minutes; 14 are usual for it, 11 for its type");
+    assert_eq!(explain(&judged, &habits, 4.0, &rate).expected_of_type, None);
 
     rate.count(1001 * WINDOW_MS, 1, &priors);
-    let told = explain(&judge(&priors, &rate), &priors, &rate);
+    let told = explain(&judge(&priors, &rate), &habits, 5.0, &rate);
     assert!(told.sentence.starts_with("213 calls in 10 minutes; 28 are usual"), "{}", told.sentence);
 }
 

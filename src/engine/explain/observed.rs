@@ -2,29 +2,54 @@
 //!
 //! Knows what each family measures, and in which unit. Must not choose which calls are told of.
 
-use super::super::lead::{Lead, LeadArgument, New, NewKey, Step};
-use super::super::unit::Unit;
+use super::super::lead::{Lead, LeadArgument, New, NewKey};
+use super::super::unit::{Unit, UnitKind, stage_then};
 use super::{Moment, shown};
 use crate::alert::Observation;
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
+use crate::baseline::failure::FailureHistory;
+use crate::baseline::rate::Rate;
+use crate::detect::failure::FailureBits;
+use crate::detect::frequency::FrequencyBits;
 use crate::detect::{failure, frequency, sequence};
 use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
+use crate::stats::quantile::middle;
 
-/// Unit of evidence that was weighted before it was added up.
-const WEIGHTED_BITS: &str = "bits of surprise, weighted";
+/// Unit of the evidence of one call, which is weighted before it is added up.
+const WEIGHTED_BITS: &str = "bits of surprise of the whole call, weighted";
+/// A part of a call's evidence below this is everyday.
+const EVERYDAY_PART: f64 = 0.05;
 
 /// What one detector says of a lead; all that a family adds is the same for its detectors.
 struct Said {
     detector: Detector,
     risk_event_type: RiskEventType,
     observed: f64,
-    expected_type: f64,
+    expected_agent: Option<f64>,
+    expected_type: Option<f64>,
     expected_fleet: Option<f64>,
     unit: String,
     sentence: String,
+}
+
+impl Said {
+    fn of(self, family: Family, p: f64) -> Observation {
+        Observation {
+            family,
+            detector: self.detector,
+            risk_event_type: self.risk_event_type,
+            p,
+            observed: self.observed,
+            expected_agent: self.expected_agent,
+            expected_type: self.expected_type,
+            expected_fleet: self.expected_fleet,
+            unit: self.unit,
+            sentence: self.sentence,
+        }
+    }
 }
 
 impl Moment<'_, '_> {
@@ -32,43 +57,93 @@ impl Moment<'_, '_> {
     ///
     /// * `unit`, `hour`: where sessions' and hours' families are judged.
     pub fn observations(&self, unit: &Unit, hour: &Unit, lead: &Lead<'_>) -> Vec<Observation> {
-        let of_hours = matches!(lead.family, Family::Novelty | Family::Bursts | Family::Failure);
-        let at = if of_hours { hour } else { unit };
-        let median =
-            |calibration: &Calibration| calibration.peak_quantile(lead.family, at.stage_of(lead.family), 0.5);
-        let usual = (median(self.calibration), median(self.version.fleet()));
-        let said = match lead.family {
+        let family = lead.family;
+        let at = if is_of_hours(family) { hour } else { unit };
+        // As it was when the call was judged: a longer unit is expected to rise higher.
+        let usual = self.usual(family, stage_then(family, lead.call));
+        let said = match family {
             Family::CallContent | Family::ToolValues | Family::BareContent => self.content_said(lead, usual),
-            Family::Order => self.drift_said(lead, usual).into_iter().collect(),
+            Family::Order => self.drift_said(unit, lead, usual).into_iter().collect(),
             Family::Loops => self.loop_said(lead, usual).into_iter().collect(),
-            Family::Bursts | Family::Failure => self.counts_said(lead).into_iter().collect(),
+            Family::Bursts => {
+                let counted = lead.frequency.as_ref().map(|(bits, rate)| self.burst_said(bits, rate));
+                counted.into_iter().collect()
+            }
+            Family::Failure => {
+                lead.failure.as_ref().map(|bits| self.refusals_said(bits)).into_iter().collect()
+            }
             Family::Novelty => self.novelty_said(lead, usual).into_iter().collect(),
             Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => Vec::new(),
         };
-        let p = at.p(lead.family);
-        let family = lead.family;
-        said.into_iter()
-            .map(|said| Observation {
-                family,
-                detector: said.detector,
-                risk_event_type: said.risk_event_type,
-                p,
-                observed: said.observed,
-                expected_type: said.expected_type,
-                expected_fleet: said.expected_fleet,
-                unit: said.unit,
-                sentence: said.sentence,
-            })
-            .collect()
+        let p = at.p(family);
+        said.into_iter().map(|said| said.of(family, p)).collect()
     }
 
-    /// The parts of a call's score: where a value came from, what is new, what is out of order.
+    /// What a family says of which no call was kept: none of them was unusual enough by itself.
+    ///
+    /// * `habits`: how often the agent acts and is refused.
+    pub fn risen(
+        &self,
+        unit: &Unit,
+        hour: &Unit,
+        family: Family,
+        (rate, refused): (&Rate, &FailureHistory),
+    ) -> Option<Observation> {
+        let at = if is_of_hours(family) { hour } else { unit };
+        let p = at.p(family);
+        if p >= 1.0 {
+            return None;
+        }
+        let habits = self.version.baselines.habits(self.own);
+        let counted = match family {
+            Family::Bursts => {
+                let bits = frequency::judge(&habits.rate_priors, rate);
+                (bits.bits > 0.0).then(|| self.burst_said(&bits, rate))
+            }
+            Family::Failure => {
+                let bits = hour.failures().map(|unit| failure::judge(&habits.failure_prior, refused, unit));
+                bits.filter(|bits| bits.bits > 0.0).map(|bits| self.refusals_said(&bits))
+            }
+            _ => None,
+        };
+        if let Some(counted) = counted {
+            return Some(counted.of(family, p));
+        }
+        let worth = |stage, bits| self.calibration.peak_p(family, stage, bits);
+        let peaks = at.peaks(family)?.iter().enumerate().map(|(stage, cell)| (stage, middle(*cell)));
+        let (stage, observed) = peaks.min_by(|a, b| worth(a.0, a.1).total_cmp(&worth(b.0, b.1)))?;
+        let (usual_type, usual_fleet) = self.usual(family, stage);
+        // Too few units came so far to say what is usual there: then nothing is said.
+        let known = |usual: f64| (usual < observed).then_some(usual);
+        let (detector, risk_event_type, sentence) = in_general(family)?;
+        let said = Said {
+            detector,
+            risk_event_type,
+            observed,
+            expected_agent: None,
+            expected_type: known(usual_type),
+            expected_fleet: known(usual_fleet),
+            unit: "bits of surprise, at its height".to_owned(),
+            sentence: sentence.to_owned(),
+        };
+        Some(said.of(family, p))
+    }
+
+    /// How high half of the units rise at a stage: those of the type, and of the fleet.
+    fn usual(&self, family: Family, stage: usize) -> (f64, f64) {
+        let median = |calibration: &Calibration| calibration.peak_quantile(family, stage, 0.5);
+        (median(self.calibration), median(self.version.fleet()))
+    }
+
+    /// The parts of a call's score: where a value came from, what is new, what is out of order. What is usual is known of the
+    /// whole alone; parts that are everyday are left out.
     fn content_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Vec<Said> {
         let nothing = Content::nothing(lead.family);
         let content = lead.content.as_ref().unwrap_or(&nothing);
         let action = self.action(lead.action);
         let mut all = Vec::new();
-        if let Some(argument) = lead.argument.filter(|a| a.known_origin) {
+        let counts = |part: f64| part > EVERYDAY_PART * content.bits;
+        if let Some(argument) = lead.argument.filter(|a| a.known_origin && content.provenance > 0.0) {
             let name = self.argument(argument.name);
             let (own, fleet) = argument.probability;
             let from = argument.origin.map(|(a, n)| (self.action(a), n));
@@ -76,24 +151,29 @@ impl Moment<'_, '_> {
                 detector: Detector::Provenance,
                 risk_event_type: RiskEventType::UntrustedArgumentOrigin,
                 observed: 1.0,
-                expected_type: own,
+                expected_agent: None,
+                expected_type: Some(own),
                 expected_fleet: Some(fleet),
                 unit: format!("share of {action} calls whose {name} has this origin"),
                 sentence: origin_sentence(&name, &action, &argument, from),
             });
         }
-        let mut new = |risk_event_type, observed, sentence| {
+        let mut new = |risk_event_type, sentence| {
             all.push(Said {
                 detector: Detector::Access,
                 risk_event_type,
-                observed,
-                expected_type: usual_type,
+                observed: content.bits,
+                expected_agent: None,
+                expected_type: Some(usual_type),
                 expected_fleet: Some(usual_fleet),
                 unit: WEIGHTED_BITS.to_owned(),
                 sentence,
             });
         };
-        if content.novelty > 0.0 {
+        // Two small parts of one detector may count together.
+        let (novelty, keys) = (content.novelty, content.keys);
+        let together = counts(novelty + keys);
+        if counts(novelty) || (together && novelty >= keys) {
             let (kind, what) = match lead.argument {
                 Some(argument) => (
                     RiskEventType::UnfamiliarDestination,
@@ -101,40 +181,64 @@ impl Moment<'_, '_> {
                 ),
                 None => (RiskEventType::UnfamiliarToolUse, action.clone()),
             };
-            new(kind, content.novelty, format!("{what} is new or rare for agents of this type"));
+            new(kind, format!("{what} is new or rare for agents of this type"));
         }
-        if content.keys > 0.0
+        if (counts(keys) || (together && keys > novelty))
             && let Some((kind, sentence)) = self.newest_key(lead)
         {
-            new(kind, content.keys, sentence);
+            new(kind, sentence);
         }
-        if content.order > 0.0
+        if counts(content.order)
             && let Some(step) = &lead.step
         {
+            let usual = (-step.order.expected_bits).exp2();
+            let supported = step.order.probability.max(self.least_supported());
             all.push(Said {
                 detector: Detector::Sequence,
                 risk_event_type: RiskEventType::UnusualActionSequence,
-                observed: step.order.probability.max(self.least_supported()),
-                expected_type: (-step.order.expected_bits).exp2(),
+                observed: if supported < usual { supported } else { step.order.probability },
+                expected_agent: None,
+                expected_type: Some(usual),
                 expected_fleet: Some(step.fleet_probability.max(self.least_supported())),
                 unit: "probability of the action at this point".to_owned(),
-                sentence: self.transition(lead.action, step),
+                sentence: self.transition(
+                    lead.action,
+                    step.previous,
+                    step.order.probability,
+                    step.fleet_probability,
+                ),
             });
         }
         all
     }
 
-    fn drift_said(&self, lead: &Lead<'_>, (usual_type, usual_fleet): (f64, f64)) -> Option<Said> {
+    /// The order of a whole unit, and the step in it that surprised most.
+    fn drift_said(
+        &self,
+        unit: &Unit,
+        lead: &Lead<'_>,
+        (usual_type, usual_fleet): (f64, f64),
+    ) -> Option<Said> {
         let step = lead.step.as_ref()?;
-        let last = self.transition(lead.action, step);
+        let worst = unit.progress().costliest();
+        let most = if f64::from(worst.excess) > step.order.excess {
+            let (previous, symbol) = (worst.previous, worst.symbol);
+            let fleet = sequence::fleet_probability(&self.version.baselines, previous, symbol);
+            self.transition_of(&self.action_of(symbol), previous, f64::from(worst.probability), fleet)
+        } else {
+            self.transition(lead.action, step.previous, step.order.probability, step.fleet_probability)
+        };
         Some(Said {
             detector: Detector::Sequence,
             risk_event_type: RiskEventType::UnusualActionSequence,
             observed: step.order.drift / 100.0,
-            expected_type: usual_type / 100.0,
+            expected_agent: None,
+            expected_type: Some(usual_type / 100.0),
             expected_fleet: Some(usual_fleet / 100.0),
             unit: "bits of surprise a call beyond what is usual".to_owned(),
-            sentence: format!("the order of actions has drifted from that of its type; last, {last}"),
+            sentence: format!(
+                "the order of actions has drifted from that of its type; most surprising, {most}"
+            ),
         })
     }
 
@@ -144,7 +248,8 @@ impl Moment<'_, '_> {
             detector: Detector::Sequence,
             risk_event_type: RiskEventType::AgentLoop,
             observed: order.loop_bits,
-            expected_type: usual_type,
+            expected_agent: None,
+            expected_type: Some(usual_type),
             expected_fleet: Some(usual_fleet),
             unit: "bits of surprise of the loop's calls together".to_owned(),
             sentence: format!(
@@ -154,33 +259,38 @@ impl Moment<'_, '_> {
         })
     }
 
-    /// Counts: calls in a window, refusals.
-    fn counts_said(&self, lead: &Lead<'_>) -> Option<Said> {
-        let habits = self.version.baselines.habits(self.own);
-        Some(if lead.family == Family::Bursts {
-            let (bits, rate) = lead.frequency.as_ref()?;
-            let told = frequency::explain(bits, &habits.rate_priors, rate);
-            Said {
-                detector: Detector::Frequency,
-                risk_event_type: RiskEventType::RequestSpike,
-                observed: told.observed,
-                expected_type: told.expected_of_type,
-                expected_fleet: None,
-                unit: format!("calls in {} minutes", told.minutes),
-                sentence: told.sentence,
-            }
-        } else {
-            let told = failure::explain(lead.failure.as_ref()?, &habits.failure_prior);
-            Said {
-                detector: Detector::Failure,
-                risk_event_type: RiskEventType::FailedAccessAttempt,
-                observed: told.observed,
-                expected_type: told.expected_of_type,
-                expected_fleet: None,
-                unit: "refusals".to_owned(),
-                sentence: told.sentence,
-            }
-        })
+    /// Calls in a window.
+    fn burst_said(&self, bits: &FrequencyBits, rate: &Rate) -> Said {
+        let told = frequency::explain(bits, self.version.baselines.habits(self.own), self.agents(), rate);
+        Said {
+            detector: Detector::Frequency,
+            risk_event_type: RiskEventType::RequestSpike,
+            observed: told.observed,
+            expected_agent: Some(told.expected),
+            expected_type: told.expected_of_type,
+            expected_fleet: None,
+            unit: format!("calls in {} minutes", told.minutes),
+            sentence: told.sentence,
+        }
+    }
+
+    fn refusals_said(&self, bits: &FailureBits) -> Said {
+        let told = failure::explain(bits, self.version.baselines.habits(self.own), self.agents());
+        Said {
+            detector: Detector::Failure,
+            risk_event_type: RiskEventType::FailedAccessAttempt,
+            observed: told.observed,
+            expected_agent: Some(told.expected),
+            expected_type: told.expected_of_type,
+            expected_fleet: None,
+            unit: "refusals".to_owned(),
+            sentence: told.sentence,
+        }
+    }
+
+    /// How many agents of the type were counted.
+    fn agents(&self) -> f64 {
+        self.own.map_or(0.0, |own| own.agent_count)
     }
 
     /// Keys that are new to the agent: one, or many within an hour.
@@ -189,7 +299,10 @@ impl Moment<'_, '_> {
         let (risk_event_type, sentence) = match novelty.enumeration {
             Some((new, used)) => (
                 RiskEventType::MassEnumeration,
-                format!("{new} of the {used} resources it used within the hour were new to it"),
+                format!(
+                    "{new} of the {used} resources it used within the hour were new to it{}",
+                    among(lead)
+                ),
             ),
             None => self.newest_key(lead)?,
         };
@@ -197,7 +310,8 @@ impl Moment<'_, '_> {
             detector: Detector::Access,
             risk_event_type,
             observed: novelty.bits,
-            expected_type: usual_type,
+            expected_agent: None,
+            expected_type: Some(usual_type),
             expected_fleet: Some(usual_fleet),
             unit: "bits of surprise".to_owned(),
             sentence,
@@ -206,11 +320,11 @@ impl Moment<'_, '_> {
 
     /// The key of the lead's call that is newest to the agent: the kind of risk, and who ever used it.
     fn newest_key(&self, lead: &Lead<'_>) -> Option<(RiskEventType, String)> {
-        let NewKey { space, resource, users, .. } = lead.new?.strongest?;
+        let NewKey { space, users, .. } = lead.new?.strongest?;
         let action = self.action(lead.action);
         let what = match space {
             KeySpace::Resource => {
-                let name = resource.map(shown);
+                let name = lead.resource.map(shown);
                 name.map_or_else(|| "its resource".to_owned(), |name| format!("resource {name}"))
             }
             KeySpace::Action => format!("action {action}"),
@@ -219,20 +333,20 @@ impl Moment<'_, '_> {
         Some((kind_of_key(space), format!("{what}: {}", self.users(users))))
     }
 
-    fn transition(&self, action: Key, step: &Step) -> String {
-        let before = if step.previous == sequence::START {
-            "at the start".to_owned()
-        } else {
-            self.vocabulary.symbol_action(step.previous).map_or_else(
-                || "after an action whose name was not kept".to_owned(),
-                |name| format!("after {}", shown(name)),
-            )
+    fn transition(&self, action: Key, previous: Key, of_type: f64, of_fleet: f64) -> String {
+        self.transition_of(&self.action(action), previous, of_type, of_fleet)
+    }
+
+    /// * `action`: its name as it may be shown.
+    fn transition_of(&self, action: &str, previous: Key, of_type: f64, of_fleet: f64) -> String {
+        let before = match previous {
+            sequence::START => "at the start".to_owned(),
+            previous => format!("after {}", self.action_of(previous)),
         };
         format!(
-            "{} {before} is expected in {} of such places for its type, {} in the fleet",
-            self.action(action),
-            percent(step.order.probability.max(self.least_supported())),
-            percent(step.fleet_probability.max(self.least_supported())),
+            "{action} {before} is expected in {} of such places for its type, {} in the fleet",
+            percent(of_type.max(self.least_supported())),
+            percent(of_fleet.max(self.least_supported())),
         )
     }
 
@@ -291,6 +405,60 @@ fn kind_of_key(space: KeySpace) -> RiskEventType {
         KeySpace::Action => RiskEventType::UnfamiliarToolUse,
         KeySpace::Destination => RiskEventType::UnfamiliarDestination,
     }
+}
+
+/// Whether an hour is judged by it, and not a session.
+fn is_of_hours(family: Family) -> bool {
+    UnitKind::Hour.families().contains(&family)
+}
+
+/// ", such as `a`, `b`": resources that a lead names.
+fn among(lead: &Lead<'_>) -> String {
+    let names: Vec<String> = lead.resource.iter().chain(&lead.before).map(|name| shown(name)).collect();
+    if names.is_empty() { String::new() } else { format!(", such as {}", names.join(", ")) }
+}
+
+/// What a family is about, where no call can be named.
+pub(in crate::engine) fn in_general(family: Family) -> Option<(Detector, RiskEventType, &'static str)> {
+    Some(match family {
+        Family::CallContent => (
+            Detector::Provenance,
+            RiskEventType::UntrustedArgumentOrigin,
+            "values in its calls came from free text and were not anchored in the request, more than is usual",
+        ),
+        Family::ToolValues => (
+            Detector::Provenance,
+            RiskEventType::UntrustedArgumentOrigin,
+            "values in its calls came from tools and not from the user, more than is usual",
+        ),
+        Family::BareContent => (
+            Detector::Access,
+            RiskEventType::UnfamiliarToolUse,
+            "what its calls hold is newer or rarer than is usual",
+        ),
+        Family::Order => (
+            Detector::Sequence,
+            RiskEventType::UnusualActionSequence,
+            "the order of actions strays from that of its type",
+        ),
+        Family::Loops => (
+            Detector::Sequence,
+            RiskEventType::AgentLoop,
+            "it repeats the same few actions more than is usual",
+        ),
+        Family::Novelty => (
+            Detector::Access,
+            RiskEventType::UnfamiliarResourceAccess,
+            "it used what was new to it, more than is usual",
+        ),
+        Family::Bursts => {
+            (Detector::Frequency, RiskEventType::RequestSpike, "it called more often than is usual")
+        }
+        Family::Failure => {
+            (Detector::Failure, RiskEventType::FailedAccessAttempt, "it was refused more often than is usual")
+        }
+        Family::Rules | Family::Verdict | Family::Registry | Family::Fleet => return None,
+    })
 }
 
 fn origin_sentence(name: &str, action: &str, argument: &LeadArgument, from: Option<(String, u32)>) -> String {

@@ -53,7 +53,7 @@ fn of_alert(alert: &Alert) -> String {
         || ("–".to_owned(), "–".to_owned()),
         |finding| {
             let seen = format!("{} {}", figure(finding.observed), escaped(&finding.unit));
-            (seen, figure(finding.expected_type))
+            (seen, finding.expected_type.map_or_else(|| "–".to_owned(), figure))
         },
     );
     format!(

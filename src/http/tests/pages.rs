@@ -11,7 +11,7 @@ fn the_page_of_an_agent_shows_what_was_seen_beside_what_is_usual_and_its_levels(
         serde_json::from_str(include_str!("../../../tests/data/outputs/alert.json")).unwrap();
     alert.subject.id = "mailer/1".to_owned();
     alert.findings[0].observed = 412.0;
-    alert.findings[0].expected_type = 0.25;
+    alert.findings[0].expected_type = Some(0.25);
     alert.findings[0].unit = "<calls>".to_owned();
     lookup.take_alert(&serde_json::to_vec(&alert).unwrap()).unwrap();
     lookup.read_until(now_ms());

@@ -107,6 +107,15 @@ impl Moments {
         as_votes(self.votes)
     }
 
+    /// Mean rate of its members, as they said; none while fewer than five of them did. Events a window.
+    ///
+    /// * `members`: how many different ones there are (a member votes every day).
+    pub fn mean(&self, members: f64) -> Option<f64> {
+        // Five votes have faded a little by the next day.
+        let enough = members >= FEWEST_MEMBERS && self.votes() >= 0.9 * FEWEST_MEMBERS;
+        enough.then(|| self.rates.value() / self.votes())
+    }
+
     /// What is to be believed of one more member.
     ///
     /// * `members`: how many different ones have voted (a member votes every day);

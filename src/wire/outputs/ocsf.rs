@@ -286,7 +286,8 @@ fn analysis(seen: &Observation, identity: &str, agent_type: &str) -> Value {
             "observations": observations,
         })
     };
-    let mut usual = vec![json!({ "value": seen.expected_type.to_string() })];
+    let of_type = seen.expected_type.map_or_else(|| "unknown".to_owned(), |usual| usual.to_string());
+    let mut usual = vec![json!({ "value": of_type })];
     usual.extend(seen.expected_fleet.map(|fleet| json!({ "value": fleet.to_string() })));
     let mut usual = of(usual.into());
     // What is usual is no pattern that was observed.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::alert::{Counterfactual, Evidence, JudgedUnder, Maturity, SCHEMA, Share, Subject};
 use crate::finding::{Detector, Family, RiskEventType};
+use crate::risk::Level;
 use expect_test::expect;
 
 fn alert() -> Alert {
@@ -17,6 +18,7 @@ fn alert() -> Alert {
         tenant: Some("contoso".to_owned()),
         agent_type: "mail-helper".to_owned(),
         session_id: Some("s-4711".to_owned()),
+        level: Some(Level::Medium),
         risk_event_type: RiskEventType::UntrustedArgumentOrigin,
         owasp: vec!["ASI01".to_owned()],
         atlas: vec!["AML.T0051.001".to_owned(), "AML.T0053".to_owned()],
@@ -40,7 +42,8 @@ fn alert() -> Alert {
             risk_event_type: RiskEventType::UntrustedArgumentOrigin,
             p: 0.000_16,
             observed: 1.0,
-            expected_type: 0.0213,
+            expected_agent: None,
+            expected_type: Some(0.0213),
             expected_fleet: Some(0.000_021),
             unit: "share of `send_email` calls whose `to` has this origin".to_owned(),
             sentence: "`to` of `send_email` came from free text in `read_inbox`, call 3, and was never \
@@ -65,6 +68,7 @@ fn alert() -> Alert {
             config: "0123456789ab".to_owned(),
         },
         evidence: vec![Evidence {
+            resources: vec!["inbox/7".to_owned()],
             event_id: Some("e-17".to_owned()),
             time: at("2026-01-22T18:50:59.040Z"),
             action: "send_email".to_owned(),
@@ -89,10 +93,10 @@ fn an_alert_reads_like_this() {
           tenant    contoso
           where     session s-4711
           risk      untrustedArgumentOrigin
+          level     medium (held by this alert; settings may publish a lower one)
           OWASP     ASI01
           ATLAS     AML.T0051.001, AML.T0053
-          how rare  1 in 4,300 sessions of its type look like this (p = 0.00023, 14.3 bits); alerts open at
-                    1 in 1,000
+          how rare  1 in 4,300 sessions of its type look like this (p = 0.00023); alerts open at 1 in 1,000
 
         What was seen
           1. `to` of `send_email` came from free text in `read_inbox`, call 3, and was never anchored in the
@@ -112,11 +116,18 @@ fn an_alert_reads_like_this() {
         How much is known
           agent     young, 412 events
           type      214 agents, 3,417 sessions and hours; own calibration
-          judged by baseline 24, configuration 0123456789ab, at 2026-01-22 18:50:59.040 UTC
+          judged by baseline 24, configuration 0123456789ab
 
         Evidence
-          call 4 at 2026-01-22 18:50:59.040 UTC: send_email (line 18233 of input 0, event e-17;
-          call_content)
+          2026-01-22 18:50:59.040 UTC: send_email (line 18233 of input 0, event e-17; call_content: call 4
+          of its session)
+            resources, as the agent named them: `inbox/7`
+
+        What to do
+          Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
+          Then say what it was:
+          tiltmeter verdict --tenant contoso --by YOU mail-helper-7 VERDICT
+          VERDICT: confirm_compromised|confirm_safe|dismiss|accept
     "#]]
     .assert_eq(&render(&alert(), 0, &Style::PLAIN));
 }
@@ -152,13 +163,19 @@ fn a_sparse_alert_leaves_nothing_dangling() {
           agent     mail-helper-7, of type mail-helper
           where     over one hour
           risk      untrustedArgumentOrigin
-          how rare  1 in 4,300 hours of its type look like this (p = 0.00023, 14.3 bits); alerts open at 1
-                    in 1,000
+          level     medium (held by this alert; settings may publish a lower one)
+          how rare  1 in 4,300 hours of its type look like this (p = 0.00023); alerts open at 1 in 1,000
 
         How much is known
           agent     young, 412 events
           type      214 agents, 3,417 sessions and hours; own calibration
-          judged by baseline 24, configuration 0123456789ab, at 2026-01-22 18:50:59.040 UTC
+          judged by baseline 24, configuration 0123456789ab
+
+        What to do
+          Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
+          Then say what it was:
+          tiltmeter verdict --by YOU mail-helper-7 VERDICT
+          VERDICT: confirm_compromised|confirm_safe|dismiss|accept
     "#]]
     .assert_eq(&render(&sparse, 2, &Style::PLAIN));
 }
@@ -187,6 +204,7 @@ fn hostile_text_neither_moves_the_cursor_nor_breaks_the_width() {
     }
     for event in &mut alert.evidence {
         event.action = hostile.clone();
+        event.resources = vec![hostile.clone()];
         event.event_id = Some(hostile.clone());
     }
     alert.counterfactual.as_mut().unwrap().replaced = hostile;
@@ -196,6 +214,47 @@ fn hostile_text_neither_moves_the_cursor_nor_breaks_the_width() {
         assert!(line.chars().count() <= WIDTH, "{line}");
     }
     assert!(text.contains("\\u{1b}[2J\\u{d}\\u{a}\\u{202e}evil"), "{text}");
+}
+
+#[test]
+fn a_command_takes_any_name_and_runs_none() {
+    for (name, written) in [
+        ("mail-helper-7", "mail-helper-7"),
+        ("mail helper; rm", "'mail helper; rm'"),
+        ("$(rm)", "'$(rm)'"),
+        ("it's", "AGENT"),
+        ("--to=x", "AGENT"),
+        ("a\u{1b}[2J", "AGENT"),
+        ("", "AGENT"),
+    ] {
+        assert_eq!(argument(name, "AGENT"), written);
+    }
+}
+
+#[test]
+fn where_no_single_thing_ends_the_alert_it_says_so() {
+    let mut alert = alert();
+    alert.counterfactual.as_mut().unwrap().still_alerts = true;
+    assert!(render(&alert, 0, &Style::PLAIN).contains("No single thing explains it"));
+}
+
+#[test]
+fn what_is_usual_for_a_type_is_not_made_up() {
+    let mut alert = alert();
+    alert.findings[0].expected_type = None;
+    alert.findings[0].expected_agent = Some(2.3);
+    let page = render(&alert, 0, &Style::PLAIN);
+    assert!(page.contains("usual for it 2.3, for its type not known yet"), "{page}");
+}
+
+#[test]
+fn one_event_is_told_once_with_the_count_that_its_place_belongs_to() {
+    let mut alert = alert();
+    let of_hour = Evidence { family: Family::Novelty, call: 12, ..alert.evidence[0].clone() };
+    alert.evidence.push(of_hour);
+    let page = render(&alert, 0, &Style::PLAIN).replace("\n  ", " ");
+    assert!(page.contains("call_content: call 4 of its session; novelty: call 12 of its hour"), "{page}");
+    assert_eq!(page.matches("event e-17").count(), 1, "{page}");
 }
 
 #[test]
