@@ -157,7 +157,7 @@ fn a_judgement_is_told_in_one_sentence() {
     }
     rate.count(1000 * WINDOW_MS, 212, &priors);
     let judged = judge(&priors, &rate);
-    let mut habits = Habits { rate_priors: priors.clone(), ..Habits::default() };
+    let mut habits = Habits { rate_priors: priors, ..Habits::default() };
     let unknown = explain(&judged, &habits, 7.0, &rate);
     assert_eq!(unknown.sentence, "212 calls in 5 minutes; 14 are usual for it, not known yet for its type");
     assert_eq!(unknown.expected_of_type, None);
