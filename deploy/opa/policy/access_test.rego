@@ -139,6 +139,21 @@ test_a_level_of_a_newer_version_asks_for_a_person if {
 	decided(at("severe"), 1, {}).decision == "step_up"
 }
 
+test_no_two_agents_share_a_key if {
+	every told in [
+		{"agent": {"id": "b/c", "tenant": "a"}, "key": "a/b/c"},
+		{"agent": {"id": "c", "tenant": "a/b"}, "key": "a%2Fb/c"},
+		{"agent": {"id": "a/b/c"}, "key": "/a/b/c"},
+	] {
+		decision := access.decision with input as {"agent": told.agent, "tool_call": {"tool": "x"}}
+			with data.tiltmeter_feed.risk as {told.key: record("high", "ok")}
+			with data.tiltmeter_feed.heartbeat as heartbeat
+			with data.tiltmeter.settings as {}
+			with time.now_ns as evening
+		decision.decision == "deny"
+	}
+}
+
 test_a_tenant_s_agent_is_another_agent if {
 	decision := access.decision with input as {"agent": {"id": "mail-helper-7", "tenant": "acme"}, "tool_call": {"tool": "x"}}
 		with data.tiltmeter_feed.risk as {"acme/mail-helper-7": record("high", "ok"), "mail-helper-7": record("none", "ok")}

@@ -333,7 +333,32 @@ impl Deployment {
         self.read_named(&self.topic(topic))
     }
 
-    /// The same for a topic by its name.
+    /// Partition and offset of each record with a key, of transactions that were aborted too.
+    fn written(&self, topic: Topic, key: &[u8]) -> Vec<(i32, i64)> {
+        let all: BaseConsumer =
+            self.clients("reader").reader(Isolation::Uncommitted).unwrap().create().unwrap();
+        let name = self.topic(topic);
+        let about = all.fetch_metadata(Some(&name), PATIENCE).unwrap();
+        let mut from = TopicPartitionList::new();
+        for partition in about.topics()[0].partitions() {
+            from.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
+        }
+        all.assign(&from).unwrap();
+        let (mut found, mut ended) = (Vec::new(), BTreeSet::new());
+        while ended.len() < from.count() {
+            match all.poll(PATIENCE).unwrap() {
+                Ok(record) if record.key() == Some(key) => found.push((record.partition(), record.offset())),
+                Ok(_) => {}
+                Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => {
+                    ended.insert(partition);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        found
+    }
+
+    /// All records of a topic by its name, in the order of their offsets.
     pub fn read_named(&self, name: &str) -> Vec<Record> {
         let reader = |isolation| -> BaseConsumer {
             self.clients("reader").reader(isolation).unwrap().create().unwrap()
@@ -481,7 +506,13 @@ impl Deployment {
         let missing: Vec<_> = expected
             .keys()
             .filter(|key| !told.contains_key(*key))
-            .map(|(topic, key)| format!("{topic:?} {}", String::from_utf8_lossy(key)))
+            .map(|(topic, key)| {
+                let there = self.written(*topic, key);
+                format!(
+                    "{topic:?} {} (written, committed or not, at {there:?})",
+                    String::from_utf8_lossy(key)
+                )
+            })
             .collect();
         assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), expected.len());
         for (key, expected) in &expected {
