@@ -22,7 +22,7 @@ static COUNTING: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const ALLOWED: f64 = 0.003;
 
 /// The same day comes so often before allocations are counted. Memory of units is used again and again, and it takes some
-/// days until each piece of it has met a long session: .0020 allocations an event are left on the sixth day.
+/// days until each piece of it has met a long session: .0025 allocations an event are left on the sixth day.
 const WARM_UP_DAYS: i64 = 5;
 
 /// A day of a fleet without attacks. It has false alerts, and an alert is made of text.

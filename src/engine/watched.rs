@@ -82,7 +82,7 @@ pub struct Watched {
 pub struct OpenAlert {
     /// Its id.
     pub id: String,
-    /// Its family: an agent has at most one open alert a family.
+    /// Its family. Of one family there is at most one open alert, those of rules, the registry and silence apart.
     pub family: Family,
     /// When it was opened.
     pub opened: EventTime,
