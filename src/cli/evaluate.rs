@@ -109,10 +109,14 @@ impl Evaluate {
         };
         let read = |files| read(files, &self.source, &key);
         let (baseline, test) = (read(&self.baseline)?, read(&self.test)?);
-        for (what, files, events) in
-            [("--baseline", &self.baseline, &baseline), ("--test", &self.test, &test)]
-        {
-            if events.is_empty() {
+        // A file of nothing is a choice: to be judged by what is shipped. One of which nothing can be used is a mistake.
+        let is_nothing = |file: &PathBuf| std::fs::metadata(file).is_ok_and(|about| about.len() == 0);
+        let learns_nothing = self.baseline.iter().all(is_nothing);
+        for (what, files, is_missing) in [
+            ("--baseline", &self.baseline, baseline.is_empty() && !learns_nothing),
+            ("--test", &self.test, test.is_empty()),
+        ] {
+            if is_missing {
                 let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
                 eprintln!(
                     "tiltmeter: there is no event in {what} {}, so there is nothing to report; `tiltmeter check` says what is \

@@ -187,13 +187,16 @@ fn input_without_a_single_event_is_no_all_clear() {
     let (code, _, err) = run(at, &["detect", "other"]);
     assert!(code == 65 && err.contains("no line could be used") && err.contains("--source"), "{code} {err}");
     assert_eq!(run(at, &["detect", "empty"]).0, 0);
-    for (baseline, test) in [("empty", "other"), ("other", "empty")] {
+    write(at, "events", &fleet(at));
+    for (baseline, test, missing) in
+        [("empty", "other", "--test"), ("other", "events", "--baseline"), ("events", "empty", "--test")]
+    {
         let (code, out, err) = run(at, &["evaluate", "--baseline", baseline, "--test", test]);
-        assert!(
-            code == 65 && out.is_empty() && err.contains("there is no event in --baseline"),
-            "{code} {err}"
-        );
+        let told = format!("there is no event in {missing} ");
+        assert!(code == 65 && out.is_empty() && err.contains(&told), "{code} {err}");
     }
+    let (code, out, err) = run(at, &["evaluate", "--baseline", "empty", "--test", "events"]);
+    assert!(code == 0 && out.contains("units"), "judged by what is shipped: {code} {err}");
 }
 
 #[test]
