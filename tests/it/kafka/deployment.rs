@@ -337,25 +337,10 @@ impl Deployment {
     fn written(&self, topic: Topic, key: &[u8]) -> Vec<(i32, i64)> {
         let all: BaseConsumer =
             self.clients("reader").reader(Isolation::Uncommitted).unwrap().create().unwrap();
-        let name = self.topic(topic);
-        let about = all.fetch_metadata(Some(&name), PATIENCE).unwrap();
-        let mut from = TopicPartitionList::new();
-        for partition in about.topics()[0].partitions() {
-            from.add_partition_offset(&name, partition.id(), Offset::Beginning).unwrap();
-        }
-        all.assign(&from).unwrap();
-        let (mut found, mut ended) = (Vec::new(), BTreeSet::new());
-        while ended.len() < from.count() {
-            match all.poll(PATIENCE).unwrap() {
-                Ok(record) if record.key() == Some(key) => found.push((record.partition(), record.offset())),
-                Ok(_) => {}
-                Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => {
-                    ended.insert(partition);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        found
+        let (name, with_key) = (self.topic(topic), |record: &Record| record.3 == key);
+        let partitions = all.fetch_metadata(Some(&name), PATIENCE).unwrap().topics()[0].partitions().len();
+        let found = read_to_its_end(&all, &name, partitions).into_iter().filter(with_key);
+        found.map(|record| (record.0, record.1)).collect()
     }
 
     /// All records of a topic by its name, in the order of their offsets.
@@ -388,29 +373,7 @@ impl Deployment {
                 assert!(Instant::now() < until, "a transaction on {name} does not end");
             }
         }
-        let mut from = TopicPartitionList::new();
-        for partition in 0..partitions as i32 {
-            from.add_partition_offset(name, partition, Offset::Beginning).unwrap();
-        }
-        reader.assign(&from).unwrap();
-        let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
-        while ended.len() < partitions {
-            match reader.poll(PATIENCE).unwrap() {
-                Ok(record) => records.push((
-                    record.partition(),
-                    record.offset(),
-                    record.timestamp().to_millis().unwrap_or_default(),
-                    record.key().unwrap_or_default().to_vec(),
-                    record.payload().map(<[u8]>::to_vec),
-                )),
-                Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => {
-                    ended.insert(partition);
-                }
-                Err(error) => panic!("{error}"),
-            }
-        }
-        records.sort_by_key(|(partition, offset, ..)| (*partition, *offset));
-        records
+        read_to_its_end(&reader, name, partitions)
     }
 
     /// What one run without failures tells, given the pins that the service decided on: records by topic and key.
@@ -605,4 +568,31 @@ pub fn events(count: usize, agents: u32) -> Vec<(String, EventTime, Vec<u8>)> {
             (simulated.event.agent_id.to_string(), simulated.event.time, value)
         })
         .collect()
+}
+
+/// All records of a topic that a reader is shown, in the order of their offsets.
+fn read_to_its_end(reader: &BaseConsumer, name: &str, partitions: usize) -> Vec<Record> {
+    let mut from = TopicPartitionList::new();
+    for partition in 0..partitions as i32 {
+        from.add_partition_offset(name, partition, Offset::Beginning).unwrap();
+    }
+    reader.assign(&from).unwrap();
+    let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
+    while ended.len() < partitions {
+        match reader.poll(PATIENCE).unwrap() {
+            Ok(record) => records.push((
+                record.partition(),
+                record.offset(),
+                record.timestamp().to_millis().unwrap_or_default(),
+                record.key().unwrap_or_default().to_vec(),
+                record.payload().map(<[u8]>::to_vec),
+            )),
+            Err(rdkafka::error::KafkaError::PartitionEOF(partition)) => {
+                ended.insert(partition);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    records.sort_by_key(|(partition, offset, ..)| (*partition, *offset));
+    records
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tiltmeter::kafka::settings::Topic;
+use tiltmeter::partition::risk_key;
 
 use super::deployment::{Deployment, events};
 use super::rig::{left_out, shared};
@@ -150,7 +151,7 @@ fn an_attack_is_refused_a_verdict_lets_pass_and_nothing_is_released_by_silence()
     deployment.produce(&attack(AGENT));
     let is_high = || {
         let records = deployment.read(Topic::Risk);
-        let last = records.iter().rev().find(|(_, _, _, key, _)| key == AGENT.as_bytes());
+        let last = records.iter().rev().find(|(_, _, _, key, _)| *key == risk_key(None, AGENT).into_bytes());
         last.and_then(|record| record.4.as_deref())
             .is_some_and(|value| serde_json::from_slice::<Value>(value).unwrap()["level"] == "high")
     };

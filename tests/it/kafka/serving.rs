@@ -9,6 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use tiltmeter::kafka::settings::Topic;
+use tiltmeter::partition::risk_key;
 use tiltmeter::time::EventTime;
 
 use super::deployment::{Deployment, events};
@@ -94,7 +95,8 @@ fn with_decoy(count: usize) -> Vec<(String, EventTime, Vec<u8>)> {
 /// What the topic of risk says of an agent last.
 fn on_topic(deployment: &Deployment) -> Value {
     let records = deployment.read(Topic::Risk);
-    let last = records.iter().rev().find(|(_, _, _, key, _)| key == AGENT.as_bytes()).unwrap();
+    let last =
+        records.iter().rev().find(|(_, _, _, key, _)| *key == risk_key(None, AGENT).into_bytes()).unwrap();
     serde_json::from_slice(last.4.as_ref().unwrap()).unwrap()
 }
 
