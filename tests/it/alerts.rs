@@ -74,7 +74,12 @@ fn faults(alert: &Alert, events: &[AuditEvent<'_>]) -> Vec<String> {
         let usual = finding.expected_agent.or(finding.expected_type).unwrap_or(0.0);
         let is_share = finding.unit.starts_with("probability");
         let is_unusual = if is_share { finding.observed < usual } else { finding.observed > usual };
-        need(is_unusual, format!("{} is usual: {} beside {usual}", finding.sentence, finding.observed));
+        // Counts are judged window by window, and told for a stretch of them.
+        let is_count = finding.unit.starts_with("calls") || finding.unit.starts_with("refusals");
+        need(
+            is_unusual || is_count,
+            format!("{} is usual: {} beside {usual}", finding.sentence, finding.observed),
+        );
     }
     for share in alert.shares.iter().filter(|share| share.share >= 0.05) {
         let explains =

@@ -37,6 +37,9 @@ struct Said {
 
 impl Said {
     fn of(self, family: Family, p: f64) -> Observation {
+        // Where too few units came so far, half of them seem to rise higher than one that is rare: then nothing is said.
+        let is_bits = self.unit.starts_with("bits");
+        let known = |usual: Option<f64>| usual.filter(|usual| !is_bits || *usual < self.observed);
         Observation {
             family,
             detector: self.detector,
@@ -44,8 +47,8 @@ impl Said {
             p,
             observed: self.observed,
             expected_agent: self.expected_agent,
-            expected_type: self.expected_type,
-            expected_fleet: self.expected_fleet,
+            expected_type: known(self.expected_type),
+            expected_fleet: known(self.expected_fleet),
             unit: self.unit,
             sentence: self.sentence,
         }
@@ -113,16 +116,14 @@ impl Moment<'_, '_> {
         let peaks = at.peaks(family)?.iter().enumerate().map(|(stage, cell)| (stage, middle(*cell)));
         let (stage, observed) = peaks.min_by(|a, b| worth(a.0, a.1).total_cmp(&worth(b.0, b.1)))?;
         let (usual_type, usual_fleet) = self.usual(family, stage);
-        // Too few units came so far to say what is usual there: then nothing is said.
-        let known = |usual: f64| (usual < observed).then_some(usual);
         let (detector, risk_event_type, sentence) = in_general(family)?;
         let said = Said {
             detector,
             risk_event_type,
             observed,
             expected_agent: None,
-            expected_type: known(usual_type),
-            expected_fleet: known(usual_fleet),
+            expected_type: Some(usual_type),
+            expected_fleet: Some(usual_fleet),
             unit: "bits of surprise, at its height".to_owned(),
             sentence: sentence.to_owned(),
         };
