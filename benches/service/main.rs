@@ -207,6 +207,9 @@ fn producer(brokers: &str) -> BaseProducer {
         .set("bootstrap.servers", brokers)
         .set("partitioner", "murmur2_random")
         .set("linger.ms", "1")
+        // As Java's producers do: the broker takes one request of a connection at a time, so that thousands of tiny ones
+        // would wait in front of it.
+        .set("enable.idempotence", "true")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", "1000000")
         .create()
