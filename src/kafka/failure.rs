@@ -98,6 +98,12 @@ impl Failure {
         Self { next: Next::Retry, cause: Cause::Trouble, text }
     }
 
+    /// The same of what had begun: what was right then may be right again, and whoever starts it anew finds out.
+    pub fn after_start(self) -> Self {
+        let cause = if self.cause == Cause::SetUp { Cause::Trouble } else { self.cause };
+        Self { cause, ..self }
+    }
+
     /// Exit status of a command that ends with it: 64 something is to be mended, 69 no broker answers, 77 it does not
     /// let us, 75 try again (all of sysexits.h).
     pub fn exit_code(&self) -> u8 {
@@ -282,6 +288,15 @@ mod tests {
         let failure = Failure::new("read x", &KafkaError::MetadataFetch(Code::UnknownTopic), wrong.as_ref());
         assert_eq!((failure.next, failure.exit_code()), (Next::Mend, 64));
         assert!(!failure.to_string().contains("SASL"), "an old trouble explains nothing new: {failure}");
+    }
+
+    #[test]
+    fn only_what_never_began_ends_with_the_code_after_which_nobody_starts_it_again() {
+        let missing = Failure::set_up("a password cannot be read".to_owned());
+        assert_eq!(missing.clone().exit_code(), 64);
+        assert_eq!(missing.after_start().exit_code(), 75);
+        let refused = KafkaError::MetadataFetch(Code::Authentication);
+        assert_eq!(Failure::new("read x", &refused, None).after_start().exit_code(), 77);
     }
 
     #[test]

@@ -198,8 +198,8 @@ metrics! {
     /// Records of a source, or parts of them, that could not be translated.
     source_refusals: IntCounterVec = "tiltmeter_source_refusals_total", ["topic", "reason"];
 
-    /// Alerts and levels that sinks and webhooks (NAME/TOPIC) told: `sent`, `left_out` (no place in the format, refused, more
-    /// than a day old), and `failed` tries of webhooks, which are made again.
+    /// Alerts and levels that sinks and webhooks (NAME/TOPIC) told: `sent`, `left_out` (no place in the format, refused, an
+    /// alert more than a day old), and what `failed` and is tried again: tries of webhooks, and reading or writing Kafka.
     forwarded: IntCounterVec = "tiltmeter_forwarded_total", ["to", "fate"];
     /// How long ago the record was written that a sink or webhook is at, as of when it was last tried. Seconds.
     forward_lag: GaugeVec = "tiltmeter_forward_lag_seconds", ["to"];

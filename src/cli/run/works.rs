@@ -80,14 +80,14 @@ impl Works {
     ///
     /// # Errors
     ///
-    /// The first failure of one.
+    /// The first failure of one; none asks for a person alone, because all had begun.
     pub fn stop(self) -> Result<(), Failure> {
         let Self { service, beside } = self;
         // One after the other would take several times what a stop may take.
         thread::scope(|scope| {
             let others = scope.spawn(|| beside.stop());
             let stopped = service.stop();
-            stopped.and(others.join().unwrap_or(Ok(())))
+            stopped.and(others.join().unwrap_or(Ok(()))).map_err(Failure::after_start)
         })
     }
 }

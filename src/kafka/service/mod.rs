@@ -335,7 +335,7 @@ impl Service {
                 continue;
             }
             let ended = thread.join().unwrap_or_else(|_| {
-                Err(Failure::set_up(
+                Err(Failure::passing(
                     "a thread of the service ended in a panic; please report what was printed".to_owned(),
                 ))
             });

@@ -65,6 +65,9 @@ pub(super) trait Work: Send + 'static {
     /// * `_records`: taken since the last time.
     fn written(&mut self, _records: usize, _outputs: &[Outgoing]) {}
 
+    /// Something failed, and everything is made anew.
+    fn failed(&mut self) {}
+
     /// What is to be written besides. Asked again and again, but not while partitions change hands.
     fn more(&mut self) -> Vec<Outgoing> {
         Vec::new()
@@ -131,7 +134,7 @@ impl Relay {
             }
             if thread.join().is_err() {
                 let text = format!("{} ended in a panic; please report what was printed", self.what);
-                ended = Err(Failure::set_up(text));
+                ended = Err(Failure::passing(text));
             }
         }
         ended
@@ -171,11 +174,13 @@ fn run<W: Work>(place: &Place, work: impl Fn() -> W) {
     let mut wait = BACK_OFF.0;
     loop {
         let began = Instant::now();
-        let ended = session(place, work());
+        let mut work = work();
+        let ended = session(place, &mut work);
         let Err(failure) = ended else { return };
         if place.stops() {
             return;
         }
+        work.failed();
         // Detection goes on meanwhile: it must not end because a topic is gone.
         let severity = if failure.next == Next::Mend { Severity::Error } else { Severity::Warning };
         place.clients.say(severity, &format!("{}: {failure}; it is tried again", place.topic));
@@ -190,7 +195,7 @@ fn run<W: Work>(place: &Place, work: impl Fn() -> W) {
     }
 }
 
-fn session<W: Work>(place: &Place, work: W) -> Result<(), Failure> {
+fn session<W: Work>(place: &Place, work: &mut W) -> Result<(), Failure> {
     let Place { clients, number, topic, .. } = place;
     let config = clients.producer(*number)?;
     let writer = Writer::new(clients, &config, || place.stops())?;
@@ -217,7 +222,7 @@ fn session<W: Work>(place: &Place, work: W) -> Result<(), Failure> {
 /// A consumer and a producer, as long as nothing fails.
 struct Session<'s, W> {
     place: &'s Place,
-    work: W,
+    work: &'s mut W,
     consumer: BaseConsumer<Membership>,
     writer: Writer,
     /// The next record of each partition of which one was taken.

@@ -120,6 +120,10 @@ impl Work for Telling {
         Ok(())
     }
 
+    fn failed(&mut self) {
+        self.forwarded.count(Fate::Failed, 1);
+    }
+
     fn written(&mut self, _: usize, outputs: &[Outgoing]) {
         self.forwarded.count(Fate::Sent, outputs.len() as u64);
         self.forwarded.count(Fate::LeftOut, std::mem::take(&mut self.refused));

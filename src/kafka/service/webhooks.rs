@@ -3,8 +3,8 @@
 //! Knows requests and answers, and what to do about each. Must not hold up anybody: each webhook reads in a group of its own,
 //! on threads of its own. Must not know how a format is written.
 //!
-//! A message is sent in the order of its key until it is taken, refused for good, or a day old: then it is left out, and that
-//! is said. The position is committed after each message, so that one may be sent again after a crash, under the same id.
+//! A message is sent in the order of its key until it is taken or refused for good; an alert also until it is a day old: then
+//! it is left out, and that is said. A level is told however old it is, because it may be the last for long. The position is committed after each message, so that one may be sent again after a crash, under the same id.
 
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +19,7 @@ use super::sinks::formatted;
 use super::writer::now_ms;
 use crate::kafka::client::{Clients, Severity};
 use crate::kafka::failure::Failure;
-use crate::kafka::settings::Webhook;
+use crate::kafka::settings::{Topic, Webhook};
 use crate::metrics::Metrics;
 use crate::partition::Outgoing;
 use crate::tls::{self, TlsError};
@@ -35,7 +35,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// with the answers less than the longest time between two polls.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(250);
-/// A message that is older is not sent: nobody wants to be woken by it. Milliseconds.
+/// An alert that is older is not sent: nobody wants to be woken by it. Milliseconds.
 const TOO_OLD_MS: i64 = 24 * 3_600_000;
 
 /// What is read of why a token is refused. Bytes; and what is shown of each part of it. Characters.
@@ -187,8 +187,8 @@ impl Work for Sending {
             }
         };
         let written = message.timestamp().to_millis().unwrap_or_default();
-        let is_old = || now_ms().saturating_sub(written) > TOO_OLD_MS;
-        if is_old() {
+        let is_alert = message.topic() == self.clients.settings().topics.of(Topic::Alerts);
+        if is_alert && now_ms().saturating_sub(written) > TOO_OLD_MS {
             self.leave_out(message, "it is more than a day old");
             return Ok(());
         }
@@ -210,13 +210,20 @@ impl Work for Sending {
                     return Ok(());
                 }
                 Tried::Later(why) => {
-                    self.forwarded.count(Fate::Failed, 1);
+                    // The last is counted with all that begins anew then.
+                    if again + 1 < TRIES {
+                        self.forwarded.count(Fate::Failed, 1);
+                    }
                     last = why;
                 }
             }
         }
         // The address may hold a token: its name says which it is.
         Err(Failure::passing(format!("webhook {} cannot be told: {last}", self.webhook.name)))
+    }
+
+    fn failed(&mut self) {
+        self.forwarded.count(Fate::Failed, 1);
     }
 
     // What was sent is committed before the next is sent: few are sent twice after a crash.

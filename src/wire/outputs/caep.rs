@@ -80,8 +80,9 @@ impl Transmitter {
         // That of an agent held low by the configuration is told: a receiver may believe more from before it was.
         let is_low =
             [risk.level, risk.previous_level, risk.level_uncapped].iter().all(|level| *level <= Level::Low);
-        // That an agent cannot be seen is no change of its level.
-        if is_low || risk.cause == Cause::Monitoring {
+        // That an agent cannot be seen is no change of its level. One that falls due just then is.
+        let is_sight = risk.cause == Cause::Monitoring && risk.level == risk.previous_level;
+        if is_low || is_sight {
             return Ok(None);
         }
         let token = self.keys.sign(TYP, &json::to_vec(&self.claims(risk, identity))?)?;

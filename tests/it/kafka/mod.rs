@@ -14,6 +14,7 @@ mod deployment;
 mod described;
 mod exhausted;
 mod faults;
+mod freshness;
 mod frozen;
 mod instance;
 mod mirror;

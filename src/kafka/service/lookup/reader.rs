@@ -2,7 +2,7 @@
 //!
 //! Knows consumers. Must not know what is asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,8 +99,8 @@ struct Reader<'t> {
     topic: &'t str,
     partitions: Vec<i32>,
     next: &'t mut Places,
-    /// Those that have records left.
-    behind: BTreeSet<i32>,
+    /// Where each ended when that was asked last, open transactions included.
+    ends: Places,
 }
 
 /// * `read_so_far`: of the topic of risk, and of that of alerts: what was read is not read again.
@@ -112,9 +112,12 @@ fn read(
 ) -> Result<(), Failure> {
     let topics = &clients.settings().topics;
     let [risk_places, alert_places] = read_so_far;
+    let began = now_ms();
     let mut risk = Reader::begin(clients, topics.of(Topic::Risk), risk_places, None, &stops)?;
     let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), alert_places, Some(KEPT), &stops)?;
-    let ends = Watermarks::new(clients, Isolation::Committed)?;
+    let watermarks = Watermarks::new(clients, Isolation::Uncommitted)?;
+    // When the ends were asked for, until they are reached.
+    let mut asked = Some(began);
     let mut next_look = Instant::now();
     let mut is_wrong = false;
     let mut tell = |taken: Result<(), String>, message: &BorrowedMessage<'_>| {
@@ -136,15 +139,13 @@ fn read(
         alerts.turn(clients, Duration::ZERO, |message| {
             tell(message.payload().map_or(Ok(()), |value| lookup.take_alert(value)), message);
         })?;
-        let is_behind = !risk.behind.is_empty() || (!lookup.is_read() && !alerts.behind.is_empty());
-        if !is_behind && Instant::now() >= next_look {
+        if asked.is_some() && risk.stands_at_ends()? && (lookup.is_read() || alerts.stands_at_ends()?) {
+            asked.take().into_iter().for_each(|at| lookup.read_until(at));
+        }
+        if asked.is_none() && Instant::now() >= next_look {
             next_look = Instant::now() + LOOK_EVERY;
-            let now = now_ms();
-            // Whoever leads a partition is there: nothing was missing until now.
-            let answers = |partition: &i32| ends.once(risk.topic, *partition, LOOK_WITHIN).is_ok();
-            if risk.partitions.iter().all(answers) {
-                lookup.read_until(now);
-            }
+            let at = now_ms();
+            asked = risk.ask_for_ends(&watermarks).then_some(at);
         }
     }
     Ok(())
@@ -178,7 +179,7 @@ impl<'t> Reader<'t> {
         let committed = Watermarks::new(clients, Isolation::Committed)?;
         let patience = Duration::from_millis(u64::from(clients.settings().transaction_timeout_ms)) + MARGIN;
         let deadline = Instant::now() + patience;
-        let mut places = TopicPartitionList::new();
+        let (mut places, mut ends) = (TopicPartitionList::new(), Places::new());
         for partition in &partitions {
             let (first, end) = all.of(topic, *partition)?;
             // What is open by now is waited for: it was there before we were.
@@ -191,11 +192,37 @@ impl<'t> Reader<'t> {
             let read = next.get(partition).copied().filter(|next| *next <= end).unwrap_or_default();
             let from = first.max(end.saturating_sub(each)).max(read);
             next.insert(*partition, from);
+            ends.insert(*partition, end);
             places.add_partition_offset(topic, *partition, Offset::Offset(from)).map_err(failed)?;
         }
         consumer.assign(&places).map_err(failed)?;
-        let behind = partitions.iter().copied().collect();
-        Ok(Self { consumer, topic, partitions, next, behind })
+        Ok(Self { consumer, topic, partitions, next, ends })
+    }
+
+    /// Notes where each partition ends, open transactions included. Returns whether all leaders answered.
+    fn ask_for_ends(&mut self, watermarks: &Watermarks) -> bool {
+        let end = |partition: &i32| {
+            let (_, end) = watermarks.once(self.topic, *partition, LOOK_WITHIN).ok()?;
+            Some((*partition, end))
+        };
+        let found: Option<Places> = self.partitions.iter().map(end).collect();
+        self.ends = found.unwrap_or_default();
+        !self.ends.is_empty()
+    }
+
+    /// Whether everything before the ends that were noted has been read. Not where librdkafka says that a partition ends: a
+    /// transaction that is open hides what was committed behind it, and while records keep coming it never says so.
+    fn stands_at_ends(&self) -> Result<bool, Failure> {
+        let positions = self
+            .consumer
+            .position()
+            .map_err(|error| Failure::new(&format!("ask what was read of {}", self.topic), &error, None))?;
+        Ok(self.ends.iter().all(|(partition, end)| {
+            // Behind the marks of transactions, too, which are no records.
+            let stands = positions.find_partition(self.topic, *partition);
+            let stands = stands.and_then(|place| place.offset().to_raw()).unwrap_or_default();
+            stands.max(self.next.get(partition).copied().unwrap_or_default()) >= *end
+        }))
     }
 
     /// Hands on what there is.
@@ -210,11 +237,10 @@ impl<'t> Reader<'t> {
             match self.consumer.poll(wait) {
                 None => return Ok(()),
                 Some(Ok(message)) => {
-                    self.behind.insert(message.partition());
                     self.next.insert(message.partition(), message.offset() + 1);
                     each(&message);
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => _ = self.behind.remove(&partition),
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
                 Some(Err(error)) if is_unreadable(&error) => return Err(self.pass_over(clients)?),
                 Some(Err(error)) => {
                     let trouble = self.consumer.context().trouble();
