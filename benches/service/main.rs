@@ -1,12 +1,13 @@
 //! `cargo bench --bench service`: the service on a real Kafka, from a record that can be read to its alert that can be read.
 //!
-//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`, `receivers`; all of
+//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`, `receivers`, `restore`; all of
 //! them without.
 
 // Nobody is served by it: what is not as expected ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod receivers;
+mod restoring;
 #[path = "../../tests/it/kafka/rig.rs"]
 #[allow(dead_code)]
 mod rig;
@@ -100,9 +101,14 @@ impl Place {
     }
 
     fn start(&self) -> Instance {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, arguments: &[&str]) -> Instance {
         let child = Command::new(env!("CARGO_BIN_EXE_tiltmeter"))
             .args(["run", "-c"])
             .arg(self.file())
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -149,6 +155,12 @@ impl Instance {
     /// User and system time so far. Seconds.
     fn cpu(&self) -> f64 {
         cpu(&format!("/proc/{}/stat", self.0.id()))
+    }
+
+    /// Tells it to end, and waits until it has.
+    fn stop(&mut self) {
+        Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status().unwrap();
+        assert!(self.0.wait().unwrap().success(), "it did not end in peace");
     }
 }
 
@@ -399,6 +411,9 @@ fn main() {
     }
     if wants("receivers") {
         receivers::compare(&brokers.brokers);
+    }
+    if wants("restore") {
+        restoring::restore(&brokers.brokers);
     }
     if wants("throughput") {
         throughput(&brokers.brokers);

@@ -189,7 +189,7 @@ impl Work for Sending {
         let written = message.timestamp().to_millis().unwrap_or_default();
         let is_alert = message.topic() == self.clients.settings().topics.of(Topic::Alerts);
         if is_alert && now_ms().saturating_sub(written) > TOO_OLD_MS {
-            self.leave_out(message, "it is more than a day old");
+            self.leave_out(message, "the alert is more than a day old");
             return Ok(());
         }
         let mut pause = PAUSE;

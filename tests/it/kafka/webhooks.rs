@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use sha2::Sha256;
@@ -192,6 +194,36 @@ fn an_address_that_is_gone_holds_up_nobody_but_its_own_webhook() {
     deployment.produce(&events);
     deployment.wait(&mut [&mut instance]);
     assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+}
+
+#[test]
+fn an_old_alert_wakes_nobody_but_an_old_level_is_told() {
+    let Some(brokers) = shared() else { return left_out("old messages of webhooks") };
+    let desk = Desk::open(&[]);
+    let table = format!("[[webhooks]]\nname = \"desk\"\nurl = \"{}\"", desk.url);
+    let deployment = Deployment::new("old-hook", &brokers.brokers, 1, "").with_table(&table);
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &brokers.brokers).create().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let two_days_ago = now - 2 * 86_400_000;
+    let alert = include_bytes!("../../data/outputs/alert.json").to_vec();
+    for (topic, value, time) in [
+        (Topic::Alerts, alert.clone(), two_days_ago),
+        (Topic::Alerts, alert, now),
+        (Topic::Risk, risk(7), two_days_ago),
+    ] {
+        let topic = deployment.topic(topic);
+        let record = BaseRecord::to(&topic).partition(0).key(b"mail-helper-0042").payload(&value);
+        producer.send(record.timestamp(time)).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let mut instance = deployment.start("a");
+    wait("not all are sent", &mut instance, || desk.taken().len() >= 2);
+    assert_eq!(instance.stop().1, Some(0), "{}", instance.log());
+    let mut taken: Vec<String> = desk.taken().iter().map(|told| told["schema"].to_string()).collect();
+    taken.sort();
+    assert_eq!(taken, ["\"tiltmeter.agent-alert.v1\"", "\"tiltmeter.agent-risk.v1\""]);
+    assert_eq!(instance.log().matches("the alert is more than a day old").count(), 1, "{}", instance.log());
 }
 
 #[test]
