@@ -29,6 +29,8 @@ ANSWER_SECONDS = 60
 LOOK_SECONDS = 2.0
 # Brokers that do not say where the risk topic ends are asked again after so long; an answer may take so long.
 ASK_SECONDS, ENDS_SECONDS = 1.0, 10.0
+# A heartbeat that waits for longer than transactions are usually open is told of, so often.
+SAY_SECONDS = 60.0
 BACK_OFF_SECONDS = (0.5, 30.0)
 
 
@@ -113,7 +115,7 @@ class Certainty:
         self.ask, self.pause = ask, pause
         self.certain = None
         self.asked = self.answer = self.ends = None
-        self.next = 0.0
+        self.next = self.say = 0.0
 
     def look(self, heard, stands):
         """`heard`: of the heartbeats read until now; `stands`: the offset before which each partition of the risk topic was
@@ -122,14 +124,23 @@ class Certainty:
             return None
         if self.answer is None and heard != self.certain and time.monotonic() >= self.next:
             self.asked, self.answer, self.ends = heard, self.ask(), None
+            self.say = time.monotonic() + SAY_SECONDS
         if self.answer is not None and self.ends is None:
             try:
                 self.ends = self.answer()
             except Exception as error:  # of whichever client
                 logging.warning("where the risk topic ends is not known: %s; asked again", error)
                 self.answer, self.next = None, time.monotonic() + self.pause
-        if self.ends is not None and all(stands.get(number, 0) >= end for number, end in self.ends.items()):
-            self.certain, self.answer, self.ends = self.asked, None, None
+        if self.ends is not None:
+            behind = [number for number, end in sorted(self.ends.items()) if stands.get(number, 0) < end]
+            if not behind:
+                self.certain, self.answer, self.ends = self.asked, None, None
+            elif time.monotonic() >= self.say:
+                self.say = time.monotonic() + SAY_SECONDS
+                logging.warning(
+                    "the heartbeat waits: partitions %s of the risk topic cannot be read to where they ended; a transaction may "
+                    "be open there", behind
+                )
         # A partition that was not heard of before may have been silent for longer.
         return None if self.certain is None else min(self.certain, heard)
 

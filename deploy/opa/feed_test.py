@@ -109,6 +109,18 @@ class CertaintyTest(unittest.TestCase):
         self.assertEqual(self.certainty.look(5000, {0: 5, 1: 10}), 2000)
         self.assertEqual(self.certainty.look(5000, {0: 5, 1: 10}), 5000)
 
+    def test_a_heartbeat_that_waits_for_long_is_told_of_with_what_it_waits_for(self):
+        logging.disable(logging.NOTSET)
+        self.ends = {0: 5, 1: 7, 2: 9}
+        with self.assertNoLogs():
+            self.certainty.look(1000, {0: 5, 1: 6})
+        self.certainty.say = 0.0
+        with self.assertLogs() as told:
+            self.certainty.look(1000, {0: 5, 1: 6})
+        self.assertIn("partitions [1, 2] of the risk topic", told.output[0])
+        with self.assertNoLogs():
+            self.certainty.look(1000, {0: 5, 1: 6})
+
     def test_a_topic_that_grows_all_the_time_holds_nothing_up(self):
         for moment in range(1, 6):
             # Always three records behind its end, and moving.
