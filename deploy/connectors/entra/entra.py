@@ -11,9 +11,10 @@ below high  -> riskyAgents/dismiss (confirmSafe where a person took the level aw
 any level   -> a custom security attribute with the level, where one is configured: the gentler way, for policies that
                filter by it, and the only one for medium
 
-A webhook is answered with 204 once Graph has taken everything that follows from it, with 422 where the message itself is of no
-use, and with 503, so that it is sent again, whatever else is in the way: also answers that are not Graph's, such as the page
-of a proxy where somebody should log in.
+A webhook is answered with 204 once Graph has taken everything that follows from it, or once an agent above the bound of an
+hour is noted in the state file: what stands behind it on its partition, such as a release, does not wait. With 422 where the
+message itself is of no use, and with 503, so that it is sent again, whatever else is in the way: also answers that are not
+Graph's, such as the page of a proxy where somebody should log in.
 Python's standard library only. README.md says what it needs in Entra; entra_test.py runs it against a double.
 """
 
@@ -43,6 +44,8 @@ TOLERANCE_SECONDS = 300
 RENEW_SECONDS = 300
 # Entra notes a confirmation later than it takes it, and clocks differ. What changed later than this after ours is another's.
 SETTLES_SECONDS = 300
+# most_an_hour: of so many seconds. Whether there is room for agents that are held is looked at so often.
+HOUR_SECONDS, HELD_SECONDS = 3600, 30
 OBJECT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 LEVELS = ("none", "low", "medium", "high")
 KEYS = {"tenant", "client_id", "client_secret_file", "webhook_secret_file", "state_file", "listen", "graph", "login",
@@ -154,9 +157,9 @@ class Connector:
     def __init__(self, config, graph, act, clock=time.time):
         self.config, self.graph, self.act, self.clock = config, graph, act, clock
         self.lock = threading.Lock()
-        self.confirmed_at = []
-        # Agents that we confirmed compromised, when, and whether Graph is known to have taken it; the last update of each agent.
-        self.state = {"confirmed": {}, "seq": {}, "attribute": {}}
+        # Agents that we confirmed compromised, when, and whether Graph is known to have taken it; the last update of each agent;
+        # when we asked for each last, within an hour; whom we would have confirmed but for the bound, and since when.
+        self.state = {"confirmed": {}, "seq": {}, "attribute": {}, "asked": {}, "held": {}}
         try:
             with open(config["state_file"], encoding="utf-8") as file:
                 self.state.update(json.load(file))
@@ -179,40 +182,76 @@ class Connector:
             self.attribute(agent, level, done)
             if level == "high":
                 self.confirm(agent, done)
-            elif agent in self.state["confirmed"]:
-                self.release(agent, update.get("cause"), done)
+            else:
+                if self.state["held"].pop(agent, None) is not None:
+                    done.append("it was held, and is not confirmed any more")
+                if agent in self.state["confirmed"]:
+                    self.release(agent, update.get("cause"), done)
             self.state["seq"][agent] = seq
             self.save()
         return f"{agent} {level}: {', '.join(done) or 'nothing to do'}"
 
+    def retry(self):
+        """Confirms those who are held, the first first, as far as there is room again."""
+        for agent in list(self.state["held"]):
+            # Whoever is told something meanwhile does not wait for all of them.
+            with self.lock:
+                if agent not in self.state["held"]:
+                    continue
+                if not self.has_room(agent):
+                    return
+                done = []
+                try:
+                    self.confirm(agent, done)
+                except (Later, OSError) as why:
+                    log.error("%s; %s stays held", why, agent)
+                    # Behind the others, whom it may not concern.
+                    self.state["held"][agent] = self.state["held"].pop(agent)
+                    self.save()
+                    return
+            log.info("%s, which was held: %s", agent, ", ".join(done) or "nothing to do")
+
+    def has_room(self, agent):
+        now = self.clock()
+        self.state["asked"] = {one: at for one, at in self.state["asked"].items() if abs(now - at) < HOUR_SECONDS}
+        return len(self.state["asked"].keys() - {agent}) < self.config["most_an_hour"]
+
     def confirm(self, agent, done):
         ours = self.state["confirmed"].get(agent)
         if ours and ours["taken"]:
+            self.state["held"].pop(agent, None)
             return
         now = self.clock()
         risk = self.graph.risk(agent) if self.act else None
         if risk and risk[0] == "confirmedCompromised":
             if ours and risk[1] >= ours["at"] - SETTLES_SECONDS:
                 ours["taken"] = True  # Graph took it, and we were not told
-                self.save()
-                return
-            self.state["confirmed"].pop(agent, None)
-            done.append("somebody confirmed it compromised in Entra: theirs to take back")
+            else:
+                self.state["confirmed"].pop(agent, None)
+                done.append("somebody confirmed it compromised in Entra: theirs to take back")
+            self.state["held"].pop(agent, None)
+            self.save()
             return
-        self.confirmed_at = [at for at in self.confirmed_at if at > now - 3600]
-        if len(self.confirmed_at) >= self.config["most_an_hour"]:
+        if not self.has_room(agent):
             # A storm is more likely our fault than the agents'.
-            raise Later(f"{agent} is not confirmed compromised: {len(self.confirmed_at)} were within an hour, and most_an_hour "
-                        "says that a person should look first")
-        # Noted before: whatever happens to us or to the answer, it is known that it may be ours.
+            self.state["held"].setdefault(agent, now)
+            self.save()
+            done.append("held")
+            log.error("%s is not confirmed compromised: %d were within an hour, and most_an_hour says that a person should look "
+                      "first; it is held, with %d others, until there is room or its level falls",
+                      agent, len(self.state["asked"]), len(self.state["held"]) - 1)
+            return
+        # Noted before: whatever happens to us or to the answer, it is known that it may be ours, and it counts.
         if self.act:
             self.state["confirmed"][agent] = {"at": now, "taken": False}
+            self.state["asked"][agent] = now
             self.save()
         if self.ask("POST", "/beta/identityProtection/riskyAgents/confirmCompromised", {"agentIds": [agent]}, done):
-            self.confirmed_at.append(now)
             self.state["confirmed"][agent]["taken"] = True
         else:
             self.state["confirmed"].pop(agent, None)
+            self.state["asked"].pop(agent, None)
+        self.state["held"].pop(agent, None)
         self.save()
 
     def release(self, agent, cause, done):
@@ -360,6 +399,15 @@ def serve(config, act):
     return server
 
 
+def keep_trying(connector):
+    while True:
+        time.sleep(HELD_SECONDS)
+        try:
+            connector.retry()
+        except Exception:  # whatever it is, those who are held are not to be forgotten for it
+            log.exception("those who are held were not looked at")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config", required=True, help="JSON file, see README.md")
@@ -368,6 +416,7 @@ def main():
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     server = serve(read_config(arguments.config), arguments.act)
     log.info("listens at %s:%s; %s", *server.server_address[:2], "acts" if arguments.act else "only says what it would do")
+    threading.Thread(target=keep_trying, args=(server.connector,), daemon=True).start()
     server.serve_forever()
 
 

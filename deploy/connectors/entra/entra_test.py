@@ -108,7 +108,7 @@ class Connected(unittest.TestCase):
         server = entra.serve(entra.read_config(self.path("config")), act)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
-        self.url = started(server)
+        self.url, self.connector = started(server), server.connector
 
     def tell(self, level, agent=AGENT, cause="finding", seq=None, secret="of the webhook", ago=0, raw=None):
         if seq is None:
@@ -232,12 +232,76 @@ class Connected(unittest.TestCase):
         self.start()
         self.assertEqual(self.tell("high"), 503)
 
-    def test_a_storm_stops_at_the_bound(self):
+    def storm(self):
+        """Two agents that are confirmed, and two above the bound."""
         self.more = {"most_an_hour": 2}
         self.start()
         agents = [AGENT[:-1] + digit for digit in "0123"]
-        self.assertEqual([self.tell("high", agent=agent) for agent in agents], [204, 204, 503, 503])
-        self.assertEqual(len(self.double.calls), 2)
+        self.assertEqual([self.tell("high", agent=agent) for agent in agents], [204] * 4)
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [agent]) for agent in agents[:2]])
+        self.double.calls.clear()
+        return agents
+
+    def after(self, seconds):
+        self.connector.clock = lambda: time.time() + seconds
+
+    def test_a_storm_stops_at_the_bound_and_goes_on_after_an_hour(self):
+        agents = self.storm()
+        self.connector.retry()
+        self.after(entra.HOUR_SECONDS - 60)
+        self.connector.retry()
+        self.assertEqual(self.tell("high", agent=agents[2]), 204, "told again")
+        self.assertEqual(self.called(), [])
+        self.after(entra.HOUR_SECONDS + 60)
+        self.connector.retry()
+        self.connector.retry()
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [agent]) for agent in agents[2:]])
+
+    def test_a_release_does_not_wait_behind_those_who_are_held(self):
+        agents = self.storm()
+        self.assertEqual(self.tell("none", agent=agents[0], cause="verdict"), 204)
+        self.assertEqual(self.called(), [("POST", RISKY + "dismiss", [agents[0]])])
+        self.double.calls.clear()
+        self.assertEqual(self.tell("none", agent=agents[2], cause="verdict"), 204, "released before it was confirmed")
+        self.after(entra.HOUR_SECONDS + 60)
+        self.connector.retry()
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [agents[3]])])
+
+    def test_who_is_held_and_who_counts_is_known_after_a_restart(self):
+        agents = self.storm()
+        self.start()
+        self.assertEqual(self.tell("high", agent=OTHER), 204)
+        self.connector.retry()
+        self.assertEqual(self.called(), [], "a restart makes no room")
+        self.start()
+        self.after(entra.HOUR_SECONDS + 60)
+        self.connector.retry()
+        self.assertEqual([who for _, _, [who] in self.called()], agents[2:], "two an hour, the first first")
+        self.after(2 * entra.HOUR_SECONDS + 120)
+        self.connector.retry()
+        self.assertEqual(self.called()[-1], ("POST", RISKY + "confirmCompromised", [OTHER]))
+
+    def test_whom_graph_does_not_take_stays_held_behind_the_others_and_counts_once(self):
+        agents = self.storm()
+        self.after(entra.HOUR_SECONDS + 60)
+        for _ in range(3):
+            self.double.answers = [503]
+            self.connector.retry()
+        self.assertEqual([who for _, _, [who] in self.called()], [agents[2], agents[3], agents[2]])
+        self.double.risk[agents[3]] = ("confirmedCompromised", time.time())
+        self.connector.retry()
+        self.assertEqual([who for _, _, [who] in self.called()][3:], [agents[2]], "the other is a person's by now")
+        self.connector.retry()
+        self.assertEqual(len(self.called()), 4)
+        self.assertEqual(self.connector.state["held"], {})
+
+    def test_a_call_without_an_answer_counts(self):
+        self.more = {"most_an_hour": 1}
+        self.start()
+        self.double.loses = True
+        self.assertEqual(self.tell("high"), 503)
+        self.assertEqual(self.tell("high", agent=OTHER), 204)
+        self.assertEqual(self.called(), [("POST", RISKY + "confirmCompromised", [AGENT])])
 
     def test_what_is_not_ours_old_or_unfit_calls_nothing(self):
         self.start()
