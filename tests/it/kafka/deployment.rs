@@ -551,16 +551,19 @@ fn difference(got: &[Vec<u8>], expected: &[Vec<u8>]) -> String {
     )
 }
 
-/// Events of a fleet under attack whose last day is today, with every hundredth line broken.
+/// Events of a fleet under attack whose last day is yesterday, with every hundredth line broken. They are those from a Thursday
+/// to a Saturday whatever day it is: on other days the fleet does more or less.
 pub fn events(count: usize, agents: u32) -> Vec<(String, EventTime, Vec<u8>)> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let day = 24 * 3_600_000;
-    let start = EventTime((now.as_millis() as i64 / day - 3) * day);
+    let start = EventTime::parse("2026-11-19T00:00:00Z").unwrap();
+    let later = (now.as_millis() as i64 / day - 3) * day - start.0;
     let scenario = Scenario { agents, days: 3.0, attack_share: 0.2, start, ..Scenario::default() };
     let simulation = Simulation::new(&scenario).unwrap().take(count);
     simulation
         .zip(0..)
-        .map(|(simulated, place)| {
+        .map(|(mut simulated, place)| {
+            simulated.event.time.0 += later;
             let mut value = serde_json::to_vec(&simulated.event).unwrap();
             if place % 100 == 57 {
                 value.truncate(value.len() / 2);
