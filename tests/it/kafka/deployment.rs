@@ -554,10 +554,9 @@ fn difference(got: &[Vec<u8>], expected: &[Vec<u8>]) -> String {
 /// Events of a fleet under attack whose last day is yesterday, with every hundredth line broken. They are those from a Thursday
 /// to a Saturday whatever day it is: on other days the fleet does more or less.
 pub fn events(count: usize, agents: u32) -> Vec<(String, EventTime, Vec<u8>)> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let day = 24 * 3_600_000;
+    let days = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64 / 86_400;
     let start = EventTime::parse("2026-11-19T00:00:00Z").unwrap();
-    let later = (now.as_millis() as i64 / day - 3) * day - start.0;
+    let later = (days - 3) * 86_400_000 - start.0;
     let scenario = Scenario { agents, days: 3.0, attack_share: 0.2, start, ..Scenario::default() };
     let simulation = Simulation::new(&scenario).unwrap().take(count);
     simulation
