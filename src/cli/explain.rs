@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 pub use self::text::{Style, one_in, printable, render};
+use super::notice::say;
 use super::output::Output;
 use crate::alert::{Alert, SCHEMA};
 use crate::engine::output::{DIGEST_SCHEMA, EVICTION_SCHEMA};
@@ -69,7 +70,7 @@ impl Explain {
         }
         out.flush()?;
         if told.alerts.is_empty() {
-            eprintln!("tiltmeter: there are no alerts in {name}");
+            say(format_args!("there are no alerts in {name}"));
         }
         Ok(ExitCode::SUCCESS)
     }
