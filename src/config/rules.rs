@@ -2,6 +2,8 @@
 //!
 //! Knows how a rule is written. Must not know how one is judged. `docs/detectors/rules.md` is the manual.
 
+mod never;
+
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
@@ -182,7 +184,8 @@ impl One<'_, '_> {
                 described(field.kind()),
                 listed(&operators)
             );
-            return vec![self.take_test(place, value, &what, |value| equal(field.kind(), value))];
+            let tests = vec![self.take_test(place, value, &what, |value| equal(field.kind(), value))];
+            return self.that_may_hold(field, place, value, tests);
         };
         if table.is_empty() {
             self.refuse(place, value, &format!("at least one of {}", listed(&operators)));
@@ -227,6 +230,22 @@ impl One<'_, '_> {
                 _ => self.take_test(&place, value, "a number", |value| number(value).map(Test::Below)),
             };
             tests.push(test);
+        }
+        self.that_may_hold(field, place, value, tests)
+    }
+
+    /// The same tests; it is a fault if they never hold together, which nobody means.
+    fn that_may_hold(
+        &mut self,
+        field: Field,
+        place: &str,
+        value: Entry<'_, '_>,
+        tests: Vec<Test>,
+    ) -> Vec<Test> {
+        // What stands for a test that cannot be read never holds either, and is told already.
+        let is_read = !tests.iter().any(|test| matches!(test, Test::OneOf(names) if names.is_empty()));
+        if let Some(why) = never::never(field, &tests).filter(|_| is_read) {
+            self.fault(&value.span(), format!("{place} never holds: {why}"));
         }
         tests
     }

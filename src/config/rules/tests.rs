@@ -179,3 +179,26 @@ fn the_hash_follows_the_rules_and_not_how_they_are_written() {
     assert_ne!(hash("[[rules]]\nname = \"a\"\nwhen.resource.glob = \"y*\""), rule);
     assert_ne!(hash("[[rules]]\nname = \"a\"\nlevel = \"high\"\nwhen.resource.glob = \"x*\""), rule);
 }
+
+#[test]
+fn a_rule_that_can_never_hold_is_refused_with_what_to_write() {
+    check_faults(
+        r#"
+[[rules]]
+name = "night"
+when = { hour_of_day = { above = 20, below = 6 } }
+[[rules]]
+name = "size"
+when = { bytes = { not = { above = 20, below = 6 } }, count = 0 }
+[[rules]]
+name = "unreadable, told once"
+when = { hour_of_day = { above = "x" } }
+"#,
+        expect![[r#"
+            line 4: [[rules]] "night": when.hour_of_day never holds: no hour is above 20 and below 6: for the hours after 20 and before 6 write hour_of_day = { not = { above = 5, below = 21 } }
+            line 7: [[rules]] "size": when.bytes.not never holds: no number of bytes is above 20 and below 6: mend one of them, or make two rules of it
+            line 7: [[rules]] "size": when.count never holds: no count is 0: give whole numbers from 1 to 9007199254740991
+            line 10: [[rules]] "unreadable, told once": when.hour_of_day.above = "x" is not allowed: give a number
+        "#]],
+    );
+}
