@@ -338,7 +338,7 @@ impl Config {
         Self {
             alerts_per_day: from.number(
                 "alerts.per_day",
-                "alerts a day that a person can read; a ceiling, not a quota",
+                "alerts a day that a person can read: the average that the threshold aims at; not filled up when less happens",
                 0.1..=1e6,
                 ALERTS_PER_DAY,
             ),
@@ -430,7 +430,7 @@ fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
         ),
         observe_first_days: from.number(
             "levels.observe_first_days",
-            "first days of a new installation in which all agents are only observed, but those that a person confirmed to be compromised; 0: none",
+            "first days of a new installation in which all agents are only observed, except agents that a person confirmed as compromised; 0 switches this off",
             0.0..=365.0,
             OBSERVE_FIRST_DAYS,
         ),

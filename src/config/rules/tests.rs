@@ -101,7 +101,7 @@ sensitive = "b"
 when = { action = ""}
 "#,
         expect![[r#"
-            line 3: [alerts] per_day = 0 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read; a ceiling, not a quota), or leave it out for 5
+            line 3: [alerts] per_day = 0 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read: the average that the threshold aims at; not filled up when less happens), or leave it out for 5
             line 6: [[rules]] "first": wen = { action = "x" } is unknown: did you mean when?
             line 7: [[rules]] "first": level = "hihg" is not allowed: give none, low, medium or high
             line 8: [[rules]] number 2: it has no name: give every rule a name of its own
