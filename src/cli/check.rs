@@ -144,7 +144,7 @@ fn told(config: &Config) -> String {
         text += &format!("  {} = {} (default {otherwise})\n", setting.name, setting.value);
     }
     for rule in config.rules().iter() {
-        text += &format!("  rule {rule}\n");
+        text += &format!("  rule {}\n", rule.shown());
     }
     if !config.has_identity_key() {
         text += "  no agents.identity_key_file: whoever can choose ids could make them collide\n";

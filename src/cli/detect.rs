@@ -166,7 +166,7 @@ impl Detect {
         };
         let is_cut_short = ends.load(Ordering::Relaxed);
         let waiting = watch.finish(self.state.is_some() || is_cut_short)?;
-        watch.summary(started.elapsed(), self.dead_letters.as_deref());
+        watch.summary(started.elapsed(), self.dead_letters.as_deref(), unreadable.is_empty());
         let is_useless = watch.events == 0 && watch.dead.total() > 0;
         watch.dead.finish()?;
         if let Some(path) = &self.state {

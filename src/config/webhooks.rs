@@ -34,6 +34,13 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> Vec<Webhook> {
             from.fault(&item.span(), format!("{place}: write [[webhooks]] above every webhook"));
             continue;
         };
+        let name = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| !name.is_empty());
+        // Two of one name are told apart by their numbers.
+        let is_alone = webhooks.iter().all(|other: &Webhook| Some(other.name.as_str()) != name);
+        let place = match name {
+            Some(name) if is_alone => format!("[[webhooks]] \"{}\"", cut(name)),
+            _ => place,
+        };
         let Some(webhook) = one(from, &place, table, &item.span(), folder) else { continue };
         if webhooks.iter().any(|other| other.name == webhook.name) {
             let what =

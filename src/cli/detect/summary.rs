@@ -14,7 +14,9 @@ use crate::risk::Level;
 
 impl Watch {
     /// Says on standard error what was seen.
-    pub fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
+    ///
+    /// * `all_read`: whether the input could be read to its end. What was not read is no all-clear.
+    pub fn summary(&self, took: Duration, dead_letters: Option<&Path>, all_read: bool) {
         let seconds = took.as_secs_f64();
         say(format_args!(
             "{} in {seconds:.1} s ({} events/s); {} of {}; baseline version {}",
@@ -28,8 +30,11 @@ impl Watch {
         let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
         let kinds: Vec<String> =
             kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
+        let is_useless = self.events == 0 && self.dead.total() > 0;
         if opened == 0 {
-            say("no alerts");
+            if all_read && !is_useless {
+                say("no alerts");
+            }
         } else {
             let updated = number(self.updated, "update");
             say(format_args!("{} opened ({updated}): {}", number(opened, "alert"), kinds.join(", ")));

@@ -255,8 +255,12 @@ impl Page {
         self.block("  ", "Then say what it was:");
         // One line, however long: a command is copied.
         let agent = argument(&alert.subject.id, "AGENT");
-        self.line(&format!("  tiltmeter verdict{tenant} --by YOU {agent} VERDICT"));
+        self.line(&format!("  tiltmeter verdict{tenant} --by YOU {agent} VERDICT --to control.jsonl"));
         self.block("  ", &format!("VERDICT: {verdicts}"));
+        self.block(
+            "  ",
+            "The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.",
+        );
     }
 
     fn heading(&mut self, text: &str) {
