@@ -60,7 +60,7 @@ pub struct Evaluate {
     #[arg(long)]
     json: bool,
     /// Configuration file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 
     #[command(flatten)]

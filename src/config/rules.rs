@@ -255,11 +255,18 @@ impl One<'_, '_> {
         if let (Some(_), Some(distinct)) = (count, distinct) {
             self.fault(&distinct.span(), "it has count and distinct: make two rules of it");
         }
-        let (key, value, limits) = match (count, distinct) {
-            (_, Some(value)) => ("distinct", value, VALUES),
-            (Some(value), None) => ("count", value, CALLS),
-            (None, None) => return None,
-        };
+        // Where there are both, what is wrong with either is told.
+        let count = count.and_then(|value| self.threshold_of("count", value, CALLS));
+        distinct.and_then(|value| self.threshold_of("distinct", value, VALUES)).or(count)
+    }
+
+    /// `count` or `distinct`.
+    fn threshold_of(
+        &mut self,
+        key: &'static str,
+        value: Entry<'_, '_>,
+        limits: RangeInclusive<u32>,
+    ) -> Option<Threshold> {
         let keys: &[&str] =
             if key == "count" { &["at_least", "within"] } else { &["of", "at_least", "within"] };
         let Some(parts) = value.get_ref().as_table() else {

@@ -395,7 +395,7 @@ fn a_wrong_file_as_configuration_or_control_is_told_in_a_few_lines() {
 fn an_evaluation_of_labels_that_fit_nothing_says_so_and_shows_no_zeros() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let options = "simulate --days 2 --agents 12 --attacks hijacked-goal --attack-share 0.3 --strength 1";
+    let options = "simulate --days 3 --agents 12 --attacks hijacked-goal --attack-share 0.3 --strength 1 --quiet-until 2d";
     let (_, events, _) = run(at, &options.split(' ').collect::<Vec<_>>());
     std::fs::write(at.join("events"), events).unwrap();
     let evaluate = |more: &[&str]| {
