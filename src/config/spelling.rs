@@ -30,9 +30,9 @@ pub(super) fn cut(text: &str) -> String {
     out
 }
 
-/// Whether one word is so much like another that it may be meant: at most a letter in three is another.
+/// Whether one word is so much like another that it may be meant: at most two letters in five are others (`kalfa`, `kafka`).
 fn is_near(word: &str, known: &str) -> bool {
-    let most = (word.chars().count().max(known.chars().count()) / 3).max(1);
+    let most = (word.chars().count().max(known.chars().count()) * 2 / 5).max(1);
     strsim::damerau_levenshtein(word, known) <= most
 }
 

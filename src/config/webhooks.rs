@@ -152,11 +152,11 @@ mod tests {
             "line 2: [[webhooks]] number 1: url = \"ftp://x\" is not allowed",
             "line 3: [[webhooks]] number 1: secret is not allowed like this: give `{ file",
             "line 4: [[webhooks]] number 1: secrets is unknown: did you mean secret?",
-            "[[webhooks]] number 2: cloudevents-binary is for Kafka only",
+            "[[webhooks]] \"a\": cloudevents-binary is for Kafka only",
             "line 11: [[webhooks]] number 3: url = \"http://x y\" is not allowed",
             "[[webhooks]] number 4: the name \"a\" is another's already",
-            "[[webhooks]] number 5: authorization is not allowed like this",
-            "[[webhooks]] number 5: a security event token is signed by the keys of [caep]: remove secret",
+            "[[webhooks]] \"b\": authorization is not allowed like this",
+            "[[webhooks]] \"b\": a security event token is signed by the keys of [caep]: remove secret",
         ] {
             assert!(told.contains(part), "{part} is not in\n{told}");
         }

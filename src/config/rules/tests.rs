@@ -122,6 +122,7 @@ when = { action = ""}
             line 24: [[rules]] "values": distinct.at_least = 65 is not allowed: give a whole number from 2 to 64
             line 24: [[rules]] "values": distinct.within = "8d" is not allowed: give a span from "1s" to "7d", like "10m"
             line 24: [[rules]] "values": distinct.of = "recource" is not allowed: give one field: tenant, agent_id, agent_type, agent_version, instance_id, session_id, action, resource, outcome, bytes, count, source_ip, location, user_agent, credential_id, credential_type, credential_age_days, on_behalf_of, delegated_by, decision, decision_key, attestation, hour_of_day
+            line 27: [[rules]] "halves": count.within is missing: count needs at_least, within
             line 28: [[rules]] "halves": it has count and distinct: make two rules of it
             line 28: [[rules]] "halves": distinct = 7 is not allowed: give a table with of, at_least, within
             line 29: [[rules]] "empty": it says nothing: give it when, honeytoken, sensitive, count or distinct

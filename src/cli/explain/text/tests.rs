@@ -126,8 +126,9 @@ fn an_alert_reads_like_this() {
         What to do
           Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
           Then say what it was:
-          tiltmeter verdict --tenant contoso --by YOU mail-helper-7 VERDICT
+          tiltmeter verdict --tenant contoso --by YOU mail-helper-7 VERDICT --to control.jsonl
           VERDICT: confirm_compromised|confirm_safe|dismiss|accept
+          The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.
     "#]]
     .assert_eq(&render(&alert(), 0, &Style::PLAIN));
 }
@@ -174,8 +175,9 @@ fn a_sparse_alert_leaves_nothing_dangling() {
         What to do
           Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
           Then say what it was:
-          tiltmeter verdict --by YOU mail-helper-7 VERDICT
+          tiltmeter verdict --by YOU mail-helper-7 VERDICT --to control.jsonl
           VERDICT: confirm_compromised|confirm_safe|dismiss|accept
+          The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.
     "#]]
     .assert_eq(&render(&sparse, 2, &Style::PLAIN));
 }
