@@ -160,12 +160,14 @@ impl Detect {
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {
                 watch.dead.finish()?;
+                self.say_unsaved();
                 return Err(error);
             }
             Ok(unreadable) => unreadable,
         };
         let is_cut_short = ends.load(Ordering::Relaxed);
-        let waiting = watch.finish(self.state.is_some() || is_cut_short)?;
+        let waiting =
+            watch.finish(self.state.is_some() || is_cut_short).inspect_err(|_| self.say_unsaved())?;
         watch.summary(started.elapsed(), self.dead_letters.as_deref(), unreadable.is_empty());
         let is_useless = watch.events == 0 && watch.dead.total() > 0;
         watch.dead.finish()?;
@@ -196,6 +198,15 @@ impl Detect {
             return Ok(ExitCode::from(NOTHING_USABLE));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says that no state was written, where one was asked for: with a reader that has gone (`| head`) nothing else is said.
+    fn say_unsaved(&self) {
+        if let Some(path) = &self.state {
+            say(format_args!(
+                "{path:?} is as it was before: this call could not write all that it had to tell"
+            ));
+        }
     }
 
     /// Everything that is read and written.

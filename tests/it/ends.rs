@@ -417,3 +417,17 @@ fn an_evaluation_of_labels_that_fit_nothing_says_so_and_shows_no_zeros() {
     let (_, err) = evaluate(&["--learn", "nothing"]);
     assert!(err.contains("--learn nothing fits the label of none of "), "{err}");
 }
+
+#[test]
+fn a_state_that_was_not_written_because_the_reader_has_gone_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "events", &fleet(at));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = tiltmeter(at, &["detect", "events", "--state", "s"]);
+    let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && told.contains("\"s\" is as it was before"), "{told}");
+    assert!(!at.join("s").exists());
+}
