@@ -128,7 +128,7 @@ never_block = ["a", ""]
             line 14: [detect.content] verb_weights = [0.1, 0.2] is not allowed: it is a table; write [detect.content.verb_weights] and its settings below
             line 15: [detect.content.lexicon] is unknown: remove it; known here: verb_weights
             line 16: [learn.quarantine_p] is not allowed: it is a setting, not a table; write [learn] quarantine_p = VALUE
-            line 17: [kalfa] is unknown: remove it; known here: alerts, agents, detect, learn, levels, verdicts, kafka, registry, http, caep, sources, sinks, webhooks, rules
+            line 17: [kalfa] is unknown: did you mean [kafka]?
             line 19: [detekt] is unknown: did you mean [detect]?
             line 21: [levels] observe_only = "batch-*" is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (agent types that are only observed: their published level is at most low), or leave it out for nothing
             line 22: [levels] never_block = ["a", ""] is not allowed: give a list of patterns in quotes, `*` for any text and `?` for one character (ids of agents that must never be blocked), or leave it out for nothing

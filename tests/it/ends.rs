@@ -431,3 +431,50 @@ fn a_state_that_was_not_written_because_the_reader_has_gone_is_told() {
     assert!(ended.status.success() && told.contains("\"s\" is as it was before"), "{told}");
     assert!(!at.join("s").exists());
 }
+
+#[test]
+fn input_that_could_not_be_read_is_no_all_clear_and_is_told_with_what_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("plain.gz"), "hello\n").unwrap();
+    let (code, _, err) = run(at, &["detect", "plain.gz"]);
+    assert!(code == 64 && err.contains("rename it if it is not compressed"), "{code} {err}");
+    assert!(!err.contains("no alerts"), "{err}");
+    std::fs::write(at.join("refused"), "x\n").unwrap();
+    assert!(!run(at, &["detect", "refused"]).2.contains("no alerts"));
+    std::fs::write(at.join("list"), "[{\"time\":\"2026-03-01T00:00:00Z\"}]\n").unwrap();
+    std::fs::write(at.join("pretty"), "{\n\"time\":1\n}\n").unwrap();
+    let (_, out, _) = run(at, &["check", "list", "pretty"]);
+    assert!(out.contains("`jq -c '.[]' FILE`") && out.contains("`jq -c . FILE`"), "{out}");
+}
+
+#[test]
+fn what_is_said_by_nobody_or_of_nobody_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for arguments in [["verdict", "a", "dismiss", "--by", ""], ["registry", "add", "a", "--by", " "]] {
+        let (code, out, err) = run(at, &arguments);
+        assert!(code == 64 && out.is_empty() && err.contains("--by is empty"), "{code} {err}");
+    }
+    let (code, _, err) = run(at, &["verdict", "a*", "dismiss", "--by", "ann"]);
+    assert!(code == 0 && err.contains("no pattern here"), "{err}");
+    assert_eq!(run(at, &["registry", "add", "mail-7", "--by", "ann", "--to", "control"]).0, 0);
+    let deprovision = |agent| {
+        run(
+            at,
+            &[
+                "registry",
+                "deprovision",
+                agent,
+                "--by",
+                "ann",
+                "--time",
+                "2027-01-01T00:00:00Z",
+                "--control",
+                "control",
+            ],
+        )
+    };
+    assert!(deprovision("mail-8").2.contains("registers no"));
+    assert_eq!(deprovision("mail-7").2, "");
+}
