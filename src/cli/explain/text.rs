@@ -144,7 +144,7 @@ impl Page {
                 self.block("     ", &format!("its whole call, all that is odd in it together: {figures}"));
                 calls.push(figures);
             } else {
-                self.block("     ", "of a call whose figures stand above");
+                self.block("     ", "of the call whose figures stand above");
             }
             for same in alert.findings.iter().filter(|other| other.sentence == sentence) {
                 let kind = format!(

@@ -250,6 +250,25 @@ fn what_is_usual_for_a_type_is_not_made_up() {
 }
 
 #[test]
+fn the_figures_of_a_whole_call_are_told_once_and_a_small_share_has_a_block() {
+    let mut told = alert();
+    let whole = |sentence: &str, observed: f64| Observation {
+        unit: WHOLE_CALL_BITS.to_owned(),
+        sentence: sentence.to_owned(),
+        observed,
+        ..alert().findings[0].clone()
+    };
+    told.findings = vec![whole("a value", 18.7), whole("an action", 18.7), whole("another call", 12.5)];
+    told.shares.push(Share { family: Family::Bursts, detector: Detector::Frequency, share: 0.006 });
+    let text = render(&told, 0, &Style::PLAIN);
+    assert_eq!(text.matches("seen 18.7").count(), 1, "{text}");
+    assert_eq!(text.matches("seen 12.5").count(), 1, "{text}");
+    assert_eq!(text.matches("of the call whose figures stand above").count(), 1, "{text}");
+    let small = text.lines().find(|line| line.contains("frequency (bursts)")).unwrap();
+    assert_eq!(small.matches('█').count(), 1, "{small}");
+}
+
+#[test]
 fn one_event_is_told_once_with_the_count_that_its_place_belongs_to() {
     let mut alert = alert();
     let of_hour = Evidence { family: Family::Novelty, call: 12, ..alert.evidence[0].clone() };
