@@ -8,6 +8,9 @@ use crate::finding::{Detector, Family, RiskEventType};
 use crate::risk::Level;
 use crate::time::EventTime;
 
+/// Unit of an observation whose figures are those of its whole call, in which several things may be odd.
+pub const WHOLE_CALL_BITS: &str = "bits of surprise of the whole call, weighted";
+
 /// Name and version of the schema, in every alert.
 pub const SCHEMA: &str = "tiltmeter.agent-alert.v1";
 

@@ -19,6 +19,8 @@ mod spelling;
 mod webhooks;
 
 use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +61,9 @@ const SECOND_PERSON_HOURS: f64 = 24.0;
 const MAX_WEIGHT: f64 = 100.0;
 /// Length of the key of the identity hash. Bytes; that of SipHash.
 const KEY_BYTES: usize = 16;
+/// Largest configuration. Bytes; a thousand rules with a list of a hundred resources each stay below. It bounds what a wrong
+/// file, such as the audit events themselves, costs.
+const LARGEST_BYTES: u64 = 4 << 20;
 /// Key of the identity hash where none is named.
 const NO_KEY: [u8; KEY_BYTES] = *b"tiltmeter: no ke";
 /// Verb classes as the configuration names them, in the order of `ContentSettings::verb_weights`.
@@ -76,12 +81,20 @@ const VERB_WEIGHTS: [&str; 7] = [
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path:?}: {source}; check the path and its permissions")]
+    #[error("cannot read the configuration {path:?}: {source}; {}", remedy(source))]
     Read {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
         source: std::io::Error,
+    },
+    /// The file is larger than any configuration.
+    #[error(
+        "{path:?} has more than {LARGEST_BYTES} bytes; is this the configuration? at most so many are read"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
     },
     /// The file says something that cannot be.
     #[error("the configuration {path:?} cannot be used; mend this:{}", List(faults))]
@@ -91,6 +104,15 @@ pub enum ConfigError {
         /// Everything that is wrong with it, by line; not empty.
         faults: Vec<Fault>,
     },
+}
+
+/// What to do about a configuration that cannot be read.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::InvalidData => "is this the configuration? it is text in UTF-8",
+        ErrorKind::IsADirectory => "name a file in it",
+        _ => "check the path and its permissions",
+    }
 }
 
 struct List<'f>(&'f [Fault]);
@@ -150,8 +172,14 @@ impl Config {
     /// faults are told at once.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(Self::default()) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes));
+        if read.map_err(unreadable)? as u64 > LARGEST_BYTES {
+            return Err(ConfigError::TooLarge { path: path.to_owned() });
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|error| unreadable(std::io::Error::new(ErrorKind::InvalidData, error.utf8_error())))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
     }
@@ -310,7 +338,7 @@ impl Config {
         Self {
             alerts_per_day: from.number(
                 "alerts.per_day",
-                "alerts a day that a person can read; a ceiling, not a quota",
+                "alerts a day that a person can read: the average that the threshold aims at; not filled up when less happens",
                 0.1..=1e6,
                 ALERTS_PER_DAY,
             ),
@@ -402,7 +430,7 @@ fn read_levels(from: &mut Reader<'_>) -> LevelSettings {
         ),
         observe_first_days: from.number(
             "levels.observe_first_days",
-            "first days of a new installation in which all agents are only observed, but those that a person confirmed to be compromised; 0: none",
+            "first days of a new installation in which all agents are only observed, except agents that a person confirmed as compromised; 0 switches this off",
             0.0..=365.0,
             OBSERVE_FIRST_DAYS,
         ),

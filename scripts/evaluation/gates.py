@@ -58,10 +58,17 @@ class Verdict(NamedTuple):
     first: tuple[Range, bool] | None
     stretch: tuple[Range, bool] | None
 
+    def shown(self) -> Cell:
+        """The figure with as many digits as the verdict needs: .0048 misses a gate of .005, and .005 would not."""
+        for digits in (3, 4, 5):
+            if all(gate[0].holds(round(self.value, digits)) == gate[1] for gate in (self.first, self.stretch) if gate):
+                return number(self.value, digits)
+        return number(self.value, 6)
+
     def line(self) -> str:
         """One line for a person at a terminal."""
         mark = "    " if self.first is None else "PASS" if self.first[1] else "FAIL"
-        words = [f"{mark}  {self.name}: {number(self.value)['text']}"]
+        words = [f"{mark}  {self.name}: {self.shown()['text']}"]
         for word, gate in (("first gate", self.first), ("stretch", self.stretch)):
             if gate:
                 words.append(f"{word} {gate[0].cell()['text']} {'reached' if gate[1] else 'missed'}")
@@ -87,6 +94,6 @@ def table(results: list[Verdict]) -> Table:
 
     return {
         "header": ["figure", "measured", "first gate", "reached", "stretch", "reached"],
-        "rows": [[verdict.name, number(verdict.value), *cells(verdict.first), *cells(verdict.stretch)]
+        "rows": [[verdict.name, verdict.shown(), *cells(verdict.first), *cells(verdict.stretch)]
                  for verdict in results],
     }

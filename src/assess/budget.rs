@@ -99,7 +99,7 @@ impl Budget {
         self.alerts_per_day = alerts_per_day.max(0.1);
     }
 
-    /// Alerts a day that are promised at most.
+    /// Alerts a day that the threshold aims at on average.
     pub fn promised(&self) -> f64 {
         self.alerts_per_day
     }

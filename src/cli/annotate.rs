@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::NOTHING_USABLE;
 use super::files::Files;
+use super::notice::say;
 use super::output::Output;
 use crate::event::AuditEvent;
 use crate::time::EventTime;
@@ -141,7 +142,7 @@ impl Annotate {
                         letters.json_line(&letter)?;
                     }
                     if refused.values().sum::<u64>() <= 3 {
-                        eprintln!("tiltmeter: {source}, line {}: {}", letter.line, letter.detail);
+                        say(format_args!("{source}, line {}: {}", letter.line, letter.detail));
                     }
                 }
             }
@@ -153,13 +154,13 @@ impl Annotate {
         if !refused.is_empty() {
             let counts: Vec<String> = refused.iter().map(|(reason, n)| format!("{reason} {n}")).collect();
             let all: u64 = refused.values().sum();
-            eprintln!(
-                "tiltmeter: {all} of {} conversations could not be used: {}",
+            say(format_args!(
+                "{all} of {} conversations could not be used: {}",
                 all + used,
                 counts.join(", ")
-            );
+            ));
         } else if std::io::stderr().is_terminal() {
-            eprintln!("tiltmeter: {used} conversations, {written} events");
+            say(format_args!("{used} conversations, {written} events"));
         }
         Ok(if used == 0 && !refused.is_empty() { ExitCode::from(NOTHING_USABLE) } else { ExitCode::SUCCESS })
     }
@@ -171,15 +172,15 @@ impl Annotate {
         let path = Path::new(FRESH_KEY_FILE);
         let shown = std::env::current_dir().unwrap_or_default().join(path);
         if path.exists() {
-            eprintln!("tiltmeter: hashes use the key in {}", shown.display());
+            say(format_args!("hashes use the key in {}", shown.display()));
             return Ok(HashKey::read(path)?);
         }
         let key = HashKey::create(path)?;
-        eprintln!(
-            "tiltmeter: a fresh key was written to {}; keep it secret, and give the same file (--key-file) to every \
+        say(format_args!(
+            "a fresh key was written to {}; keep it secret, and give the same file (--key-file) to every \
              sensor whose hashes are to be compared",
             shown.display()
-        );
+        ));
         Ok(key)
     }
 

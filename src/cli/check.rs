@@ -68,14 +68,14 @@ impl Check {
             Ok(config) => out.text(&told(config))?,
             Err(error) => {
                 is_fine = false;
-                out.text(&format!("{error}\n"))?;
+                out.text(&format!("tiltmeter: {error}\n"))?;
             }
         }
         let mapping = self.source.mapping();
         match (&mapping, self.source.example()) {
             (Err(error), _) => {
                 is_fine = false;
-                out.text(&format!("{error}\n"))?;
+                out.text(&format!("tiltmeter: {error}\n"))?;
             }
             (Ok(Some(mapping)), Some(shipped)) if self.files.is_empty() => {
                 out.text(&extraction(mapping, shipped.example.as_bytes(), "the example that ships with it"))?;
@@ -144,7 +144,7 @@ fn told(config: &Config) -> String {
         text += &format!("  {} = {} (default {otherwise})\n", setting.name, setting.value);
     }
     for rule in config.rules().iter() {
-        text += &format!("  rule {rule}\n");
+        text += &format!("  rule {}\n", rule.shown());
     }
     if !config.has_identity_key() {
         text += "  no agents.identity_key_file: whoever can choose ids could make them collide\n";

@@ -19,6 +19,7 @@ use self::running::Running;
 use self::screen::View;
 use super::explain::Style;
 use super::files::Files;
+use super::notice::say;
 use super::output::Output;
 use super::simulate::{Attacks, parse_attacks, parse_duration_ms};
 use crate::alert::Alert;
@@ -83,7 +84,7 @@ impl Demo {
         let mut file = self.alerts.as_deref().map(Output::file).transpose()?;
         let watched = self.watch(&mut demo, file.as_mut());
         for sentence in demo.take_trouble() {
-            eprintln!("tiltmeter: {sentence}");
+            say(sentence);
         }
         let is_over = watched?;
         if let Some(mut file) = file {

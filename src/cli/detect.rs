@@ -18,6 +18,7 @@ use anyhow::Context;
 use self::watch::Watch;
 use super::NOTHING_USABLE;
 use super::files::Files;
+use super::notice::say;
 use super::source::{Events, SourceArguments, all_read};
 use crate::config::Config;
 use crate::control::{Control, ControlRecord};
@@ -111,16 +112,12 @@ impl Detect {
             None => DeadLetters::counted(),
         };
         if !config.has_identity_key() && self.state.is_none() {
-            eprintln!(
-                "tiltmeter: identity hash without a key: whoever can choose ids could make them collide; \
-                 where that matters, set [agents] identity_key_file"
-            );
+            say("identity hash without a key: whoever can choose ids could make them collide; \
+                 where that matters, set [agents] identity_key_file");
         }
         if self.source.is_transcript() && !config.has_identity_key() {
-            eprintln!(
-                "tiltmeter: a guess of what a user asked for can be tested against the ids that are made for \
-                 conversations without one; set [agents] identity_key_file before alerts leave this machine"
-            );
+            say("a guess of what a user asked for can be tested against the ids that are made for \
+                 conversations without one; set [agents] identity_key_file before alerts leave this machine");
         }
         let control = self.control_records()?;
         let formatter = match &self.format {
@@ -136,10 +133,10 @@ impl Detect {
             }
         };
         if self.threads > 1 && !self.source.is_native() {
-            eprintln!(
-                "tiltmeter: --threads {} is for audit events; other formats are read on one thread",
+            say(format_args!(
+                "--threads {} is for audit events; other formats are read on one thread",
                 self.threads
-            );
+            ));
         }
         let mut settings = config.settings()?;
         if let Some(key) = key {
@@ -163,21 +160,23 @@ impl Detect {
         let unreadable = match events.visit(&mut watch) {
             Err(error) => {
                 watch.dead.finish()?;
+                self.say_unsaved();
                 return Err(error);
             }
             Ok(unreadable) => unreadable,
         };
         let is_cut_short = ends.load(Ordering::Relaxed);
-        let waiting = watch.finish(self.state.is_some() || is_cut_short)?;
-        watch.summary(started.elapsed(), self.dead_letters.as_deref());
+        let waiting =
+            watch.finish(self.state.is_some() || is_cut_short).inspect_err(|_| self.say_unsaved())?;
+        watch.summary(started.elapsed(), self.dead_letters.as_deref(), unreadable.is_empty());
         let is_useless = watch.events == 0 && watch.dead.total() > 0;
         watch.dead.finish()?;
         if let Some(path) = &self.state {
             state::write(path, &State { key, engine: watch.engine.save()? })?;
             if waiting > 0 {
-                eprintln!(
-                    "tiltmeter: {waiting} verdicts and other control records lie after the last event; give them again with the next input"
-                );
+                say(format_args!(
+                    "{waiting} verdicts and other control records lie after the last event; give them again with the next input"
+                ));
             }
         }
         all_read(&unreadable)?;
@@ -186,21 +185,28 @@ impl Detect {
                 Some(Position { source, line }) => {
                     let file = self.files.get(*source as usize).filter(|file| file.as_os_str() != "-");
                     let name = file.map_or("stdin".into(), |file| file.display().to_string());
-                    eprintln!(
-                        "tiltmeter: ended by a signal after line {line} of {name}; give what follows with the next call"
-                    );
+                    say(format_args!(
+                        "ended by a signal after line {line} of {name}; give what follows with the next call"
+                    ));
                 }
-                None => eprintln!("tiltmeter: ended by a signal before the first event"),
+                None => say("ended by a signal before the first event"),
             }
             return Ok(ExitCode::from(INTERRUPTED));
         }
         if is_useless {
-            eprintln!(
-                "tiltmeter: no line could be used: `tiltmeter check` with the same files says why; is --source right?"
-            );
+            say("no line could be used: `tiltmeter check` with the same files says why; is --source right?");
             return Ok(ExitCode::from(NOTHING_USABLE));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says that no state was written, where one was asked for: with a reader that has gone (`| head`) nothing else is said.
+    fn say_unsaved(&self) {
+        if let Some(path) = &self.state {
+            say(format_args!(
+                "{path:?} is as it was before: this call could not write all that it had to tell"
+            ));
+        }
     }
 
     /// Everything that is read and written.
@@ -226,9 +232,7 @@ impl Detect {
         // Stable: what was said at the same time stays in its order.
         records.sort_by_key(|record| record.time);
         if records.iter().any(|record| matches!(record.kind, Control::Settings(_))) {
-            eprintln!(
-                "tiltmeter: control records of settings are for the service; --config says what holds here"
-            );
+            say("control records of settings are for the service; --config says what holds here");
         }
         Ok(records)
     }
@@ -242,11 +246,11 @@ impl Detect {
             (false, Some(state)) => Ok(state.key),
             (false, None) => {
                 let key = state::fresh_key().context("the system gives no random numbers for a key")?;
-                eprintln!(
-                    "tiltmeter: a fresh key of the identity hash is kept in {}; other states have other keys, and may differ in \
+                say(format_args!(
+                    "a fresh key of the identity hash is kept in {}; other states have other keys, and may differ in \
                      what they find in the same events; [agents] identity_key_file gives them one",
                     path.display()
-                );
+                ));
                 Ok(Some(key))
             }
         }

@@ -1,5 +1,6 @@
 //! `tiltmeter evaluate`: labelled data in, detection report out.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,17 +9,22 @@ use clap::{Args, ValueEnum};
 use regex::Regex;
 
 use super::NOTHING_USABLE;
+use super::explain::printable;
 use super::files::Files;
+use super::notice::say;
 use super::output::Output;
 use super::source::{Events, SourceArguments, Visitor, all_read};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::engine::unit::Position;
-use crate::evaluate::report::{Report, report};
+use crate::evaluate::report::{Delay, Report, report};
 use crate::evaluate::{Labelled, Plan, ReportUnit, TierKept, run};
 use crate::event::AuditEvent;
 use crate::wire::dead_letter::Refusal;
 use crate::wire::input::Line;
+
+/// Labels that are named where none fits.
+const SHOWN_LABELS: usize = 10;
 
 /// Learn from labelled events, judge others, and report how well the labels were found
 #[derive(Debug, Args)]
@@ -54,7 +60,7 @@ pub struct Evaluate {
     #[arg(long)]
     json: bool,
     /// Configuration file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 
     #[command(flatten)]
@@ -118,16 +124,25 @@ impl Evaluate {
         ] {
             if is_missing {
                 let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-                eprintln!(
-                    "tiltmeter: there is no event in {what} {}, so there is nothing to report; `tiltmeter check` says what is \
+                say(format_args!(
+                    "there is no event in {what} {}, so there is nothing to report; `tiltmeter check` says what is \
                      wrong with a file",
                     names.join(" ")
-                );
+                ));
                 return Ok(ExitCode::from(NOTHING_USABLE));
             }
         }
+        if !baseline.is_empty() && !baseline.iter().any(|line| plan.learns(line)) {
+            say(format_args!(
+                "--learn {} fits the label of none of the {} events of --baseline: nothing is learned, all is judged by what is \
+                 shipped",
+                printable(plan.learn.as_str()),
+                baseline.len()
+            ));
+        }
         let mut rows = run(&mut engine, lexicon.as_ref(), &plan, baseline, test);
         let report = report(&plan, &mut rows);
+        see_that_labels_fit(&plan, &report);
         if let Some(path) = &self.per_unit {
             let mut out = Output::file(path)?;
             rows.iter().try_for_each(|row| out.json_line(row))?;
@@ -151,7 +166,12 @@ fn read(paths: &[PathBuf], source: &SourceArguments, key: &[u8; 16]) -> anyhow::
     all_read(&unreadable)?;
     if let Some(first) = side.first {
         let refused = side.refused;
-        eprintln!("tiltmeter: {refused} lines are no audit events and were left out; the first, {first}");
+        let are = if refused == 1 {
+            "line is no audit event and was"
+        } else {
+            "lines are no audit events and were"
+        };
+        say(format_args!("{refused} {are} left out; the first, {first}"));
     }
     Ok(side.labelled)
 }
@@ -184,9 +204,40 @@ impl Visitor for Side {
     }
 }
 
+/// Says where a side of the report has no unit: its figures mean nothing then.
+fn see_that_labels_fit(plan: &Plan, report: &Report) {
+    let labels: Vec<String> = report
+        .labels
+        .iter()
+        .take(SHOWN_LABELS)
+        .map(|(label, units)| {
+            format!("{} ({units} units)", if label.is_empty() { "none".into() } else { printable(label) })
+        })
+        .collect();
+    let more = if report.labels.len() > SHOWN_LABELS { ", …" } else { "" };
+    for (units, option, pattern, then) in [
+        (report.positives, "--positive", &plan.positive, "nothing can be found"),
+        (report.units - report.positives, "--normal", &plan.normal, "there is nothing to compare with"),
+    ] {
+        if units == 0 {
+            say(format_args!(
+                "{option} {} leaves no unit of --test, whose labels are {}{more}: {then}",
+                printable(pattern.as_str()),
+                labels.join(", ")
+            ));
+        }
+    }
+}
+
 fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
-    let level = |at: &std::collections::BTreeMap<&str, f64>, name: &str| figure(at.get(name).copied());
+    let level = |at: &BTreeMap<&str, f64>, name: &str, has_units: bool| {
+        figure(at.get(name).copied().filter(|_| has_units))
+    };
+    let has_normal = report.units > report.positives;
+    let has_both = has_normal && report.positives > 0;
+    let Delay { median, within_3, never_exposed, early } = report.calls_to_alarm;
+    let has_exposed = report.positives > never_exposed + early;
     writeln!(out, "units                       {} ({} positive)", report.units, report.positives)?;
     for (label, count) in &report.labels {
         writeln!(out, "  {:<25} {count}", if label.is_empty() { "(no label)" } else { label })?;
@@ -194,21 +245,25 @@ fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "AUC                         {}", figure(report.auc))?;
     writeln!(out, "AUC, length-matched         {}", figure(report.length_matched_auc))?;
     for (name, share) in [("0.01", "1 %"), ("0.05", "5 %")] {
-        writeln!(out, "found at {share} false alarms   {}", level(&report.tpr_at_fpr, name))?;
-        writeln!(out, "false alarms at nominal {share} {}", level(&report.fpr_at_nominal, name))?;
+        writeln!(out, "found at {share} false alarms   {}", level(&report.tpr_at_fpr, name, has_both))?;
+        writeln!(out, "false alarms at nominal {share} {}", level(&report.fpr_at_nominal, name, has_normal))?;
     }
     writeln!(
         out,
-        "calls to alarm              median {}, within 3: {:.3}",
-        report.calls_to_alarm.median.map_or_else(|| "∞".to_owned(), |m| m.to_string()),
-        report.calls_to_alarm.within_3
+        "calls to alarm              median {}, within 3: {}",
+        if has_exposed {
+            median.map_or_else(|| "∞".to_owned(), |m| m.to_string())
+        } else {
+            "–".to_owned()
+        },
+        figure(Some(within_3).filter(|_| has_exposed))
     )?;
     for (name, control) in &report.controls {
         writeln!(
             out,
             "control {name:<20} AUC {}, found at 5 % {}",
             figure(control.auc),
-            level(&control.tpr_at_fpr, "0.05")
+            level(&control.tpr_at_fpr, "0.05", has_both)
         )?;
     }
     for (name, family) in &report.families {

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 pub use self::text::{Style, one_in, printable, render};
+use super::notice::say;
 use super::output::Output;
 use crate::alert::{Alert, SCHEMA};
 use crate::engine::output::{DIGEST_SCHEMA, EVICTION_SCHEMA};
@@ -69,7 +70,7 @@ impl Explain {
         }
         out.flush()?;
         if told.alerts.is_empty() {
-            eprintln!("tiltmeter: there are no alerts in {name}");
+            say(format_args!("there are no alerts in {name}"));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -118,6 +119,9 @@ impl Told {
     /// The one alert whose id begins so.
     fn find(&self, id: &str) -> anyhow::Result<&(Alert, u64)> {
         let id = id.to_lowercase();
+        if id.is_empty() {
+            bail!("--alert is empty; give the id of an alert, or its first digits");
+        }
         let found: Vec<_> = self.alerts.iter().filter(|(alert, _)| alert.alert_id.starts_with(&id)).collect();
         match found.as_slice() {
             [one] => Ok(one),
@@ -143,8 +147,14 @@ impl Told {
             strsim::damerau_levenshtein(id, &start)
         };
         let nearest = self.alerts.iter().map(|(alert, _)| alert).min_by_key(|alert| like(alert));
+        let most = id.chars().count() / 3;
         match nearest {
             None => format!("there is no alert {}: the input holds no alerts", printable(id)),
+            Some(nearest) if like(nearest) > most => format!(
+                "there is no alert {} among {}; `tiltmeter explain` without --alert shows them all",
+                printable(id),
+                self.alerts.len()
+            ),
             Some(nearest) => format!(
                 "there is no alert {} among {}; the nearest id is {}",
                 printable(id),

@@ -11,6 +11,7 @@ mod explain;
 mod files;
 #[cfg(feature = "kafka")]
 mod normalise;
+mod notice;
 mod output;
 mod registry;
 #[cfg(feature = "kafka")]
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::notice::say;
 use self::output::OutputError;
 use crate::wire::dead_letter::DeadLetterError;
 use crate::wire::state::StateError;
@@ -112,7 +114,7 @@ fn failure(error: &anyhow::Error) -> ExitCode {
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(is_closed) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("tiltmeter: {}", told(error));
+    say(told(error));
     #[cfg(feature = "kafka")]
     if let Some(code) = topics::exit_code(error) {
         return ExitCode::from(code);

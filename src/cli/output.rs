@@ -18,13 +18,22 @@ pub enum OutputError {
     #[error("cannot write to standard output: {0}; free space or write elsewhere, then start again")]
     Standard(#[from] io::Error),
     /// A file.
-    #[error("cannot write to {path:?}: {source}; free space or name another file, then start again")]
+    #[error("cannot write to {path:?}: {source}; {}, then start again", room(source))]
     File {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
     },
+}
+
+/// What to do about a file that cannot be written.
+fn room(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make its folder or name another file",
+        io::ErrorKind::PermissionDenied => "get the right to write there or name another file",
+        _ => "free space or name another file",
+    }
 }
 
 /// Standard output or a file, buffered. What is not flushed may be lost: [`Output::flush`] says whether it was written.

@@ -3,6 +3,7 @@
 //! Knows options and files. Must not know what a record does.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 #[cfg(feature = "kafka")]
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::explain::printable;
+use super::notice::say;
 use super::output::Output;
 #[cfg(feature = "kafka")]
 use crate::config::Config;
@@ -234,6 +237,7 @@ impl Said {
 
     /// Writes what was said as a record.
     pub fn write(&self, kind: Control, time: EventTime) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(!self.by.trim().is_empty(), "empty_field: --by is empty; say who answers for this");
         let record = control::record(time, &self.by, kind).context("this cannot be said")?;
         let line = control::encode(&record)?;
         #[cfg(feature = "kafka")]
@@ -246,6 +250,13 @@ impl Said {
                 let mut out = Output::stdout();
                 out.text(&line)?;
                 out.flush()?;
+                // Somebody who typed it may believe that it was done.
+                if std::io::stdout().is_terminal() {
+                    say(
+                        "nobody has been told yet: keep this line with --to FILE for `tiltmeter detect --control FILE`, or send it \
+                         to a running service with --kafka",
+                    );
+                }
             }
             Some(path) => {
                 let mut out = Output::end_of(path)?;
@@ -309,7 +320,15 @@ impl Deprovision {
         });
         let registration = match registered.map(|record| record.kind) {
             Some(Control::Registration(registration)) => *registration,
-            _ => Registration::of(subject.clone()),
+            _ => {
+                if let Some(path) = &self.control {
+                    say(format_args!(
+                        "{path:?} registers no {}: is the id right, and --tenant? What is misspelt stays active",
+                        printable(&subject.to_string())
+                    ));
+                }
+                Registration::of(subject.clone())
+            }
         };
         let registration = Registration { subject, state: Lifecycle::Deprovisioned, ..registration };
         let time = self.said.time()?;

@@ -53,7 +53,7 @@ pub struct Run {
     /// Answers at this address: `GET /healthz` (it lives), `GET /readyz` (its partitions are at work; 503 and the reason
     /// otherwise), `GET /metrics` (docs/metrics.md), and `/v1` (levels of agents, verdicts; docs/http.md). Without it nothing
     /// is answered.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
     listen: Option<SocketAddr>,
 
     /// Leave the sources of `[[sources]]` to others: to `tiltmeter normalise`.
@@ -87,6 +87,15 @@ impl LogArguments {
         let form = self.log.unwrap_or(if io::stderr().is_terminal() { LogForm::Text } else { LogForm::Json });
         Arc::new(move |severity, line| write(form, severity, line))
     }
+}
+
+/// Where to listen.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "no address to listen at; give an IP address and a port from 1 to 65535, such as 127.0.0.1:9464, [::1]:9464 or, for all \
+         interfaces, 0.0.0.0:9464"
+            .to_owned()
+    })
 }
 
 /// Set once the process is told to end.

@@ -156,7 +156,7 @@ pub(super) fn parse_duration_ms(text: &str) -> anyhow::Result<i64> {
     if text.trim() == "0" {
         return Ok(0);
     }
-    let advice = || format!("\"{text}\" is no duration; write it like 2d, 36h or 90m");
+    let advice = || format!("\"{text}\" is no duration; write it like 60s, 90m, 36h or 2d");
     let span: Span = text.parse().with_context(advice)?;
     let total = span.total((Unit::Millisecond, SpanRelativeTo::days_are_24_hours())).with_context(advice)?;
     Ok(total as i64)
@@ -172,7 +172,7 @@ mod tests {
             let ms = parse_duration_ms(text).unwrap();
             assert_eq!(ms / 3_600_000, hours, "{text}");
         }
-        assert!(parse_duration_ms("soon").unwrap_err().to_string().contains("write it like 2d"));
+        assert!(parse_duration_ms("soon").unwrap_err().to_string().contains("write it like 60s"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use super::files::Files;
+use super::notice::say;
 use super::output::Output;
 use crate::config::Config;
 use crate::engine::Engine;
@@ -164,7 +165,7 @@ impl Place {
     fn open(&self, config: &Config) -> anyhow::Result<Resting> {
         let log = |severity, line: &str| {
             if severity >= Severity::Warning && !line.starts_with("librdkafka") {
-                eprintln!("tiltmeter: {line}");
+                say(line);
             }
         };
         let clients = Clients::new(config.kafka(), Arc::new(log))?;

@@ -21,8 +21,8 @@ const UNWELL: u8 = 1;
 /// Show how the service is doing, from what Kafka tells anybody: heartbeats, lag, open transactions.
 ///
 /// Looks twice, a few seconds apart, because what falls behind shows only over time. The exit code is 0 when somebody is
-/// there and nobody falls behind, 1 otherwise; 64 when something has to be mended, 69 when no broker answers, 77 when it
-/// does not let us.
+/// there and nobody falls behind, 1 otherwise; 64 when something has to be mended, 69 when no broker answers, 75 when
+/// something else is in the way that may pass, 77 when a broker does not let us.
 #[derive(Debug, clap::Args)]
 pub struct Status {
     /// Configuration file; without it every setting has its default.

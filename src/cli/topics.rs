@@ -17,7 +17,8 @@ use crate::kafka::verify::{Verified, VerifyError, create, verify};
 /// Check the topics in Kafka, make those that are missing, and list the access that each role needs.
 ///
 /// Tells everything that is wrong at once. What exists is never changed. The exit code is 0 when all is as it has to be,
-/// 64 when something has to be mended, 69 when no broker answers, 77 when it does not let us.
+/// 64 when something has to be mended, 69 when no broker answers, 75 when something else is in the way that may pass, 77
+/// when a broker does not let us.
 #[derive(Debug, clap::Args)]
 pub struct Topics {
     /// Configuration file; without it every setting has its default.

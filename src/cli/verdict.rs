@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 
+use super::notice::say;
 use super::registry::Said;
 use crate::control::Control;
 use crate::risk::{Decision, Verdict};
@@ -46,6 +47,12 @@ impl Give {
         let Some(verdict) = Decision::ALL.into_iter().find(|decision| decision.name() == self.verdict) else {
             anyhow::bail!("{:?} is no verdict; give one of those in --help", self.verdict);
         };
+        if self.agent.contains(['*', '?']) {
+            say(format_args!(
+                "a verdict is about one agent, the one whose id is {:?}: `*` and `?` are no pattern here",
+                self.agent
+            ));
+        }
         let Self { agent: agent_id, tenant, reason, said, .. } = self;
         said.write(Control::Verdict(Verdict { time, agent_id, tenant, verdict, by, reason }), time)
     }

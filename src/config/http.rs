@@ -118,7 +118,7 @@ fn encryption(from: &mut Reader<'_>, folder: &Path) -> (Option<Encryption>, Vec<
     );
     let roles = from.choices(
         "http.client_roles",
-        "what those may whose certificates are for such a DNS name or URI",
+        "role of clients whose certificate names this DNS name or URI",
         Role::NAMES,
         Role::of_name,
         Role::name,

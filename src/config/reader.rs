@@ -19,9 +19,14 @@ use super::setting::{Allowed, Fault, Setting};
 use super::spelling::{cut, nearest, shown_name};
 use crate::pattern::{Pattern, Patterns};
 
+/// Places that are no TOML that are told; the others are counted. Another file altogether has one in every line.
+const SHOWN_TOML_FAULTS: usize = 20;
+
 /// A TOML document from which settings are taken.
 pub(super) struct Reader<'t> {
     text: &'t str,
+    /// Where each line but the first begins. Bytes, ascending.
+    lines: Vec<usize>,
     document: DeTable<'t>,
     settings: Vec<Setting>,
     /// Tables that were taken as a whole.
@@ -33,16 +38,27 @@ pub(super) struct Reader<'t> {
 impl<'t> Reader<'t> {
     pub fn new(text: &'t str) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
-        let faults = errors.iter().map(|error| Fault {
-            line: line_of(text, error.span().unwrap_or_default().start),
+        let lines: Vec<usize> = text.match_indices('\n').map(|(end, _)| end + 1).collect();
+        let line = |error: &toml::de::Error| line_of(&lines, error.span().unwrap_or_default().start);
+        let shown = errors.iter().take(SHOWN_TOML_FAULTS).map(|error| Fault {
+            line: line(error),
             what: format!("{}; this is no valid TOML, see https://toml.io", error.message()),
         });
+        let left = errors.get(SHOWN_TOML_FAULTS).map(|error| Fault {
+            line: line(error),
+            what: format!(
+                "from here on {} more faults; is this a configuration?",
+                errors.len() - SHOWN_TOML_FAULTS
+            ),
+        });
+        let faults = shown.chain(left).collect();
         Self {
             text,
+            lines,
             document: document.into_inner(),
             settings: Vec::new(),
             taken: Vec::new(),
-            faults: faults.collect(),
+            faults,
             is_readable: errors.is_empty(),
         }
     }
@@ -166,7 +182,7 @@ impl<'t> Reader<'t> {
         match read(&path) {
             Ok(content) => Some(content),
             Err(why) => {
-                let line = self.find(name).map_or(1, |value| line_of(self.text, value.span().start));
+                let line = self.find(name).map_or(1, |value| line_of(&self.lines, value.span().start));
                 self.faults
                     .push(Fault { line, what: format!("{} = {:?}: {why}", shown_name(name), cut(&path)) });
                 None
@@ -183,7 +199,7 @@ impl<'t> Reader<'t> {
 
     /// Something is wrong at this place.
     pub fn fault(&mut self, span: &Range<usize>, what: impl Display) {
-        self.faults.push(Fault { line: line_of(self.text, span.start), what: what.to_string() });
+        self.faults.push(Fault { line: line_of(&self.lines, span.start), what: what.to_string() });
     }
 
     /// Notes every key of a table in a list that is not among `known`, with the nearest of these.
@@ -241,7 +257,7 @@ impl<'t> Reader<'t> {
                         "{} = {shown} is not allowed: give {allowed} ({about}), or leave it out for {otherwise}",
                         shown_name(name),
                     );
-                    self.faults.push(Fault { line: line_of(self.text, span.start), what });
+                    self.faults.push(Fault { line: line_of(&self.lines, span.start), what });
                 }
             }
         }
@@ -267,7 +283,7 @@ impl<'t> Reader<'t> {
             let is_setting = setting.is_some();
             let is_open = setting.is_some_and(|setting| setting.allowed.is_table());
             let is_table = self.settings.iter().any(|setting| setting.name.starts_with(&below));
-            let line = line_of(self.text, key.span().start);
+            let line = line_of(&self.lines, key.span().start);
             match value.get_ref().as_table() {
                 Some(table) if is_table => self.find_unknown(&below, table),
                 None if is_setting => {}
@@ -370,8 +386,11 @@ pub(super) fn texts(value: &DeValue<'_>) -> Option<Vec<Box<str>>> {
     value.as_array()?.iter().map(text).collect()
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+/// The line of a place, from 1.
+///
+/// * `lines`: where each line but the first begins, ascending.
+fn line_of(lines: &[usize], offset: usize) -> usize {
+    lines.partition_point(|begin| *begin <= offset) + 1
 }
 
 #[cfg(test)]
@@ -380,8 +399,9 @@ mod tests {
 
     #[test]
     fn lines_are_counted_from_one() {
-        assert_eq!(line_of("a\nb\nc", 0), 1);
-        assert_eq!(line_of("a\nb\nc", 2), 2);
-        assert_eq!(line_of("a\nb\nc", 99), 3);
+        let reader = Reader::new("a\nb\nc");
+        for (offset, line) in [(0, 1), (1, 1), (2, 2), (99, 3)] {
+            assert_eq!(line_of(&reader.lines, offset), line, "{offset}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Knows how a rule is written. Must not know how one is judged. `docs/detectors/rules.md` is the manual.
 
+mod never;
+
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 
@@ -182,7 +184,8 @@ impl One<'_, '_> {
                 described(field.kind()),
                 listed(&operators)
             );
-            return vec![self.take_test(place, value, &what, |value| equal(field.kind(), value))];
+            let tests = vec![self.take_test(place, value, &what, |value| equal(field.kind(), value))];
+            return self.that_may_hold(field, place, value, tests);
         };
         if table.is_empty() {
             self.refuse(place, value, &format!("at least one of {}", listed(&operators)));
@@ -228,6 +231,22 @@ impl One<'_, '_> {
             };
             tests.push(test);
         }
+        self.that_may_hold(field, place, value, tests)
+    }
+
+    /// The same tests; it is a fault if they never hold together, which nobody means.
+    fn that_may_hold(
+        &mut self,
+        field: Field,
+        place: &str,
+        value: Entry<'_, '_>,
+        tests: Vec<Test>,
+    ) -> Vec<Test> {
+        // What stands for a test that cannot be read never holds either, and is told already.
+        let is_read = !tests.iter().any(|test| matches!(test, Test::OneOf(names) if names.is_empty()));
+        if let Some(why) = never::never(field, &tests).filter(|_| is_read) {
+            self.fault(&value.span(), format!("{place} never holds: {why}"));
+        }
         tests
     }
 
@@ -236,11 +255,18 @@ impl One<'_, '_> {
         if let (Some(_), Some(distinct)) = (count, distinct) {
             self.fault(&distinct.span(), "it has count and distinct: make two rules of it");
         }
-        let (key, value, limits) = match (count, distinct) {
-            (_, Some(value)) => ("distinct", value, VALUES),
-            (Some(value), None) => ("count", value, CALLS),
-            (None, None) => return None,
-        };
+        // Where there are both, what is wrong with either is told.
+        let count = count.and_then(|value| self.threshold_of("count", value, CALLS));
+        distinct.and_then(|value| self.threshold_of("distinct", value, VALUES)).or(count)
+    }
+
+    /// `count` or `distinct`.
+    fn threshold_of(
+        &mut self,
+        key: &'static str,
+        value: Entry<'_, '_>,
+        limits: RangeInclusive<u32>,
+    ) -> Option<Threshold> {
         let keys: &[&str] =
             if key == "count" { &["at_least", "within"] } else { &["of", "at_least", "within"] };
         let Some(parts) = value.get_ref().as_table() else {

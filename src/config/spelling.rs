@@ -30,14 +30,26 @@ pub(super) fn cut(text: &str) -> String {
     out
 }
 
+/// Whether one word is so much like another that it may be meant: at most two letters in five are others (`kalfa`, `kafka`).
+fn is_near(word: &str, known: &str) -> bool {
+    let most = (word.chars().count().max(known.chars().count()) * 2 / 5).max(1);
+    strsim::damerau_levenshtein(word, known) <= most
+}
+
 /// The known name most like `name`, whole or in its last part, if any is like it.
 pub(super) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or("").to_owned();
+    let tables = |name: &str| name.matches('.').count();
     known
         .iter()
         .map(|known| {
             let parts = strsim::jaro_winkler(&last(name), &last(known));
             (parts.max(strsim::jaro_winkler(name, known)), *known)
+        })
+        // Names that agree in their tables alone are not alike.
+        .filter(|(_, known)| {
+            is_near(&last(name), &last(known))
+                || (tables(name) != tables(known) && strsim::damerau_levenshtein(name, known) <= 2)
         })
         .filter(|(near, _)| *near >= NEAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -55,6 +67,9 @@ mod tests {
         assert_eq!(nearest("per_day", &known), Some("alerts.per_day"));
         assert_eq!(nearest("detect.content.value_noveltiy", &known), Some("detect.content.value_novelty"));
         assert_eq!(nearest("alert.per_day", &known), Some("alerts.per_day"));
-        assert_eq!(nearest("kafka.brokers", &known), None);
+        assert_eq!(nearest("alerts_per_day", &known), Some("alerts.per_day"));
+        for other in ["kafka.brokers", "id", "steps", "detect.content.foo", "when"] {
+            assert_eq!(nearest(other, &known), None, "{other}");
+        }
     }
 }

@@ -117,7 +117,7 @@ never_block = ["a", ""]
 "#,
         expect![[r#"
             line 2: per_day = 3 is unknown: did you mean [alerts] per_day?
-            line 4: [alerts] per_day = -1 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read; a ceiling, not a quota), or leave it out for 5
+            line 4: [alerts] per_day = -1 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read: the average that the threshold aims at; not filled up when less happens), or leave it out for 5
             line 6: [agents] max = 0 is not allowed: give a whole number from 1 to 100000000 (agents watched at once; the one unseen for longest makes room), or leave it out for 1000000
             line 7: [agents] identity_key_file = "missing.key": cannot read it: No such file or directory (os error 2); check its permissions, or make one with `openssl rand -hex 16`
             line 9: [detect] lexikon = true is unknown: did you mean [detect] lexicon?
@@ -126,7 +126,7 @@ never_block = ["a", ""]
             line 12: [detect.content] order_excess = inf is not allowed: give a number from 0 to 100 (weight of an unusual order beside a suspicious origin), or leave it out for 0.3
             line 13: [detect.content] fine = 1 is not allowed: give true or false (judge six kinds of origin: with form, and anchored in the request or not), or leave it out for true
             line 14: [detect.content] verb_weights = [0.1, 0.2] is not allowed: it is a table; write [detect.content.verb_weights] and its settings below
-            line 15: [detect.content.lexicon] is unknown: did you mean [detect.content]?
+            line 15: [detect.content.lexicon] is unknown: remove it; known here: verb_weights
             line 16: [learn.quarantine_p] is not allowed: it is a setting, not a table; write [learn] quarantine_p = VALUE
             line 17: [kalfa] is unknown: did you mean [kafka]?
             line 19: [detekt] is unknown: did you mean [detect]?

@@ -34,6 +34,13 @@ pub(super) fn read(from: &mut Reader<'_>, folder: &Path) -> Vec<Webhook> {
             from.fault(&item.span(), format!("{place}: write [[webhooks]] above every webhook"));
             continue;
         };
+        let name = table.get("name").and_then(|name| name.get_ref().as_str()).filter(|name| !name.is_empty());
+        // Two of one name are told apart by their numbers.
+        let is_alone = webhooks.iter().all(|other: &Webhook| Some(other.name.as_str()) != name);
+        let place = match name {
+            Some(name) if is_alone => format!("[[webhooks]] \"{}\"", cut(name)),
+            _ => place,
+        };
         let Some(webhook) = one(from, &place, table, &item.span(), folder) else { continue };
         if webhooks.iter().any(|other| other.name == webhook.name) {
             let what =
@@ -145,11 +152,11 @@ mod tests {
             "line 2: [[webhooks]] number 1: url = \"ftp://x\" is not allowed",
             "line 3: [[webhooks]] number 1: secret is not allowed like this: give `{ file",
             "line 4: [[webhooks]] number 1: secrets is unknown: did you mean secret?",
-            "[[webhooks]] number 2: cloudevents-binary is for Kafka only",
+            "[[webhooks]] \"a\": cloudevents-binary is for Kafka only",
             "line 11: [[webhooks]] number 3: url = \"http://x y\" is not allowed",
             "[[webhooks]] number 4: the name \"a\" is another's already",
-            "[[webhooks]] number 5: authorization is not allowed like this",
-            "[[webhooks]] number 5: a security event token is signed by the keys of [caep]: remove secret",
+            "[[webhooks]] \"b\": authorization is not allowed like this",
+            "[[webhooks]] \"b\": a security event token is signed by the keys of [caep]: remove secret",
         ] {
             assert!(told.contains(part), "{part} is not in\n{told}");
         }

@@ -62,6 +62,13 @@ impl Labelled {
     }
 }
 
+impl Plan {
+    /// Whether a line of the first side is learned.
+    pub fn learns(&self, line: &Labelled) -> bool {
+        self.learn.is_match(&line.truth.label)
+    }
+}
+
 /// Labels that are not there, or are of another shape, are no labels.
 fn truth(line: &[u8]) -> Truth {
     sonic_rs::from_slice(line).unwrap_or_default()
@@ -174,7 +181,7 @@ pub fn run(
     mut test: Vec<Labelled>,
 ) -> Vec<UnitRow> {
     let mut told: Vec<Output> = Vec::new();
-    baseline.retain(|l| plan.learn.is_match(&l.truth.label));
+    baseline.retain(|line| plan.learns(line));
     baseline.sort_by_key(|l| l.time);
     test.sort_by_key(|l| l.time);
     for (line, labelled) in baseline.iter().enumerate() {

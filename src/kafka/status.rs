@@ -20,6 +20,8 @@ use crate::time::EventTime;
 
 /// A broker that is there answers within this.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Why no broker answers is said within this, after it is known that none does.
+const REASON: Duration = Duration::from_secs(2);
 /// Marks of transactions that may stand behind the last record that was taken; nobody takes them.
 const MARKS: i64 = 10;
 /// Heartbeats are looked for as far back. Milliseconds.
@@ -181,6 +183,7 @@ struct Asked {
     seen: BaseConsumer<Context>,
     committed: BaseConsumer<Context>,
     group: String,
+    brokers: String,
 }
 
 impl Asked {
@@ -193,6 +196,7 @@ impl Asked {
             seen: client(Isolation::Uncommitted)?,
             committed: client(Isolation::Committed)?,
             group: clients.settings().group.clone(),
+            brokers: clients.settings().brokers.clone(),
         })
     }
 
@@ -204,8 +208,12 @@ impl Asked {
     }
 
     fn partitions(&self, topic: &str) -> Result<i32, Failure> {
-        let doing = format!("ask for {topic}");
-        let found = self.seen.fetch_metadata(Some(topic), ANSWER).map_err(Self::failed(&self.seen, doing))?;
+        let doing = format!("ask Kafka at {} for {topic}", self.brokers);
+        let found = self.seen.fetch_metadata(Some(topic), ANSWER).map_err(|error| {
+            // The answer comes before the reason.
+            client::hear_why(&self.seen, REASON);
+            Self::failed(&self.seen, doing)(error)
+        })?;
         let count =
             found.topics().iter().find(|found| found.name() == topic).map(|found| found.partitions().len());
         match count.and_then(|count| i32::try_from(count).ok()).filter(|count| *count > 0) {

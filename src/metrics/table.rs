@@ -140,7 +140,7 @@ metrics! {
     /// Verdicts of people that took effect.
     verdicts: IntCounterVec = "tiltmeter_verdicts_total", ["verdict"];
 
-    /// Alerts a day that are promised at most (`alerts.per_day`), over all instances.
+    /// Alerts a day that the threshold aims at on average (`alerts.per_day`), over all instances.
     alerts_promised: GaugeVec = "tiltmeter_alerts_per_day_promised", [];
     /// Alerts opened by p over the last 24 hours of event time, over all instances, as of the newest baseline version;
     /// what rules, the registry and people raise is not promised and does not count.

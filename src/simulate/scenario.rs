@@ -321,6 +321,10 @@ impl UnknownName {
             .clone()
             .map(|candidate| (strsim::jaro_winkler(candidate, &name.to_lowercase()), candidate))
             .filter(|(likeness, _)| *likeness > 0.6)
+            // No more than half of the letters may be others: a common letter or two make no two words alike.
+            .filter(|(_, candidate)| {
+                strsim::damerau_levenshtein(candidate, &name.to_lowercase()) * 2 <= candidate.len()
+            })
             .max_by(|a, b| a.0.total_cmp(&b.0));
         let hint = near.map(|(_, candidate)| format!(" (did you mean \"{candidate}\"?)")).unwrap_or_default();
         Self { what, name: name.to_owned(), hint, known: known.collect::<Vec<_>>().join(", ") }

@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use self::check::check;
 pub use self::check::{LIST_LIMIT, PARAMETERS_LIMIT};
-use super::audit_event::EVENT_LIMIT_BYTES;
+use super::audit_event::{self, EVENT_LIMIT_BYTES};
 use super::dead_letter::{Reason, Refusal};
+use super::line_faults::LineFaults;
 use crate::control::{
     CONTROL_SCHEMA, Control, ControlRecord, DeclaredChange, EngineSettings, Grant, Maintenance, Registration,
     Suppression,
@@ -37,15 +38,20 @@ pub enum ControlError {
     },
     /// Lines that are no control records; all of them.
     #[error(
-        "the control records {path:?} cannot be used; mend this: {}\n\
-         schemas/agent-control.v1.schema.json says what a record is; `tiltmeter registry` and `tiltmeter verdict` write some",
-        faults.iter().map(|(line, fault)| format!("\n  line {line}: {fault}")).collect::<String>()
+        "the control records {path:?} cannot be used; mend this: {faults}\n\
+         schemas/agent-control.v1.schema.json says what a record is; `tiltmeter registry` and `tiltmeter verdict` write some"
     )]
     Faults {
         /// The file.
         path: PathBuf,
-        /// Line and what is wrong with it; not empty.
-        faults: Vec<(usize, Refusal)>,
+        /// What is wrong with them; not empty.
+        faults: LineFaults,
+    },
+    /// The first line is an audit event.
+    #[error("{path:?} holds audit events, not control records; give it as input, without --control")]
+    Events {
+        /// The file.
+        path: PathBuf,
     },
 }
 
@@ -105,14 +111,19 @@ enum Body<'r> {
 /// When the file cannot be read or any line is no control record: one that does not take effect is worse than a late start.
 pub fn read(path: &Path) -> Result<Vec<ControlRecord>, ControlError> {
     let bytes = std::fs::read(path).map_err(|source| ControlError::Read { path: path.to_owned(), source })?;
-    let (mut records, mut faults) = (Vec::new(), Vec::new());
+    let (mut records, mut faults) = (Vec::new(), LineFaults::default());
     for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
         if line.trim_ascii().is_empty() {
             continue;
         }
         match decode(line) {
             Ok(record) => records.push(record),
-            Err(refusal) => faults.push((number, refusal)),
+            Err(refusal) => {
+                if records.is_empty() && faults.is_empty() && audit_event::decode(line).is_ok() {
+                    return Err(ControlError::Events { path: path.to_owned() });
+                }
+                faults.add(number, refusal);
+            }
         }
     }
     if !faults.is_empty() {

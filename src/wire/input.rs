@@ -196,6 +196,11 @@ impl Lines {
             if about.is_dir() {
                 return Err(InputError::Directory { path: path.clone() });
             }
+            // What may not be read is told before anything is done. A pipe is opened once, when its turn comes.
+            if about.is_file() {
+                std::fs::File::open(path)
+                    .map_err(|source| InputError::Open { path: path.clone(), source })?;
+            }
             // Pipes and devices have no length.
             let length = about.is_file().then_some(about.len());
             compressed_total = compressed_total.zip(length).map(|(sum, length)| sum.saturating_add(length));
@@ -408,7 +413,8 @@ impl Lines {
         match self.stream.as_ref().and_then(Stream::compression) {
             // An error of the operating system is not the fault of the data.
             Some(format) if source.raw_os_error().is_none() => {
-                if source.kind() == io::ErrorKind::UnexpectedEof {
+                let is_marked = self.stream.as_ref().is_some_and(Stream::is_marked);
+                if is_marked && source.kind() == io::ErrorKind::UnexpectedEof {
                     InputError::Truncated { name, format, line }
                 } else {
                     InputError::Damaged { name, format, line, source }

@@ -8,6 +8,7 @@ pub mod audit_event;
 pub mod control;
 pub mod dead_letter;
 pub mod input;
+pub mod line_faults;
 pub mod mapping_file;
 pub mod outputs;
 pub mod progress;

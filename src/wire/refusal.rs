@@ -161,6 +161,11 @@ pub(super) fn explain(line: &[u8], error: Option<&sonic_rs::Error>) -> Refusal {
         return not_json("the line begins with a byte order mark; save it as UTF-8 without one");
     }
     let refusal = match serde_json::from_str::<&RawValue>(text) {
+        // The first line of an object, or of a list, that goes on in the next one.
+        Err(_) if matches!(text.trim(), "{" | "[" | "[{") => {
+            let how = if text.trim_start().starts_with('[') { "jq -c '.[]' FILE" } else { "jq -c . FILE" };
+            Err(not_json(format!("the JSON goes on in the next line; write one object a line: `{how}`")))
+        }
         Err(error) => Err(not_json(format!("{error}; write one complete JSON object per line"))),
         Ok(whole) => check_object(whole, "", EVENT),
     };
@@ -203,7 +208,12 @@ fn check_object(value: &RawValue, place: &str, fields: &[Field]) -> Result<(), R
         Err(error) if value.get().starts_with('{') => return Err(not_json(error.to_string())),
         Err(_) => {
             let what = if place.is_empty() { "the line".to_owned() } else { format!("field `{place}`") };
-            return Err(Refusal::new(Reason::WrongType, format!("{what}: {} is no object", shown(value))));
+            let remedy = match (place, value.get().starts_with('[')) {
+                ("", true) => "; write one object a line: `jq -c '.[]' FILE`",
+                _ => "",
+            };
+            let detail = format!("{what}: {} is no object{remedy}", shown(value));
+            return Err(Refusal::new(Reason::WrongType, detail));
         }
     };
     let mut seen = HashSet::new();

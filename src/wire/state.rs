@@ -40,7 +40,8 @@ pub enum StateError {
     /// It cannot be written; the old one is untouched.
     #[error(
         "cannot write the state {path:?}: {source}; what was there before is untouched: \
-         free space or name another place, then give the same input again"
+         {}, then give the same input again",
+        room(source)
     )]
     Write {
         /// The file.
@@ -57,7 +58,9 @@ pub enum StateError {
         path: PathBuf,
     },
     /// It is something else.
-    #[error("{path:?} is no state of tiltmeter; name another file, or one that does not exist yet")]
+    #[error(
+        "{path:?} is no state of tiltmeter; name one that tiltmeter wrote (with --state also one that does not exist yet)"
+    )]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -80,6 +83,15 @@ pub enum StateError {
         /// What is wrong.
         what: String,
     },
+}
+
+/// What to do about a file that cannot be written.
+fn room(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "make its folder or name another place",
+        io::ErrorKind::PermissionDenied => "get the right to write there or name another place",
+        _ => "free space or name another place",
+    }
 }
 
 /// What a state file holds.

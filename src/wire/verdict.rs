@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::line_faults::LineFaults;
+use super::{audit_event, control};
 use crate::risk::Verdict;
 
 /// Why verdicts could not be read.
@@ -19,16 +21,25 @@ pub enum VerdictError {
     },
     /// Lines that are no verdicts; all of them.
     #[error(
-        "the verdicts {path:?} cannot be used; mend this: {}\n\
+        "the verdicts {path:?} cannot be used; mend this: {faults}\n\
          a verdict is {{\"time\": \"2026-01-05T08:00:00Z\", \"agent_id\": \"…\", \"verdict\": \
-         \"confirm_compromised | confirm_safe | dismiss | accept\", \"by\": \"…\", \"reason\": \"…\"}}",
-        faults.iter().map(|(line, fault)| format!("\n  line {line}: {fault}")).collect::<String>()
+         \"confirm_compromised | confirm_safe | dismiss | accept\", \"by\": \"…\", \"reason\": \"…\"}}"
     )]
     Faults {
         /// The file.
         path: PathBuf,
-        /// Line and what is wrong with it; not empty.
-        faults: Vec<(usize, String)>,
+        /// What is wrong with them; not empty.
+        faults: LineFaults,
+    },
+    /// The first line is something else that this program knows.
+    #[error("{path:?} holds {what}; give it {how}")]
+    Others {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        what: &'static str,
+        /// With which option.
+        how: &'static str,
     },
 }
 
@@ -40,20 +51,26 @@ pub enum VerdictError {
 pub fn read(path: &Path) -> Result<Vec<Verdict>, VerdictError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| VerdictError::Read { path: path.to_owned(), source })?;
-    let (mut verdicts, mut faults) = (Vec::new(), Vec::new());
+    let (mut verdicts, mut faults) = (Vec::new(), LineFaults::default());
     for (line, number) in text.lines().zip(1..) {
         if line.trim().is_empty() {
             continue;
         }
         match serde_json::from_str::<Verdict>(line) {
             Ok(verdict) if !verdict.time.is_plausible() => {
-                faults.push((number, format!("time {} lies outside 2000–2100", verdict.time)));
+                faults.add(number, format_args!("time {} lies outside 2000–2100", verdict.time));
             }
-            Ok(verdict) if verdict.agent_id.is_empty() => {
-                faults.push((number, "agent_id is empty".to_owned()))
-            }
+            Ok(verdict) if verdict.agent_id.is_empty() => faults.add(number, "agent_id is empty"),
             Ok(verdict) => verdicts.push(verdict),
-            Err(error) => faults.push((number, error.to_string())),
+            Err(error) => {
+                if verdicts.is_empty()
+                    && faults.is_empty()
+                    && let Some((what, how)) = other(line)
+                {
+                    return Err(VerdictError::Others { path: path.to_owned(), what, how });
+                }
+                faults.add(number, error);
+            }
         }
     }
     if !faults.is_empty() {
@@ -61,6 +78,14 @@ pub fn read(path: &Path) -> Result<Vec<Verdict>, VerdictError> {
     }
     verdicts.sort_by_key(|verdict| verdict.time);
     Ok(verdicts)
+}
+
+/// What else a line may be, and how it is given then.
+fn other(line: &str) -> Option<(&'static str, &'static str)> {
+    if control::decode(line.as_bytes()).is_ok() {
+        return Some(("control records, as `tiltmeter verdict` writes them", "with --control"));
+    }
+    audit_event::decode(line.as_bytes()).is_ok().then_some(("audit events", "as input, without --verdicts"))
 }
 
 #[cfg(test)]
@@ -85,6 +110,18 @@ mod tests {
         let verdicts = read(file.path()).unwrap();
         assert_eq!(verdicts.iter().map(|v| v.agent_id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(verdicts[0].verdict, Decision::ConfirmSafe);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_recognised() {
+        let record = "{\"time\":\"2026-01-06T00:00:00Z\",\"kind\":\"verdict\",\"agent_id\":\"b\",\"verdict\":\"dismiss\"}\n";
+        let event = "{\"time\":\"2026-01-06T00:00:00Z\",\"agent_id\":\"b\",\"action\":\"read\"}\n";
+        for (text, remedy) in [(record, "with --control"), (event, "as input")] {
+            let said = read(file(text).path()).unwrap_err().to_string();
+            assert!(said.contains(remedy) && said.lines().count() == 1, "{said}");
+        }
+        let said = control::read(file(event).path()).unwrap_err().to_string();
+        assert!(said.contains("without --control"), "{said}");
     }
 
     #[test]

@@ -107,7 +107,8 @@ fn what_cannot_be_written_ends_with_74_whatever_the_command() {
         let ended = command.output().unwrap();
         let told = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(74), "{arguments}: {told}");
-        assert!(told.contains("free space"), "{arguments}: {told}");
+        let remedy = if arguments.contains("nowhere") { "make its folder" } else { "free space" };
+        assert!(told.contains(remedy), "{arguments}: {told}");
     }
 }
 
@@ -332,4 +333,148 @@ fn a_live_stream_of_conversations_is_judged_while_it_runs() {
     assert!(line.contains("search_mail"), "{line}");
     drop(stdin);
     assert!(child.wait().unwrap().success());
+}
+
+/// Exit code of a call whose standard error is a pipe that nobody reads.
+fn run_unheard(folder: &Path, arguments: &[&str]) -> i32 {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = tiltmeter(folder, arguments);
+    let status = command.stdout(Stdio::null()).stderr(writer).status().unwrap();
+    status.code().unwrap()
+}
+
+#[test]
+fn what_nobody_reads_on_standard_error_costs_neither_state_nor_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "events", &fleet(at));
+    assert_eq!(run_unheard(at, &["detect", "events", "--state", "unheard"]), 0);
+    assert_eq!(run(at, &["detect", "events", "--state", "heard"]).0, 0);
+    // A few bytes differ: each state has a key of its own.
+    let bytes = |name: &str| std::fs::metadata(at.join(name)).unwrap().len();
+    assert!(bytes("unheard").abs_diff(bytes("heard")) < bytes("heard") / 10, "the whole state is there");
+    let (code, _, err) = run(at, &["detect", "events", "--state", "unheard"]);
+    assert!(code == 0 && !err.contains("a fresh key"), "it can be gone on from: {err}");
+
+    std::fs::write(at.join("c.toml"), "[alert]\n").unwrap();
+    assert_eq!(run_unheard(at, &["detect", "events", "-c", "c.toml"]), 64);
+    assert_eq!(run_unheard(at, &["detect", "events", "--control", "events"]), 64);
+    std::fs::write(at.join("other"), "x\n").unwrap();
+    assert_eq!(run_unheard(at, &["detect", "other"]), 65);
+    assert_eq!(run_unheard(at, &["annotate", "other"]), 65);
+}
+
+#[test]
+fn a_wrong_file_as_configuration_or_control_is_told_in_a_few_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let events = fleet(at);
+    let some: Vec<String> = events.iter().take(3_000).cloned().collect();
+    write(at, "some", &some);
+    let (code, out, _) = run(at, &["check", "-c", "some"]);
+    assert_eq!(code, 64);
+    assert!(out.lines().count() < 30, "{out}");
+    assert!(out.contains("more faults; is this a configuration?"), "{out}");
+    std::fs::write(at.join("large"), "# a line of a comment that says nothing at all\n".repeat(100_000))
+        .unwrap();
+    let (code, out, _) = run(at, &["check", "-c", "large"]);
+    assert!(code == 64 && out.contains("is this the configuration?"), "{out}");
+
+    let (code, _, err) = run(at, &["detect", "some", "--control", "some"]);
+    assert!(code == 64 && err.contains("audit events, not control records"), "{err}");
+    write(at, "lines", &vec!["{\"kind\":\"verdict\"}".to_owned(); 3_000]);
+    let (code, _, err) = run(at, &["detect", "some", "--control", "lines"]);
+    assert!(code == 64 && err.contains("and 2980 more lines") && err.lines().count() < 30, "{err}");
+    let verdict = run(at, &["verdict", "a", "dismiss", "--by", "ann"]).1;
+    std::fs::write(at.join("verdict"), verdict).unwrap();
+    let (code, _, err) = run(at, &["detect", "some", "--verdicts", "verdict"]);
+    assert!(code == 64 && err.contains("give it with --control"), "{err}");
+}
+
+#[test]
+fn an_evaluation_of_labels_that_fit_nothing_says_so_and_shows_no_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let options = "simulate --days 3 --agents 12 --attacks hijacked-goal --attack-share 0.3 --strength 1 --quiet-until 2d";
+    let (_, events, _) = run(at, &options.split(' ').collect::<Vec<_>>());
+    std::fs::write(at.join("events"), events).unwrap();
+    let evaluate = |more: &[&str]| {
+        let all = [&["evaluate", "--baseline", "events", "--test", "events"], more].concat();
+        let (code, out, err) = run(at, &all);
+        assert_eq!(code, 0, "{err}");
+        (out, err)
+    };
+    let (out, err) = evaluate(&[]);
+    assert!(!err.contains("leaves no unit") && out.contains("found at 1 % false alarms   0"), "{err}{out}");
+    let (out, err) = evaluate(&["--positive", "^nosuch$"]);
+    assert!(err.contains("--positive ^nosuch$ leaves no unit of --test, whose labels are "), "{err}");
+    assert!(out.contains("found at 1 % false alarms   –"), "{out}");
+    assert!(out.contains("calls to alarm              median –, within 3: –"), "{out}");
+    let (out, err) = evaluate(&["--normal", "^nosuch$"]);
+    assert!(err.contains("there is nothing to compare with"), "{err}");
+    assert!(out.contains("false alarms at nominal 1 % –"), "{out}");
+    let (_, err) = evaluate(&["--learn", "nothing"]);
+    assert!(err.contains("--learn nothing fits the label of none of "), "{err}");
+}
+
+#[test]
+fn a_state_that_was_not_written_because_the_reader_has_gone_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(at, "events", &fleet(at));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = tiltmeter(at, &["detect", "events", "--state", "s"]);
+    let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && told.contains("\"s\" is as it was before"), "{told}");
+    assert!(!at.join("s").exists());
+}
+
+#[test]
+fn input_that_could_not_be_read_is_no_all_clear_and_is_told_with_what_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("plain.gz"), "hello\n").unwrap();
+    let (code, _, err) = run(at, &["detect", "plain.gz"]);
+    assert!(code == 64 && err.contains("rename it if it is not compressed"), "{code} {err}");
+    assert!(!err.contains("no alerts"), "{err}");
+    std::fs::write(at.join("refused"), "x\n").unwrap();
+    assert!(!run(at, &["detect", "refused"]).2.contains("no alerts"));
+    std::fs::write(at.join("list"), "[{\"time\":\"2026-03-01T00:00:00Z\"}]\n").unwrap();
+    std::fs::write(at.join("pretty"), "{\n\"time\":1\n}\n").unwrap();
+    let (_, out, _) = run(at, &["check", "list", "pretty"]);
+    assert!(out.contains("`jq -c '.[]' FILE`") && out.contains("`jq -c . FILE`"), "{out}");
+}
+
+#[test]
+fn what_is_said_by_nobody_or_of_nobody_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    for arguments in [["verdict", "a", "dismiss", "--by", ""], ["registry", "add", "a", "--by", " "]] {
+        let (code, out, err) = run(at, &arguments);
+        assert!(code == 64 && out.is_empty() && err.contains("--by is empty"), "{code} {err}");
+    }
+    let (code, _, err) = run(at, &["verdict", "a*", "dismiss", "--by", "ann"]);
+    assert!(code == 0 && err.contains("no pattern here"), "{err}");
+    assert_eq!(run(at, &["registry", "add", "mail-7", "--by", "ann", "--to", "control"]).0, 0);
+    let deprovision = |agent| {
+        run(
+            at,
+            &[
+                "registry",
+                "deprovision",
+                agent,
+                "--by",
+                "ann",
+                "--time",
+                "2027-01-01T00:00:00Z",
+                "--control",
+                "control",
+            ],
+        )
+    };
+    assert!(deprovision("mail-8").2.contains("registers no"));
+    assert_eq!(deprovision("mail-7").2, "");
 }

@@ -169,7 +169,11 @@ fn told(argument: &Arg) -> String {
         .get_value_names()
         .unwrap_or_default()
         .iter()
-        .map(|value| if name.is_empty() { format!("[{value}]") } else { value.to_string() })
+        .map(|value| match (name.is_empty(), argument.is_required_set()) {
+            (true, true) => format!("<{value}>"),
+            (true, false) => format!("[{value}]"),
+            _ => value.to_string(),
+        })
         .collect();
     let shown = if takes { format!("{name} {}", values.join(" ")) } else { name };
     let help = argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
@@ -192,7 +196,8 @@ fn told(argument: &Arg) -> String {
     if !possible.is_empty() {
         help = format!("{help}: {}", possible.join(", "));
     }
-    format!("| `{}` | {} | {help} |\n", shown.trim().replace('|', "\\|"), default.join(" "))
+    let default = if argument.is_required_set() { "required".to_owned() } else { default.join(" ") };
+    format!("| `{}` | {default} | {help} |\n", shown.trim().replace('|', "\\|"))
 }
 
 fn describe(command: &Command, name: &str, out: &mut String) {

@@ -285,7 +285,7 @@ fn the_command_writes_events_with_or_without_labels_and_the_truth_beside_them() 
 fn the_command_says_what_is_wrong_and_what_would_be_right() {
     assert!(run(&["--attacks", "data-teft"]).1.contains("did you mean \"data-theft\"?"));
     assert!(run(&["--days", "-1"]).1.contains("days is -1, must be above 0"));
-    assert!(run(&["--quiet-until", "soon"]).1.contains("write it like 2d"));
+    assert!(run(&["--quiet-until", "soon"]).1.contains("write it like 60s"));
 }
 
 #[test]

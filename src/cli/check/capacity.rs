@@ -147,7 +147,7 @@ impl Measured {
             let verdict =
                 if share > 1.0 { "this machine is too small" } else { "this machine is large enough" };
             text += &format!(
-                "what limits: {what}, {:.0} % of those of this machine with the headroom; {verdict}\n",
+                "what limits: {what}; with the headroom it takes {:.0} % of this machine's; {verdict}\n",
                 share * 100.0
             );
         }
@@ -239,14 +239,18 @@ mod tests {
             "estimate for 1,000,000 agents: 2.84 GiB of memory; 5.68 GiB with a headroom of 2",
             "estimate for 60,000 events/s: 0.60 cores busy; 2 with a headroom of 2",
             "one process judges on one core",
-            "what limits: memory, 71 % of those of this machine",
+            "what limits: memory; with the headroom it takes 71 % of this machine's",
         ] {
             assert!(both.contains(part), "{part} is missing in:\n{both}");
         }
         let many = told(Some(2_000_000), None);
         assert!(many.contains("[agents] max = 1000000") && many.contains("too small"), "{many}");
         let fast = told(None, Some(250_000));
-        assert!(fast.contains("what limits: cores, 125 %") && !fast.contains("estimate for 1"), "{fast}");
+        assert!(
+            fast.contains("what limits: cores; with the headroom it takes 125 %")
+                && !fast.contains("estimate for 1"),
+            "{fast}"
+        );
         let blind = Measured { memory: None, ..measured() };
         let blind = blind.told(Fleet { agents: Some(5), rate: None }, MACHINE, 10);
         assert!(blind.contains("memory is not estimated") && !blind.contains("what limits"), "{blind}");

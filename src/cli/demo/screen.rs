@@ -11,6 +11,7 @@ use console::Term;
 use super::board;
 use crate::alert::{Alert, AlertState};
 use crate::cli::explain::Style;
+use crate::cli::notice::say;
 use crate::demo::Watched;
 use crate::demo::pace::Pace;
 
@@ -47,7 +48,7 @@ impl View {
         let term = Term::stderr();
         let terminal = if plain || !term.is_term() { None } else { Some(Terminal::enter(term)?) };
         if let (None, Some(banner)) = (&terminal, banner) {
-            eprintln!("tiltmeter: {banner}");
+            say(banner);
         }
         let banner = banner.map(str::to_owned);
         Ok(Self { terminal, banner, due: Duration::ZERO, past: VecDeque::new() })
@@ -85,7 +86,7 @@ impl View {
             }
             None => {
                 if self.due > Duration::ZERO {
-                    eprintln!("tiltmeter: {}", board::progress(demo, rate));
+                    say(board::progress(demo, rate));
                 }
                 self.due = watched + LINE;
             }
@@ -97,7 +98,7 @@ impl View {
     pub fn tell(&self, demo: &Watched, alerts: &[Alert]) {
         if self.terminal.is_none() {
             let opened = alerts.iter().filter(|alert| alert.state == AlertState::Opened);
-            opened.for_each(|alert| eprintln!("tiltmeter: {}", board::alert(demo.scenario(), alert)));
+            opened.for_each(|alert| say(board::alert(demo.scenario(), alert)));
         }
     }
 

@@ -8,30 +8,36 @@ use std::time::Duration;
 use indicatif::HumanCount;
 
 use super::watch::Watch;
+use crate::cli::notice::say;
 use crate::finding::RiskEventType;
 use crate::risk::Level;
 
 impl Watch {
     /// Says on standard error what was seen.
-    pub fn summary(&self, took: Duration, dead_letters: Option<&Path>) {
+    ///
+    /// * `all_read`: whether the input could be read to its end. What was not read is no all-clear.
+    pub fn summary(&self, took: Duration, dead_letters: Option<&Path>, all_read: bool) {
         let seconds = took.as_secs_f64();
-        eprintln!(
-            "tiltmeter: {} in {seconds:.1} s ({} events/s); {} of {}; baseline version {}",
+        say(format_args!(
+            "{} in {seconds:.1} s ({} events/s); {} of {}; baseline version {}",
             number(self.events, "event"),
             rate(self.events, seconds),
             number(self.engine.agents() as u64, "agent"),
             number(self.engine.baselines().types.len() as u64, "type"),
-            self.engine.baselines().version,
-        );
+            self.engine.baselines().version
+        ));
         let opened: u64 = self.opened.iter().sum();
         let kinds = RiskEventType::ALL.iter().zip(self.opened).filter(|(_, n)| *n > 0);
         let kinds: Vec<String> =
             kinds.map(|(kind, n)| format!("{} {}", kind.name(), HumanCount(n))).collect();
+        let is_useless = self.events == 0 && self.dead.total() > 0;
         if opened == 0 {
-            eprintln!("tiltmeter: no alerts");
+            if all_read && !is_useless {
+                say("no alerts");
+            }
         } else {
             let updated = number(self.updated, "update");
-            eprintln!("tiltmeter: {} opened ({updated}): {}", number(opened, "alert"), kinds.join(", "));
+            say(format_args!("{} opened ({updated}): {}", number(opened, "alert"), kinds.join(", ")));
         }
         let (levels, held) = self.levels();
         let reached: Vec<String> = Level::ALL
@@ -42,55 +48,55 @@ impl Watch {
             .map(|(level, n)| format!("{} {}", level.name(), HumanCount(n)))
             .collect();
         if !reached.is_empty() {
-            eprintln!("tiltmeter: highest risk levels of agents: {}", reached.join(", "));
+            say(format_args!("highest risk levels of agents: {}", reached.join(", ")));
         }
         if held > 0 {
-            eprintln!(
-                "tiltmeter: {} held at a lower level than what was found ([levels] observe_first_days, observe_only, never_block)",
+            say(format_args!(
+                "{} held at a lower level than what was found ([levels] observe_first_days, observe_only, never_block)",
                 number(held, "agent")
-            );
+            ));
         }
         if let Some(told) = self.order.told() {
-            eprintln!("tiltmeter: {told}");
+            say(told);
         }
         if let Some(told) = self.heard.told() {
-            eprintln!("tiltmeter: {told}");
+            say(told);
         }
         if self.engine.duplicates() > 0 {
-            eprintln!(
-                "tiltmeter: {} dropped: an event with the same event_id was judged before",
+            say(format_args!(
+                "{} dropped: an event with the same event_id was judged before",
                 number(self.engine.duplicates(), "event")
-            );
+            ));
         }
         if self.engine.suppressed() > 0 {
-            eprintln!(
-                "tiltmeter: {} not told: a verdict declared such activity safe",
+            say(format_args!(
+                "{} not told: a verdict declared such activity safe",
                 number(self.engine.suppressed(), "finding")
-            );
+            ));
         }
         if self.engine.held_back() > 0 {
-            eprintln!(
-                "tiltmeter: {} not told because of maintenance, a suppression or a declared change",
+            say(format_args!(
+                "{} not told because of maintenance, a suppression or a declared change",
                 number(self.engine.held_back(), "finding")
-            );
+            ));
         }
         if self.engine.refused_records() > 0 {
-            eprintln!(
-                "tiltmeter: {} had no effect, because there are too many; join some as patterns",
+            say(format_args!(
+                "{} had no effect, because there are too many; join some as patterns",
                 number(self.engine.refused_records(), "control record")
-            );
+            ));
         }
         if self.engine.evicted() > 0 {
-            eprintln!(
-                "tiltmeter: {} forgotten to make room for others; raise [agents] max",
+            say(format_args!(
+                "{} forgotten to make room for others; raise [agents] max",
                 number(self.engine.evicted(), "agent")
-            );
+            ));
         }
         if self.cut > 0 {
-            eprintln!(
-                "tiltmeter: {} had values too long for their fields, which were cut; `tiltmeter check` says which",
+            say(format_args!(
+                "{} had values too long for their fields, which were cut; `tiltmeter check` says which",
                 number(self.cut, "event")
-            );
+            ));
         }
         if self.dead.total() > 0 {
             let reasons: Vec<String> =
@@ -99,11 +105,11 @@ impl Watch {
                 || "; --dead-letters FILE keeps them".to_owned(),
                 |path| format!("; see {}", path.display()),
             );
-            eprintln!(
-                "tiltmeter: {} could not be used: {}{place}",
+            say(format_args!(
+                "{} could not be used: {}{place}",
                 number(self.dead.total(), "line"),
                 reasons.join(", ")
-            );
+            ));
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use crate::alert::{Alert, AlertState, Evidence, Observation};
+use crate::alert::{Alert, AlertState, Evidence, Observation, WHOLE_CALL_BITS};
 use crate::finding::{Family, shown};
 use crate::risk::Decision;
 use crate::time::EventTime;
@@ -128,6 +128,8 @@ impl Page {
         self.heading("What was seen");
         // Families that look at one thing say the same of it: it is told once, with what each makes of it.
         let mut told: Vec<&str> = Vec::new();
+        // What is measured with its whole call has the figures of the call: several of one call have the same.
+        let mut calls: Vec<String> = Vec::new();
         for finding in &alert.findings {
             let sentence = finding.sentence.as_str();
             if told.contains(&sentence) {
@@ -135,7 +137,15 @@ impl Page {
             }
             told.push(sentence);
             self.block(&format!("  {}. ", told.len()), sentence);
-            self.block("     ", &compared(finding));
+            let figures = compared(finding);
+            if finding.unit != WHOLE_CALL_BITS {
+                self.block("     ", &figures);
+            } else if !calls.contains(&figures) {
+                self.block("     ", &format!("its whole call, all that is odd in it together: {figures}"));
+                calls.push(figures);
+            } else {
+                self.block("     ", "of the call whose figures stand above");
+            }
             for same in alert.findings.iter().filter(|other| other.sentence == sentence) {
                 let kind = format!(
                     "{} ({}), {}, p = {}",
@@ -159,7 +169,8 @@ impl Page {
         shares.sort_by(|a, b| b.share.total_cmp(&a.share));
         for share in shares {
             let part = share.share.clamp(0.0, 1.0);
-            let full = (part * BAR as f64).round() as usize;
+            // What is worth a line is worth a block.
+            let full = ((part * BAR as f64).round() as usize).max(1);
             let name = format!("{} ({})", share.detector.name(), share.family.name());
             self.line(&format!(
                 "  {name:<26} {:>3.0} %  {}{}",
@@ -255,8 +266,12 @@ impl Page {
         self.block("  ", "Then say what it was:");
         // One line, however long: a command is copied.
         let agent = argument(&alert.subject.id, "AGENT");
-        self.line(&format!("  tiltmeter verdict{tenant} --by YOU {agent} VERDICT"));
+        self.line(&format!("  tiltmeter verdict{tenant} --by YOU {agent} VERDICT --to control.jsonl"));
         self.block("  ", &format!("VERDICT: {verdicts}"));
+        self.block(
+            "  ",
+            "The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.",
+        );
     }
 
     fn heading(&mut self, text: &str) {

@@ -101,7 +101,7 @@ sensitive = "b"
 when = { action = ""}
 "#,
         expect![[r#"
-            line 3: [alerts] per_day = 0 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read; a ceiling, not a quota), or leave it out for 5
+            line 3: [alerts] per_day = 0 is not allowed: give a number from 0.1 to 1000000 (alerts a day that a person can read: the average that the threshold aims at; not filled up when less happens), or leave it out for 5
             line 6: [[rules]] "first": wen = { action = "x" } is unknown: did you mean when?
             line 7: [[rules]] "first": level = "hihg" is not allowed: give none, low, medium or high
             line 8: [[rules]] number 2: it has no name: give every rule a name of its own
@@ -122,6 +122,7 @@ when = { action = ""}
             line 24: [[rules]] "values": distinct.at_least = 65 is not allowed: give a whole number from 2 to 64
             line 24: [[rules]] "values": distinct.within = "8d" is not allowed: give a span from "1s" to "7d", like "10m"
             line 24: [[rules]] "values": distinct.of = "recource" is not allowed: give one field: tenant, agent_id, agent_type, agent_version, instance_id, session_id, action, resource, outcome, bytes, count, source_ip, location, user_agent, credential_id, credential_type, credential_age_days, on_behalf_of, delegated_by, decision, decision_key, attestation, hour_of_day
+            line 27: [[rules]] "halves": count.within is missing: count needs at_least, within
             line 28: [[rules]] "halves": it has count and distinct: make two rules of it
             line 28: [[rules]] "halves": distinct = 7 is not allowed: give a table with of, at_least, within
             line 29: [[rules]] "empty": it says nothing: give it when, honeytoken, sensitive, count or distinct
@@ -178,4 +179,27 @@ fn the_hash_follows_the_rules_and_not_how_they_are_written() {
     assert_ne!(hash(""), rule);
     assert_ne!(hash("[[rules]]\nname = \"a\"\nwhen.resource.glob = \"y*\""), rule);
     assert_ne!(hash("[[rules]]\nname = \"a\"\nlevel = \"high\"\nwhen.resource.glob = \"x*\""), rule);
+}
+
+#[test]
+fn a_rule_that_can_never_hold_is_refused_with_what_to_write() {
+    check_faults(
+        r#"
+[[rules]]
+name = "night"
+when = { hour_of_day = { above = 20, below = 6 } }
+[[rules]]
+name = "size"
+when = { bytes = { not = { above = 20, below = 6 } }, count = 0 }
+[[rules]]
+name = "unreadable, told once"
+when = { hour_of_day = { above = "x" } }
+"#,
+        expect![[r#"
+            line 4: [[rules]] "night": when.hour_of_day never holds: no hour is above 20 and below 6: for the hours after 20 and before 6 write hour_of_day = { not = { above = 5, below = 21 } }
+            line 7: [[rules]] "size": when.bytes.not never holds: no number of bytes is above 20 and below 6: mend one of them, or make two rules of it
+            line 7: [[rules]] "size": when.count never holds: no count is 0: give whole numbers from 1 to 9007199254740991
+            line 10: [[rules]] "unreadable, told once": when.hour_of_day.above = "x" is not allowed: give a number
+        "#]],
+    );
 }

@@ -65,7 +65,7 @@ impl Condition {
 
 impl Test {
     /// Whether it holds for a value.
-    fn holds(&self, value: Value<'_>) -> bool {
+    pub fn holds(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::OneOf(names), Value::Text(text)) => names.iter().any(|name| **name == *text),
             (Self::OneNumber(numbers), Value::Number(number)) => numbers.contains(&number),

@@ -212,6 +212,23 @@ impl Rules {
 }
 
 impl Rule {
+    /// The rule as a person reads it: as it is written (`Display`), with spans in minutes and hours.
+    pub fn shown(&self) -> String {
+        let Self { name, level, kind, conditions, threshold } = self;
+        let calls = match conditions.as_slice() {
+            [] => "every call".to_owned(),
+            conditions => Joined(conditions, ", ").to_string(),
+        };
+        let counted = match threshold {
+            None => String::new(),
+            Some(Threshold { distinct, at_least, within_ms }) => {
+                let what = distinct.map_or("count".to_owned(), |field| format!("distinct {}", field.name()));
+                format!("; {what} {at_least} within {}", shown_span(*within_ms))
+            }
+        };
+        format!("{} {name:?} {}: {calls}{counted}", kind.name(), level.name())
+    }
+
     fn hit(&self, number: usize, observed: u64, event: &AuditEvent<'_>) -> Hit {
         let name = &self.name;
         let limit = self.threshold.map_or(1, |threshold| threshold.at_least);

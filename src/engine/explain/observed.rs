@@ -5,7 +5,7 @@
 use super::super::lead::{Lead, LeadArgument, New, NewKey};
 use super::super::unit::{Unit, UnitKind, stage_then};
 use super::{Moment, shown};
-use crate::alert::Observation;
+use crate::alert::{Observation, WHOLE_CALL_BITS};
 use crate::assess::calibrate::Calibration;
 use crate::assess::content::Content;
 use crate::baseline::agent::KeySpace;
@@ -18,8 +18,6 @@ use crate::finding::{Detector, Family, RiskEventType};
 use crate::identity::Key;
 use crate::stats::quantile::middle;
 
-/// Unit of the evidence of one call, which is weighted before it is added up.
-const WEIGHTED_BITS: &str = "bits of surprise of the whole call, weighted";
 /// A part of a call's evidence below this is everyday.
 const EVERYDAY_PART: f64 = 0.05;
 
@@ -167,7 +165,7 @@ impl Moment<'_, '_> {
                 expected_agent: None,
                 expected_type: Some(usual_type),
                 expected_fleet: Some(usual_fleet),
-                unit: WEIGHTED_BITS.to_owned(),
+                unit: WHOLE_CALL_BITS.to_owned(),
                 sentence,
             });
         };

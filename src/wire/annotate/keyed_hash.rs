@@ -21,7 +21,9 @@ const MAX_KEY_BYTES: u64 = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read.
-    #[error("key file {path} cannot be read: name an existing file of at least 16 random bytes")]
+    #[error(
+        "key file {path} cannot be read: name an existing file of at least 16 random bytes, or make it: `openssl rand -hex 32 > FILE`"
+    )]
     Read {
         /// The file.
         path: PathBuf,

@@ -54,6 +54,8 @@ impl Format {
 pub(super) struct Stream {
     bytes: Box<dyn Read + Send>,
     format: Format,
+    /// Whether it begins as its format does, as far as it goes.
+    is_marked: bool,
 }
 
 impl Read for Stream {
@@ -83,6 +85,9 @@ impl Stream {
         let mut raw = Counted { inner: raw, count: Arc::clone(count) };
         let head = read_head(&mut raw)?;
         let format = Format::of(&head, path);
+        let is_marked = Format::MAGIC
+            .iter()
+            .any(|(of, magic)| *of == format && (magic.starts_with(&head) || head.starts_with(magic)));
         let whole = Cursor::new(head).chain(raw);
         let buffered = |whole| BufReader::with_capacity(COMPRESSED_BUFFER_BYTES, whole);
         let bytes: Box<dyn Read + Send> = match format {
@@ -90,7 +95,12 @@ impl Stream {
             Format::Gzip => Box::new(MultiGzDecoder::new(buffered(whole))),
             Format::Zstd => Box::new(zstd::Decoder::with_buffer(buffered(whole))?),
         };
-        Ok(Self { bytes, format })
+        Ok(Self { bytes, format, is_marked })
+    }
+
+    /// Whether its first bytes are those of its compression, and not its name alone says so.
+    pub(super) fn is_marked(&self) -> bool {
+        self.is_marked
     }
 
     /// Name of the compression, if any.

@@ -182,6 +182,11 @@ pub(in crate::wire) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k 
         .iter()
         .map(|known| (strsim::jaro_winkler(name, known), *known))
         .filter(|(near, _)| *near >= NEAR)
+        // Two letters in five may be others: a long common beginning alone makes no two words alike.
+        .filter(|(_, known)| {
+            let most = (name.chars().count().max(known.chars().count()) * 2 / 5).max(1);
+            strsim::damerau_levenshtein(name, known) <= most
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
 }

@@ -115,9 +115,22 @@ fn blind(deployment: &Deployment) -> (usize, usize) {
     (times, now.values().filter(|blind| **blind).count())
 }
 
+/// Holds heartbeats and operator alerts to their schemas.
+fn described(record: &Value) {
+    let schema = match record["schema"].as_str() {
+        Some("tiltmeter.heartbeat.v1") => include_str!("../../../schemas/heartbeat.v1.schema.json"),
+        Some("tiltmeter.operator-alert.v1") => include_str!("../../../schemas/operator-alert.v1.schema.json"),
+        _ => return,
+    };
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let faults: Vec<String> =
+        schema.iter_errors(record).map(|fault| format!("{}: {fault}", fault.instance_path)).collect();
+    assert!(faults.is_empty(), "{faults:?} in {record}");
+}
+
 fn operator_alerts(deployment: &Deployment) -> Vec<String> {
     let status = deployment.read(Topic::Status).into_iter().filter_map(|(.., value)| value);
-    let records = status.map(|value| serde_json::from_slice::<Value>(&value).unwrap());
+    let records = status.map(|value| serde_json::from_slice::<Value>(&value).unwrap()).inspect(described);
     records
         .filter_map(|record| Some(format!("{} {}", record["kind"].as_str()?, record["sentence"])))
         .collect()

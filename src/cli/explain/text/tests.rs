@@ -126,8 +126,9 @@ fn an_alert_reads_like_this() {
         What to do
           Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
           Then say what it was:
-          tiltmeter verdict --tenant contoso --by YOU mail-helper-7 VERDICT
+          tiltmeter verdict --tenant contoso --by YOU mail-helper-7 VERDICT --to control.jsonl
           VERDICT: confirm_compromised|confirm_safe|dismiss|accept
+          The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.
     "#]]
     .assert_eq(&render(&alert(), 0, &Style::PLAIN));
 }
@@ -174,8 +175,9 @@ fn a_sparse_alert_leaves_nothing_dangling() {
         What to do
           Where to look, and innocent causes: docs/response.md, untrustedArgumentOrigin
           Then say what it was:
-          tiltmeter verdict --by YOU mail-helper-7 VERDICT
+          tiltmeter verdict --by YOU mail-helper-7 VERDICT --to control.jsonl
           VERDICT: confirm_compromised|confirm_safe|dismiss|accept
+          The file is for `tiltmeter detect --control`; --kafka in place of --to tells a running service.
     "#]]
     .assert_eq(&render(&sparse, 2, &Style::PLAIN));
 }
@@ -245,6 +247,25 @@ fn what_is_usual_for_a_type_is_not_made_up() {
     alert.findings[0].expected_agent = Some(2.3);
     let page = render(&alert, 0, &Style::PLAIN);
     assert!(page.contains("usual for it 2.3, for its type not known yet"), "{page}");
+}
+
+#[test]
+fn the_figures_of_a_whole_call_are_told_once_and_a_small_share_has_a_block() {
+    let mut told = alert();
+    let whole = |sentence: &str, observed: f64| Observation {
+        unit: WHOLE_CALL_BITS.to_owned(),
+        sentence: sentence.to_owned(),
+        observed,
+        ..alert().findings[0].clone()
+    };
+    told.findings = vec![whole("a value", 18.7), whole("an action", 18.7), whole("another call", 12.5)];
+    told.shares.push(Share { family: Family::Bursts, detector: Detector::Frequency, share: 0.006 });
+    let text = render(&told, 0, &Style::PLAIN);
+    assert_eq!(text.matches("seen 18.7").count(), 1, "{text}");
+    assert_eq!(text.matches("seen 12.5").count(), 1, "{text}");
+    assert_eq!(text.matches("of the call whose figures stand above").count(), 1, "{text}");
+    let small = text.lines().find(|line| line.contains("frequency (bursts)")).unwrap();
+    assert_eq!(small.matches('█').count(), 1, "{small}");
 }
 
 #[test]
