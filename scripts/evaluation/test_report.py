@@ -45,6 +45,10 @@ class Gates(unittest.TestCase):
         self.assertTrue(got[2].line().startswith("      c: .150; stretch"))
         self.assertEqual(len(gates.table(got)["rows"]), 4)
 
+    def test_a_figure_has_as_many_digits_as_its_verdict_needs(self):
+        got = gates.verdicts({"a": (None, between(0.005, 0.015)), "b": (at_least(0.84), None)}, {"a": 0.00477, "b": 0.7981})
+        self.assertEqual([verdict.shown()["text"] for verdict in got], [".0048", ".798"])
+
 
 class Plots(unittest.TestCase):
     def test_a_plot_is_well_formed_and_stays_inside_its_frame(self):
