@@ -1,11 +1,12 @@
 //! `cargo bench --bench service`: the service on a real Kafka, from a record that can be read to its alert that can be read.
 //!
-//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`, `receivers`, `restore`; all of
-//! them without.
+//! Knows load and clocks. Needs Java and `scripts/kafka/fetch`. Options after `--`: `latency`, `throughput`, `receivers`,
+//! `restore`, `answers`; all of them without.
 
 // Nobody is served by it: what is not as expected ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod answers;
 mod receivers;
 mod restoring;
 #[path = "../../tests/it/kafka/rig.rs"]
@@ -411,6 +412,9 @@ fn main() {
     }
     if wants("receivers") {
         receivers::compare(&brokers.brokers);
+    }
+    if wants("answers") {
+        answers::answer(&brokers.brokers);
     }
     if wants("restore") {
         restoring::restore(&brokers.brokers);

@@ -38,7 +38,7 @@ fn event(number: u64, begin_ms: i64) -> (String, String) {
 }
 
 /// Status and body of an answer; none where nobody listens.
-fn ask(port: u16, path: &str) -> Option<(u16, String)> {
+pub fn ask(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -70,7 +70,7 @@ fn agents(port: u16) -> f64 {
 }
 
 /// Largest resident memory so far. MiB.
-fn largest_mib(instance: &Instance) -> u64 {
+pub fn largest_mib(instance: &Instance) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", instance.0.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
