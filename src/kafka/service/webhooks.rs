@@ -4,7 +4,8 @@
 //! on threads of its own. Must not know how a format is written.
 //!
 //! A message is sent in the order of its key until it is taken or refused for good; an alert also until it is a day old: then
-//! it is left out, and that is said. A level is told however old it is, because it may be the last for long. The position is committed after each message, so that one may be sent again after a crash, under the same id.
+//! it is left out, and that is said. A level is sent however old it is, because it may be the last for long. The position is
+//! committed after each message, so that one may be sent again after a crash, under the same id.
 
 use std::sync::Arc;
 use std::thread;

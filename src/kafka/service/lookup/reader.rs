@@ -112,12 +112,11 @@ fn read(
 ) -> Result<(), Failure> {
     let topics = &clients.settings().topics;
     let [risk_places, alert_places] = read_so_far;
-    let began = now_ms();
+    // When the ends were asked for, until they are reached.
+    let mut asked = Some(now_ms());
     let mut risk = Reader::begin(clients, topics.of(Topic::Risk), risk_places, None, &stops)?;
     let mut alerts = Reader::begin(clients, topics.of(Topic::Alerts), alert_places, Some(KEPT), &stops)?;
     let watermarks = Watermarks::new(clients, Isolation::Uncommitted)?;
-    // When the ends were asked for, until they are reached.
-    let mut asked = Some(began);
     let mut next_look = Instant::now();
     let mut is_wrong = false;
     let mut tell = |taken: Result<(), String>, message: &BorrowedMessage<'_>| {
@@ -139,8 +138,12 @@ fn read(
         alerts.turn(clients, Duration::ZERO, |message| {
             tell(message.payload().map_or(Ok(()), |value| lookup.take_alert(value)), message);
         })?;
-        if asked.is_some() && risk.stands_at_ends()? && (lookup.is_read() || alerts.stands_at_ends()?) {
-            asked.take().into_iter().for_each(|at| lookup.read_until(at));
+        if let Some(at) = asked
+            && risk.stands_at_ends()?
+            && (lookup.is_read() || alerts.stands_at_ends()?)
+        {
+            lookup.read_until(at);
+            asked = None;
         }
         if asked.is_none() && Instant::now() >= next_look {
             next_look = Instant::now() + LOOK_EVERY;
